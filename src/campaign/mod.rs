@@ -1,0 +1,1 @@
+//! What a campaign is, and which campaign a call belongs to.

@@ -1,0 +1,1 @@
+//! TOML files, checked whole, into each room's settings.

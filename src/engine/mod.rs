@@ -1,0 +1,1 @@
+//! Threads, shards, reload and drain: the wiring of a running engine.

@@ -1,0 +1,3 @@
+//! The `bajavoz` program; everything it does is in the library's `cli`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Response codes and the matcher that turns keys into verdicts.

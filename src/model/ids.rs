@@ -1,0 +1,101 @@
+//! Names and identifiers, each its own type so that none is taken for another.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as it stands in the configuration.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                Self(name.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// The account (tenant) that a campaign belongs to.
+    AccountName
+);
+name!(
+    /// A campaign, as its table in `config/campaigns` is named.
+    CampaignName
+);
+name!(
+    /// A dialer that may send calls.
+    DialerName
+);
+name!(
+    /// A suppression list.
+    ListName
+);
+name!(
+    /// This engine among those that share a store.
+    NodeName
+);
+name!(
+    /// A trunk towards a carrier.
+    TrunkName
+);
+
+/// One call through the engine, both legs of it; UUID version 7 in its usual text form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallId(pub Uuid);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One process's stream of facts: fresh at each start, so that two never share a stream.
+///
+/// 63 random bits, since SQL's BIGINT is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WriterId(pub u64);
+
+impl fmt::Display for WriterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// One fact: the writer's stream and the place in it, counted from 1 without a hole.
+///
+/// Text form `0123456789abcdef-42`, as it stands in SIP headers, exports and proofs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RecordId {
+    /// Whose stream.
+    pub writer: WriterId,
+    /// The place in the stream, from 1.
+    pub seq: u64,
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.writer, self.seq)
+    }
+}

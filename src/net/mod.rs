@@ -1,0 +1,1 @@
+//! Sockets, clock and randomness of the operating system.

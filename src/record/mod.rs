@@ -1,0 +1,1 @@
+//! Call records: what happened on each call, leg by leg.

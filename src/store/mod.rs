@@ -1,0 +1,1 @@
+//! The journal and the database behind the suppression room's traits.
