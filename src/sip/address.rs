@@ -1,0 +1,80 @@
+//! The address form of From, To, Contact, Route and their like (RFC 3261 section 20.10):
+//! `"Display Name" <uri>;parameters`, or a bare URI whose parameters are the header's.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::error::SipError;
+use super::scan;
+use super::uri::Params;
+use super::uri::Uri;
+use super::uri::split_before;
+
+/// One name-addr or addr-spec with its header parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameAddr<'a> {
+    /// The display name as written, without its quotes, escapes kept; `None` if there is none.
+    pub display: Option<&'a [u8]>,
+    /// The URI as written, without angle brackets; `*` for the Contact of that form.
+    pub address: &'a [u8],
+    /// The header's parameters, such as tag.
+    pub params: Params<'a>,
+}
+
+impl<'a> NameAddr<'a> {
+    /// Reads one address. White space just inside the angle brackets is let pass, and so is a
+    /// display name that should have been quoted (RFC 4475 sections 3.1.2.14 and 3.1.2.15).
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Uri`] when a quote or bracket never closes, when there is no URI, or when a
+    /// URI with `?`, `,` or white space stands without brackets (RFC 3261 section 20).
+    pub fn parse(value: &'a [u8]) -> Result<Self, SipError> {
+        let value = scan::trim(value);
+        if value.first() == Some(&b'"') {
+            let (display, rest) = scan::take_quoted(value).ok_or(SipError::Uri)?;
+            return Self::parse_bracketed(Some(display), scan::trim(rest));
+        }
+        if memchr::memchr(b'<', value).is_some() {
+            let (display, rest) = split_before(value, b'<');
+            let display = scan::trim(display);
+            if display.iter().any(|byte| b"\">".contains(byte)) {
+                return Err(SipError::Uri);
+            }
+            return Self::parse_bracketed((!display.is_empty()).then_some(display), rest);
+        }
+        let (address, params) = split_before(value, b';');
+        let address = scan::trim(address);
+        if address.is_empty() || address.iter().copied().any(must_be_bracketed) {
+            return Err(SipError::Uri);
+        }
+        Ok(Self { display: None, address, params: Params::parse(params)? })
+    }
+
+    fn parse_bracketed(display: Option<&'a [u8]>, rest: &'a [u8]) -> Result<Self, SipError> {
+        let inner = rest.strip_prefix(b"<").ok_or(SipError::Uri)?;
+        let (address, params) = scan::split_once(inner, b'>').ok_or(SipError::Uri)?;
+        let address = scan::trim(address);
+        if address.is_empty() {
+            return Err(SipError::Uri);
+        }
+        Ok(Self { display, address, params: Params::parse(params)? })
+    }
+
+    /// The URI, read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Uri::parse`].
+    pub fn uri(&self) -> Result<Uri<'a>, SipError> {
+        Uri::parse(self.address)
+    }
+
+    /// The tag parameter, if it has a value.
+    pub fn tag(&self) -> Option<&'a [u8]> {
+        self.params.value("tag").filter(|tag| !tag.is_empty())
+    }
+}
+
+const fn must_be_bracketed(byte: u8) -> bool {
+    matches!(byte, b'?' | b',' | b'"' | b'>') || scan::is_space(byte)
+}

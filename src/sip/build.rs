@@ -1,0 +1,255 @@
+//! Writers for requests and responses, into a buffer that is used again and again.
+//!
+//! No value that we are handed can end its line: CR, LF and NUL are refused, the first refusal is
+//! kept, and [`ResponseBuilder::finish`] then gives the error and an empty buffer, so that half a
+//! message can never be sent.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use super::error::BuildError;
+use super::message::Message;
+use super::name::HeaderName;
+use super::scan;
+use super::scan::Pieces;
+use super::via::Via;
+
+/// Whether `value` may stand as a header value.
+///
+/// # Errors
+///
+/// [`BuildError::Value`] when it holds CR, LF or NUL.
+pub fn check_value(value: &[u8]) -> Result<(), BuildError> {
+    if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return Err(BuildError::Value);
+    }
+    Ok(())
+}
+
+/// Whether `name` may stand as a header name.
+///
+/// # Errors
+///
+/// [`BuildError::Name`] when it is no token.
+pub fn check_name(name: &str) -> Result<(), BuildError> {
+    if scan::is_token(name.as_bytes()) { Ok(()) } else { Err(BuildError::Name) }
+}
+
+/// What both builders share: the buffer, and the first thing refused.
+struct Lines<'b> {
+    out: &'b mut Vec<u8>,
+    refused: Option<BuildError>,
+}
+
+impl<'b> Lines<'b> {
+    fn new(out: &'b mut Vec<u8>) -> Self {
+        out.clear();
+        Self { out, refused: None }
+    }
+
+    fn push(&mut self, parts: &[&[u8]]) {
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
+    }
+
+    fn check(&mut self, checked: Result<(), BuildError>) -> bool {
+        if let Err(error) = checked {
+            self.refused.get_or_insert(error);
+        }
+        checked.is_ok()
+    }
+
+    fn header(&mut self, name: &str, value: &[u8]) {
+        if self.check(check_name(name)) && self.check(check_value(value)) {
+            self.push(&[name.as_bytes(), b": ", value, b"\r\n"]);
+        }
+    }
+
+    /// Writes a header of another message: its octets as they are, but each CR and LF of its
+    /// folding as a space, which means the same (RFC 3261 section 7.3.1).
+    fn copied(&mut self, name: HeaderName, value: &[u8]) {
+        self.push(&[name.as_str().as_bytes(), b": "]);
+        self.unfolded(value);
+        self.push(&[b"\r\n"]);
+    }
+
+    fn unfolded(&mut self, value: &[u8]) {
+        let unfold = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+        self.out.extend(value.iter().map(unfold));
+    }
+
+    fn finish(mut self, body: Option<(&str, &[u8])>) -> Result<(), BuildError> {
+        let (content_type, body) = body.unwrap_or_default();
+        if !body.is_empty() {
+            self.header(HeaderName::ContentType.as_str(), content_type.as_bytes());
+        }
+        write!(self.out, "Content-Length: {}\r\n\r\n", body.len())
+            .expect("a vector takes every write");
+        self.push(&[body]);
+        match self.refused {
+            Some(error) => {
+                self.out.clear();
+                Err(error)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes a response to a request.
+pub struct ResponseBuilder<'b> {
+    lines: Lines<'b>,
+}
+
+impl<'b> ResponseBuilder<'b> {
+    /// Begins a response in `out`, whose former content is gone: the status line and what RFC
+    /// 3261 section 8.2.6 copies from `request` (every Via, From, To, Call-ID, CSeq; Record-Route
+    /// into 101 to 299, section 12.1.1; Timestamp into 100).
+    ///
+    /// - `source`: where the request came from; it goes into the topmost Via as `received` when
+    ///   the host there is another or `rport` is asked for, and as the value of that (section
+    ///   18.2.1, RFC 3581 section 4). What the sender itself claimed in these two is dropped.
+    /// - `to_tag`: added to To if the request had no tag there; a 100 has none.
+    pub fn new(
+        out: &'b mut Vec<u8>,
+        request: &Message<'_>,
+        status: u16,
+        reason: &str,
+        source: SocketAddr,
+        to_tag: Option<&str>,
+    ) -> Self {
+        let mut lines = Lines::new(out);
+        if !(100..700).contains(&status) {
+            lines.check(Err(BuildError::Status(status)));
+        }
+        if lines.check(check_value(reason.as_bytes()).map_err(|_| BuildError::StartLine)) {
+            write!(lines.out, "SIP/2.0 {status} {reason}\r\n").expect("a vector takes every write");
+        }
+        copy_vias(&mut lines, request, source);
+        if (101..300).contains(&status) {
+            for route in request.headers(HeaderName::RecordRoute) {
+                lines.copied(HeaderName::RecordRoute, route);
+            }
+        }
+        copy_first(&mut lines, request, HeaderName::From);
+        copy_to(&mut lines, request, to_tag);
+        copy_first(&mut lines, request, HeaderName::CallId);
+        copy_first(&mut lines, request, HeaderName::CSeq);
+        if status == 100 {
+            copy_first(&mut lines, request, HeaderName::Timestamp);
+        }
+        Self { lines }
+    }
+
+    /// Adds a header; one that is refused shows in [`Self::finish`].
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        self.lines.header(name.as_ref(), value.as_ref());
+        self
+    }
+
+    /// Ends the message with a body of a content type, or with none.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that was refused; the buffer is empty then.
+    pub fn finish(self, body: Option<(&str, &[u8])>) -> Result<(), BuildError> {
+        self.lines.finish(body)
+    }
+}
+
+fn copy_first(lines: &mut Lines<'_>, request: &Message<'_>, name: HeaderName) {
+    if let Some(value) = request.header(name) {
+        lines.copied(name, value);
+    }
+}
+
+fn copy_to(lines: &mut Lines<'_>, request: &Message<'_>, to_tag: Option<&str>) {
+    let Some(value) = request.header(HeaderName::To) else { return };
+    let has_tag = request.to().is_ok_and(|to| to.tag().is_some());
+    lines.push(&[b"To: "]);
+    lines.unfolded(value);
+    if let Some(tag) = to_tag.filter(|_| !has_tag)
+        && lines.check(if scan::is_token(tag.as_bytes()) { Ok(()) } else { Err(BuildError::Value) })
+    {
+        lines.push(&[b";tag=", tag.as_bytes()]);
+    }
+    lines.push(&[b"\r\n"]);
+}
+
+/// Copies each Via line; the first value of the first line is completed with what we know of its
+/// sender.
+fn copy_vias(lines: &mut Lines<'_>, request: &Message<'_>, source: SocketAddr) {
+    let mut values = request.headers(HeaderName::Via);
+    if let Some(first) = values.next() {
+        let end = scan::find_outside(first, b',').unwrap_or(first.len());
+        let (top, others) = first.split_at_checked(end).unwrap_or((first, b""));
+        lines.push(&[b"Via: "]);
+        write_top_via(lines, top, source);
+        lines.unfolded(others);
+        lines.push(&[b"\r\n"]);
+    }
+    for value in values {
+        lines.copied(HeaderName::Via, value);
+    }
+}
+
+fn write_top_via(lines: &mut Lines<'_>, top: &[u8], source: SocketAddr) {
+    let Ok(via) = Via::parse(top) else { return lines.unfolded(top) };
+    for (at, piece) in Pieces::new(top, b';').enumerate() {
+        let (name, _) = scan::split_once(piece, b'=').unwrap_or((piece, b""));
+        let name = scan::trim(name);
+        if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
+            continue;
+        }
+        if at > 0 {
+            lines.push(&[b";"]);
+        }
+        lines.unfolded(piece);
+    }
+    let has_rport = via.rport().is_some();
+    if has_rport || via.host.ip() != Some(source.ip()) {
+        write!(lines.out, ";received={}", source.ip()).expect("a vector takes every write");
+    }
+    if has_rport {
+        write!(lines.out, ";rport={}", source.port()).expect("a vector takes every write");
+    }
+}
+
+/// Writes a request.
+pub struct RequestBuilder<'b> {
+    lines: Lines<'b>,
+}
+
+impl<'b> RequestBuilder<'b> {
+    /// Begins a request in `out`, whose former content is gone. Every header is the caller's to
+    /// add, Via first, but for Content-Type and Content-Length.
+    pub fn new(out: &'b mut Vec<u8>, method: impl AsRef<[u8]>, uri: impl AsRef<[u8]>) -> Self {
+        let (method, uri) = (method.as_ref(), uri.as_ref());
+        let mut lines = Lines::new(out);
+        let is_fit = scan::is_token(method)
+            && !uri.is_empty()
+            && !uri.iter().any(|byte| byte.is_ascii_control() || *byte == b' ');
+        if lines.check(if is_fit { Ok(()) } else { Err(BuildError::StartLine) }) {
+            lines.push(&[method, b" ", uri, b" SIP/2.0\r\n"]);
+        }
+        Self { lines }
+    }
+
+    /// Adds a header; one that is refused shows in [`Self::finish`].
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        self.lines.header(name.as_ref(), value.as_ref());
+        self
+    }
+
+    /// Ends the message with a body of a content type, or with none.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that was refused; the buffer is empty then.
+    pub fn finish(self, body: Option<(&str, &[u8])>) -> Result<(), BuildError> {
+        self.lines.finish(body)
+    }
+}

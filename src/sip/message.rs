@@ -1,0 +1,511 @@
+//! A SIP message as the datagram brought it: its bytes, and where each header stands in them.
+//!
+//! Reading is split in two. [`Message::parse`] refuses only what is no SIP message; the first
+//! fault in the structure of one (a line without a colon, a body that is cut short) is kept, and
+//! [`Message::validate`] names it together with the status that is owed, so that an error can be
+//! answered with the very headers of the request. Nobody acts on a message it has not validated.
+//!
+//! Cost: one pass with memchr, a table of [`HEADERS_MAX`] places of 10 octets on the stack, no
+//! allocation (`benches/sip_message.rs`). Header values keep their octets: Latin-1 and folding
+//! included.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::sync::Arc;
+
+use super::address::NameAddr;
+use super::error::ParseError;
+use super::error::SipError;
+use super::name::HeaderName;
+use super::name::Method;
+use super::scan;
+use super::scan::Pieces;
+use super::uri::Uri;
+use super::via::Via;
+
+/// Most header lines of a message. Ours: the longest torture message of RFC 4475 has 38, carriers
+/// send 15 to 25; a bomb of headers costs us no more than this table.
+pub const HEADERS_MAX: usize = 96;
+
+/// Most octets of a message: what the length field of UDP can say (RFC 768), so that the offsets
+/// of the header table fit 16 bits.
+pub const MESSAGE_BYTES_MAX: usize = 65_535;
+
+/// The first line of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartLine<'a> {
+    /// A request line.
+    Request {
+        /// The method, [`Method::Other`] if we do not know it.
+        method: Method,
+        /// The method as written.
+        method_token: &'a [u8],
+        /// The Request-URI as written.
+        uri: &'a [u8],
+    },
+    /// A status line.
+    Response {
+        /// The status code, 100 to 699.
+        status: u16,
+        /// The reason phrase, maybe empty, in any encoding.
+        reason: &'a [u8],
+    },
+}
+
+/// Where one header stands. `start..name_end` is its name, `value_start..value_end` its value.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    name: HeaderName,
+    start: u16,
+    name_end: u16,
+    value_start: u16,
+    value_end: u16,
+}
+
+const EMPTY_SLOT: Slot =
+    Slot { name: HeaderName::Extension, start: 0, name_end: 0, value_start: 0, value_end: 0 };
+
+/// A message that borrows the octets it was read from.
+#[derive(Clone, Debug)]
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    start: StartLine<'a>,
+    slots: [Slot; HEADERS_MAX],
+    slots_len: usize,
+    body: &'a [u8],
+    pub(super) defect: Option<SipError>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads a datagram. Line ends before the start line are skipped (RFC 3261 section 7.5), a
+    /// bare LF ends a line as CR LF does, and without a Content-Length the body is the rest of
+    /// the datagram (section 18.3).
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError`] for what is no SIP message and is answered by silence.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            return Err(ParseError::TooLong { max: MESSAGE_BYTES_MAX, found: bytes.len() });
+        }
+        let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let bytes = bytes.get(skipped..).unwrap_or_default();
+        if bytes.is_empty() {
+            return Err(ParseError::KeepAlive);
+        }
+        let line_end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+        let (line, _) = scan::cut(bytes, line_end);
+        let (start, defect) = read_start_line(line.strip_suffix(b"\r").unwrap_or(line))?;
+        let mut message = Self {
+            bytes,
+            start,
+            slots: [EMPTY_SLOT; HEADERS_MAX],
+            slots_len: 0,
+            body: &[],
+            defect,
+        };
+        let body_start = message.read_headers(line_end + 1);
+        message.read_body(body_start);
+        Ok(message)
+    }
+
+    /// Fills the header table from `at`; gives where the body begins.
+    fn read_headers(&mut self, mut at: usize) -> usize {
+        let bytes = self.bytes;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(mut end) = memchr::memchr(b'\n', rest) else {
+                self.note(SipError::HeadersUnfinished);
+                return bytes.len();
+            };
+            if matches!(rest.get(..end), Some(b"" | b"\r")) {
+                return at + end + 1;
+            }
+            // A line that begins with white space continues the one before it.
+            while let Some(b' ' | b'\t') = rest.get(end + 1) {
+                let after = rest.get(end + 1..).unwrap_or_default();
+                let Some(more) = memchr::memchr(b'\n', after) else {
+                    self.note(SipError::HeadersUnfinished);
+                    return bytes.len();
+                };
+                end += 1 + more;
+            }
+            self.read_header(at, at + end);
+            at += end + 1;
+        }
+    }
+
+    /// Enters the header that stands in `start..end` into the table.
+    fn read_header(&mut self, start: usize, end: usize) {
+        let line = self.bytes.get(start..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some((name, value)) = scan::split_once(line, b':') else {
+            return self.note(SipError::HeaderLine);
+        };
+        let value_start = start + name.len() + 1;
+        let name = name.trim_ascii_end();
+        if !scan::is_token(name) || has_bare_cr(value) {
+            return self.note(SipError::HeaderLine);
+        }
+        let trimmed = scan::trim(value);
+        let lead = value.iter().take_while(|byte| scan::is_space(**byte)).count();
+        let value_start = if trimmed.is_empty() { value_start } else { value_start + lead };
+        let slot = Slot {
+            name: HeaderName::from_bytes(name),
+            start: offset(start),
+            name_end: offset(start + name.len()),
+            value_start: offset(value_start),
+            value_end: offset(value_start + trimmed.len()),
+        };
+        match self.slots.get_mut(self.slots_len) {
+            Some(place) => {
+                *place = slot;
+                self.slots_len += 1;
+            }
+            None => self.note(SipError::HeaderCount { max: HEADERS_MAX }),
+        }
+    }
+
+    /// Sets the body: as long as Content-Length says, else all that is left.
+    fn read_body(&mut self, start: usize) {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        self.body = rest;
+        let Some(value) = self.header(HeaderName::ContentLength) else { return };
+        let Some(declared) = scan::decimal(value) else {
+            return self.note(SipError::Malformed(HeaderName::ContentLength));
+        };
+        match usize::try_from(declared).ok().and_then(|len| rest.get(..len)) {
+            Some(body) => self.body = body,
+            None => self.note(SipError::BodyShort { declared, found: rest.len() }),
+        }
+    }
+
+    /// Keeps the first fault.
+    fn note(&mut self, fault: SipError) {
+        self.defect.get_or_insert(fault);
+    }
+
+    /// The octets of the message, without line ends before it; with what follows its body.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The first line.
+    pub const fn start(&self) -> StartLine<'a> {
+        self.start
+    }
+
+    /// The method of a request; `None` for a response.
+    pub const fn method(&self) -> Option<Method> {
+        match self.start {
+            StartLine::Request { method, .. } => Some(method),
+            StartLine::Response { .. } => None,
+        }
+    }
+
+    /// The status of a response; `None` for a request.
+    pub const fn status(&self) -> Option<u16> {
+        match self.start {
+            StartLine::Request { .. } => None,
+            StartLine::Response { status, .. } => Some(status),
+        }
+    }
+
+    /// The Request-URI, read.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::RequestUri`] when it is malformed, or the message is a response.
+    pub fn request_uri(&self) -> Result<Uri<'a>, SipError> {
+        match self.start {
+            StartLine::Request { uri, .. } => Uri::parse(uri).map_err(|_| SipError::RequestUri),
+            StartLine::Response { .. } => Err(SipError::RequestUri),
+        }
+    }
+
+    /// The body, maybe empty.
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    fn slots(&self) -> &[Slot] {
+        self.slots.get(..self.slots_len).unwrap_or_default()
+    }
+
+    fn value(&self, slot: &Slot) -> &'a [u8] {
+        let (start, end) = (usize::from(slot.value_start), usize::from(slot.value_end));
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    fn text_name(&self, slot: &Slot) -> &'a [u8] {
+        let (start, end) = (usize::from(slot.start), usize::from(slot.name_end));
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// Every header in its order: its name, its name as written, its value.
+    pub fn all_headers(&self) -> impl Iterator<Item = (HeaderName, &'a [u8], &'a [u8])> {
+        self.slots().iter().map(|slot| (slot.name, self.text_name(slot), self.value(slot)))
+    }
+
+    /// The values of each header of this name in order: white space trimmed at both ends,
+    /// folding kept inside.
+    pub fn headers(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.slots().iter().filter(move |slot| slot.name == name).map(|slot| self.value(slot))
+    }
+
+    /// The value of the first header of this name.
+    pub fn header(&self, name: HeaderName) -> Option<&'a [u8]> {
+        self.headers(name).next()
+    }
+
+    /// The value of the first header with this text name, whatever its case; a known header is
+    /// found under its compact form too.
+    pub fn extension(&self, name: &str) -> Option<&'a [u8]> {
+        let known = HeaderName::from_bytes(name.as_bytes());
+        if known != HeaderName::Extension {
+            return self.header(known);
+        }
+        self.slots()
+            .iter()
+            .filter(|slot| slot.name == HeaderName::Extension)
+            .find(|slot| self.text_name(slot).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|slot| self.value(slot))
+    }
+
+    /// The elements of a header that is a list, over all its lines, split at commas that stand
+    /// outside quotes and angle brackets (RFC 3261 section 7.3.1).
+    pub fn list(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.headers(name).flat_map(Pieces::commas)
+    }
+
+    /// The addresses of a header that is a list of them: Contact, Route, Record-Route,
+    /// P-Asserted-Identity, Diversion, History-Info.
+    pub fn addresses(
+        &self,
+        name: HeaderName,
+    ) -> impl Iterator<Item = Result<NameAddr<'a>, SipError>> {
+        self.list(name).map(move |value| read_address(name, value))
+    }
+
+    /// The option tags of Require, Proxy-Require, Supported or Unsupported.
+    pub fn option_tags(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.list(name).filter(|tag| !tag.is_empty())
+    }
+
+    /// The one value of a header that must be there.
+    fn only(&self, name: HeaderName) -> Result<&'a [u8], SipError> {
+        self.header(name).ok_or(SipError::Missing(name))
+    }
+
+    /// Every Via in order, the topmost first.
+    pub fn vias(&self) -> impl Iterator<Item = Result<Via<'a>, SipError>> {
+        self.list(HeaderName::Via).map(Via::parse)
+    }
+
+    /// The topmost Via: where the message comes from, or where it goes back to.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Missing`] or [`SipError::Malformed`].
+    pub fn via(&self) -> Result<Via<'a>, SipError> {
+        self.vias().next().unwrap_or(Err(SipError::Missing(HeaderName::Via)))
+    }
+
+    /// Who the request says it is from.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Missing`] or [`SipError::Malformed`].
+    pub fn from(&self) -> Result<NameAddr<'a>, SipError> {
+        read_address(HeaderName::From, self.only(HeaderName::From)?)
+    }
+
+    /// Who the request says it is for.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Missing`] or [`SipError::Malformed`].
+    pub fn to(&self) -> Result<NameAddr<'a>, SipError> {
+        read_address(HeaderName::To, self.only(HeaderName::To)?)
+    }
+
+    /// The first Contact: the remote target of a dialog.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Missing`] or [`SipError::Malformed`].
+    pub fn contact(&self) -> Result<NameAddr<'a>, SipError> {
+        let missing = Err(SipError::Missing(HeaderName::Contact));
+        self.addresses(HeaderName::Contact).next().unwrap_or(missing)
+    }
+
+    /// The sequence number and method of CSeq. Numbers of 2^31 and above break RFC 3261 section
+    /// 8.1.1.5 and are let pass: they order as well as any.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Missing`] or [`SipError::Malformed`].
+    pub fn cseq(&self) -> Result<(u32, Method), SipError> {
+        self.cseq_token().map(|(number, token)| (number, Method::from_token(token)))
+    }
+
+    /// [`Self::cseq`] with the method as written.
+    pub(super) fn cseq_token(&self) -> Result<(u32, &'a [u8]), SipError> {
+        let value = self.only(HeaderName::CSeq)?;
+        let malformed = SipError::Malformed(HeaderName::CSeq);
+        let end = value.iter().position(|byte| scan::is_space(*byte)).ok_or(malformed)?;
+        let (number, token) = scan::cut(value, end);
+        let token = scan::trim(token);
+        match scan::decimal(number) {
+            Some(number) if scan::is_token(token) => Ok((number, token)),
+            _ => Err(malformed),
+        }
+    }
+
+    /// The Call-ID as written.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Missing`], or [`SipError::Malformed`] when it is empty or holds white space.
+    pub fn call_id(&self) -> Result<&'a [u8], SipError> {
+        let value = self.only(HeaderName::CallId)?;
+        if value.is_empty() || value.iter().copied().any(scan::is_space) {
+            return Err(SipError::Malformed(HeaderName::CallId));
+        }
+        Ok(value)
+    }
+
+    /// How many hops are left; `None` when the request does not say (RFC 2543 did not).
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Malformed`] when it is not a number from 0 to 255.
+    pub fn max_forwards(&self) -> Result<Option<u8>, SipError> {
+        let malformed = SipError::Malformed(HeaderName::MaxForwards);
+        let number = self.number(HeaderName::MaxForwards)?;
+        number.map(|number| u8::try_from(number).map_err(|_| malformed)).transpose()
+    }
+
+    /// The number in front of a header such as Expires, Session-Expires, Min-SE or Retry-After;
+    /// parameters and a comment behind it are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Malformed`] when it is not a number below 2^32.
+    pub fn number(&self, name: HeaderName) -> Result<Option<u32>, SipError> {
+        let Some(value) = self.header(name) else { return Ok(None) };
+        let is_end = |byte: &u8| matches!(byte, b';' | b'(') || scan::is_space(*byte);
+        let end = value.iter().position(is_end).unwrap_or(value.len());
+        let (number, _) = scan::cut(value, end);
+        scan::decimal(number).map(Some).ok_or(SipError::Malformed(name))
+    }
+
+    /// The media type of the body, `type/subtype`, without parameters, as written.
+    pub fn content_type(&self) -> Option<&'a [u8]> {
+        let value = self.header(HeaderName::ContentType)?;
+        Some(Pieces::new(value, b';').next().unwrap_or_default())
+    }
+}
+
+fn read_address(name: HeaderName, value: &[u8]) -> Result<NameAddr<'_>, SipError> {
+    NameAddr::parse(value).map_err(|_| SipError::Malformed(name))
+}
+
+/// An offset into a message, whose length [`Message::parse`] has checked.
+fn offset(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
+/// Whether a CR stands in `value` that no LF follows: some reader behind us may take it for the
+/// end of the line.
+fn has_bare_cr(value: &[u8]) -> bool {
+    memchr::memchr_iter(b'\r', value).any(|at| value.get(at + 1) != Some(&b'\n'))
+}
+
+type Start<'a> = (StartLine<'a>, Option<SipError>);
+
+fn read_start_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
+    let prefix = line.get(..4).unwrap_or_default();
+    if prefix.eq_ignore_ascii_case(b"SIP/") {
+        read_status_line(line)
+    } else {
+        read_request_line(line)
+    }
+}
+
+/// `SIP/2.0 SP 3DIGIT SP reason`; the last space is often lost when the phrase is empty.
+fn read_status_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
+    let (version, rest) = scan::split_once(line, b' ').ok_or(ParseError::StartLine)?;
+    let (code, reason) = scan::split_once(rest, b' ').unwrap_or((rest, b""));
+    let status = scan::decimal(code).filter(|status| (100..700).contains(status));
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    let status = status.filter(|_| code.len() == 3).ok_or(ParseError::StatusCode)?;
+    let defect = if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        Some(SipError::Version)
+    } else if has_bare_cr(reason) {
+        Some(SipError::HeaderLine)
+    } else {
+        None
+    };
+    Ok((StartLine::Response { status, reason }, defect))
+}
+
+/// `method SP uri SP SIP/2.0`; other white space is noted, so that it can be answered.
+fn read_request_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
+    let text = scan::trim(line);
+    let method_end = text.iter().position(|byte| scan::is_space(*byte));
+    let version_start = text.iter().rposition(|byte| scan::is_space(*byte));
+    let (Some(method_end), Some(version_start)) = (method_end, version_start) else {
+        return Err(ParseError::StartLine);
+    };
+    let (method_token, _) = scan::cut(text, method_end);
+    let (_, version) = scan::cut(text, version_start);
+    let uri = scan::trim(text.get(method_end..version_start).unwrap_or_default());
+    let is_sip = version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
+    if !is_sip || uri.is_empty() || !scan::is_token(method_token) {
+        return Err(ParseError::StartLine);
+    }
+    let plain_len = method_token.len() + uri.len() + version.len() + 2;
+    let defect = if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        Some(SipError::Version)
+    } else if line.len() != plain_len {
+        Some(SipError::RequestLine)
+    } else {
+        None
+    };
+    let method = Method::from_token(method_token);
+    Ok((StartLine::Request { method, method_token, uri }, defect))
+}
+
+/// A message that owns its octets: cheap to clone, sent between rooms and threads.
+#[derive(Clone, Debug)]
+pub struct OwnedMessage {
+    bytes: Arc<[u8]>,
+}
+
+impl OwnedMessage {
+    /// Keeps `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Message::parse`]: what is kept can be read.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        Message::parse(bytes).map(|message| Self::from(&message))
+    }
+
+    /// The message; it is read again, which costs less than a microsecond.
+    pub fn view(&self) -> Message<'_> {
+        Message::parse(&self.bytes).expect("what is kept has been read before")
+    }
+
+    /// The octets.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<&Message<'_>> for OwnedMessage {
+    fn from(message: &Message<'_>) -> Self {
+        Self { bytes: Arc::from(message.bytes) }
+    }
+}

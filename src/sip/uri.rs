@@ -1,0 +1,311 @@
+//! URIs as SIP carries them: sip and sips (RFC 3261 section 19.1), tel (RFC 3966), and any other
+//! scheme as opaque octets. IPv6 references as RFC 5118 asks, its tolerated `:::` included.
+//!
+//! ```text
+//! sip:user:password@host:port;uri-parameters?headers
+//! tel:number;parameters
+//! ```
+
+#![deny(clippy::indexing_slicing)]
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::str;
+
+use super::error::SipError;
+use super::scan;
+use super::scan::Pieces;
+
+/// Longest text of an IPv6 address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255` and a colon.
+const IPV6_TEXT_MAX: usize = 46;
+
+/// The scheme of a URI; its case does not matter (RFC 3986 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme<'a> {
+    /// `sip:`
+    Sip,
+    /// `sips:`
+    Sips,
+    /// `tel:`
+    Tel,
+    /// Any other, as written.
+    Other(&'a [u8]),
+}
+
+/// The host of a URI or of a Via.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host<'a> {
+    /// An IPv4 address, or an IPv6 reference without its brackets.
+    Ip(IpAddr),
+    /// A domain name, not looked up and not lower-cased.
+    Name(&'a [u8]),
+    /// None: the URI is a tel URI or of a scheme we do not read.
+    Absent,
+}
+
+impl<'a> Host<'a> {
+    /// Reads `host`: a bracketed IPv6 address, an IPv4 address or a domain name.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Uri`] for anything else, a bare IPv6 address among it (RFC 5118 section 4.1).
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, SipError> {
+        if let Some(inner) = bytes.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
+            return read_ipv6(inner).map(|ip| Self::Ip(IpAddr::V6(ip))).ok_or(SipError::Uri);
+        }
+        if let Some(ip) = read_ipv4(bytes) {
+            return Ok(Self::Ip(IpAddr::V4(ip)));
+        }
+        if bytes.is_empty() || !bytes.iter().copied().all(is_name_byte) {
+            return Err(SipError::Uri);
+        }
+        Ok(Self::Name(bytes))
+    }
+
+    /// The address, if the host is one.
+    pub const fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(ip) => Some(ip),
+            Self::Name(_) | Self::Absent => None,
+        }
+    }
+}
+
+/// Reads `host [ ":" port ]`, white space around the colon included, as Via has it.
+pub(super) fn read_host_port(bytes: &[u8]) -> Result<(Host<'_>, Option<u16>), SipError> {
+    let bytes = scan::trim(bytes);
+    // In an IPv6 reference the port's colon is the one after the bracket.
+    let from = memchr::memrchr(b']', bytes).unwrap_or(0);
+    let tail = bytes.get(from..).unwrap_or_default();
+    let Some(colon) = memchr::memchr(b':', tail) else {
+        return Ok((Host::parse(bytes)?, None));
+    };
+    let (host, port) = scan::cut(bytes, from + colon);
+    let port = scan::decimal(scan::trim(port)).and_then(|port| u16::try_from(port).ok());
+    Ok((Host::parse(scan::trim(host))?, Some(port.ok_or(SipError::Uri)?)))
+}
+
+/// Reads an address with or without brackets, as `received` comes (RFC 5118 section 4.5).
+pub(super) fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
+    let inner = bytes.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+    match read_ipv4(bytes) {
+        Some(ip) => Some(IpAddr::V4(ip)),
+        None => read_ipv6(inner.unwrap_or(bytes)).map(IpAddr::V6),
+    }
+}
+
+fn read_ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
+    // A name never starts with a digit on the path that matters; it spares the parse.
+    bytes.first().filter(|byte| byte.is_ascii_digit())?;
+    str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+fn read_ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
+    if bytes.len() > IPV6_TEXT_MAX {
+        return None;
+    }
+    let text = str::from_utf8(bytes).ok()?;
+    if let Ok(ip) = text.parse() {
+        return Some(ip);
+    }
+    // The grammar of RFC 3261 yields three colons before an embedded IPv4 address; RFC 5118
+    // section 4.10 wants that tolerated.
+    let (before, after) = text.split_once(":::")?;
+    let mut joined = [0_u8; IPV6_TEXT_MAX];
+    let parts = before.bytes().chain(*b"::").chain(after.bytes());
+    let mut len = 0;
+    for (slot, byte) in joined.iter_mut().zip(parts) {
+        *slot = byte;
+        len += 1;
+    }
+    str::from_utf8(joined.get(..len)?).ok()?.parse().ok()
+}
+
+/// Octets of a domain name; `_` is in no RFC and in many networks.
+const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+}
+
+/// The `;name=value` pairs behind a URI, an address or a Via. Empty ones (`;;`) are skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Params<'a>(&'a [u8]);
+
+impl<'a> Params<'a> {
+    /// The parameters in `bytes`, which begin with a semicolon or are empty.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Uri`] when something else stands where the first semicolon should.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, SipError> {
+        let bytes = scan::trim(bytes);
+        match bytes {
+            [] => Ok(Self(bytes)),
+            [b';', rest @ ..] => Ok(Self(rest)),
+            _ => Err(SipError::Uri),
+        }
+    }
+
+    /// Each name with its value, in order, as written; quotes stay on a quoted value.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+        Pieces::new(self.0, b';').filter(|piece| !piece.is_empty()).map(|piece| {
+            match scan::split_once(piece, b'=') {
+                Some((name, value)) => (scan::trim(name), Some(scan::trim(value))),
+                None => (piece, None),
+            }
+        })
+    }
+
+    /// The first parameter of this name, whatever its case: `Some(None)` if it has no value.
+    pub fn find(self, name: &str) -> Option<Option<&'a [u8]>> {
+        self.iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// The value of the first parameter of this name; `None` also if it has none.
+    pub fn value(self, name: &str) -> Option<&'a [u8]> {
+        self.find(name).flatten()
+    }
+
+    /// Whether a parameter of this name is there, with or without a value.
+    pub fn contains(self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+}
+
+/// A URI, its parts borrowed from the message as they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uri<'a> {
+    /// The scheme.
+    pub scheme: Scheme<'a>,
+    /// The user part without the password, escapes kept; the number of a tel URI; what follows
+    /// the scheme of an opaque one. `None` if there is no `@`, or nothing before it.
+    pub user: Option<&'a [u8]>,
+    /// The password, which nobody should send (RFC 3261 section 19.1.1).
+    pub password: Option<&'a [u8]>,
+    /// The host; [`Host::Absent`] unless the scheme is sip or sips.
+    pub host: Host<'a>,
+    /// The port, if one is written.
+    pub port: Option<u16>,
+    /// The URI parameters.
+    pub params: Params<'a>,
+    /// What follows the question mark.
+    pub headers: Option<&'a [u8]>,
+}
+
+impl<'a> Uri<'a> {
+    /// Reads a URI that stands alone, without angle brackets.
+    ///
+    /// # Errors
+    ///
+    /// [`SipError::Uri`] when there is no scheme, when octets stand in it that must be escaped
+    /// (white space, controls, `<`, `>`, `"`), or when host or port are malformed.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, SipError> {
+        if bytes.iter().copied().any(must_be_escaped) {
+            return Err(SipError::Uri);
+        }
+        let (scheme, rest) = scan::split_once(bytes, b':').ok_or(SipError::Uri)?;
+        if !is_scheme(scheme) || rest.is_empty() {
+            return Err(SipError::Uri);
+        }
+        if scheme.eq_ignore_ascii_case(b"sip") {
+            return Self::parse_sip(Scheme::Sip, rest);
+        }
+        if scheme.eq_ignore_ascii_case(b"sips") {
+            return Self::parse_sip(Scheme::Sips, rest);
+        }
+        if scheme.eq_ignore_ascii_case(b"tel") {
+            let (number, params) = split_before(rest, b';');
+            let params = Params::parse(params)?;
+            return Ok(Self { params, ..Self::opaque(Scheme::Tel, number) });
+        }
+        Ok(Self::opaque(Scheme::Other(scheme), rest))
+    }
+
+    fn parse_sip(scheme: Scheme<'a>, rest: &'a [u8]) -> Result<Self, SipError> {
+        // The user part may hold `;`, `?` and `/`, but `@` stands nowhere else unescaped.
+        let (user_info, rest) = match scan::split_once(rest, b'@') {
+            Some((user_info, rest)) => (Some(user_info), rest),
+            None => (None, rest),
+        };
+        let (user, password) = match user_info.map(|info| (info, scan::split_once(info, b':'))) {
+            Some((_, Some((user, password)))) => (Some(user), Some(password)),
+            Some((user, None)) => (Some(user), None),
+            None => (None, None),
+        };
+        let (rest, headers) = match scan::split_once(rest, b'?') {
+            Some((rest, headers)) => (rest, Some(headers)),
+            None => (rest, None),
+        };
+        let (host_port, params) = split_before(rest, b';');
+        let (host, port) = read_host_port(host_port)?;
+        let user = user.filter(|user| !user.is_empty());
+        let params = Params::parse(params)?;
+        Ok(Self { scheme, user, password, host, port, params, headers })
+    }
+
+    const fn opaque(scheme: Scheme<'a>, rest: &'a [u8]) -> Self {
+        Self {
+            scheme,
+            user: Some(rest),
+            password: None,
+            host: Host::Absent,
+            port: None,
+            params: Params(&[]),
+            headers: None,
+        }
+    }
+
+    /// The user part with its escapes undone (RFC 3261 section 19.1.2); borrowed unless there
+    /// are any. An escape that is none (`%zz`) stays as it is.
+    pub fn decoded_user(&self) -> Option<Cow<'a, [u8]>> {
+        self.user.map(decode_escapes)
+    }
+}
+
+/// Undoes `%41` escapes; borrows when there are none.
+pub fn decode_escapes(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'%', bytes).is_none() {
+        return Cow::Borrowed(bytes);
+    }
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, after @ ..] = rest {
+        if let [b'%', high, low, after @ ..] = rest
+            && let (Some(high), Some(low)) = (hex_digit(*high), hex_digit(*low))
+        {
+            decoded.push(high << 4 | low);
+            rest = after;
+        } else {
+            decoded.push(*first);
+            rest = after;
+        }
+    }
+    Cow::Owned(decoded)
+}
+
+const fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+const fn must_be_escaped(byte: u8) -> bool {
+    byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7F)
+}
+
+fn is_scheme(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+}
+
+/// Cuts `bytes` before the first `separator`, which stays with the second part.
+pub(super) fn split_before(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    let at = memchr::memchr(separator, bytes).unwrap_or(bytes.len());
+    (bytes.get(..at).unwrap_or_default(), bytes.get(at..).unwrap_or_default())
+}
