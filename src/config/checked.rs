@@ -1,0 +1,309 @@
+//! What may be run: the whole configuration, every value in range and every name defined.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::campaign::{Campaigns, Origin, PromptName};
+use crate::model::{DialerName, ListName, NodeName, TrunkName};
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// SHA-256 over the names and bytes of all files, in name order; call records carry it.
+    pub hash: [u8; 32],
+    /// This engine.
+    pub node: Node,
+    /// The signalling sockets, by name; never empty.
+    pub listeners: Vec<Listener>,
+    /// The ways out.
+    pub trunks: BTreeMap<TrunkName, Trunk>,
+    /// Who may send calls.
+    pub dialers: BTreeMap<DialerName, Dialer>,
+    /// The suppression lists.
+    pub lists: BTreeMap<ListName, List>,
+    /// RTP.
+    pub media: Media,
+    /// Where opt-outs and call records are kept.
+    pub store: Store,
+    /// Health and metrics.
+    pub http: Http,
+    /// Logs.
+    pub telemetry: Telemetry,
+    /// Caps and deadlines of the whole engine.
+    pub limits: Limits,
+    /// The campaigns, with the tables by which a call finds its own.
+    pub campaigns: Arc<Campaigns>,
+    /// Every prompt that a campaign names, and its file.
+    pub prompts: BTreeMap<PromptName, PathBuf>,
+}
+
+impl Checked {
+    /// The dialer that sends from `source`; an IPv4 address in IPv6 clothes counts as IPv4.
+    pub fn dialer_at(&self, source: IpAddr) -> Option<&Dialer> {
+        // Networks of two dialers never overlap, so that the first is the only one.
+        self.dialers.values().find(|dialer| dialer.allow.iter().any(|net| net.contains(source)))
+    }
+}
+
+/// This engine among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name on records.
+    pub name: NodeName,
+    /// The region in which national numbers are read, ISO 3166-1 alpha-2.
+    pub default_region: String,
+    /// The folder of the prompts that a campaign plays unless it names another.
+    pub language: String,
+}
+
+/// One signalling socket, UDP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Where it is bound; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// The address that peers are told (Via, Contact, SDP): never the unspecified one.
+    pub advertise: IpAddr,
+    /// Where its table begins.
+    pub origin: Origin,
+}
+
+/// One way out, to a carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trunk {
+    /// Its name.
+    pub name: TrunkName,
+    /// Where INVITEs go.
+    pub address: SocketAddr,
+    /// The index in [`Checked::listeners`] of the socket they leave from, of the same family.
+    pub listener: usize,
+    /// Most calls at once.
+    pub channels_max: u32,
+    /// The only caller numbers that this carrier takes, as written; empty takes any.
+    pub caller_ids: Vec<String>,
+    /// What we offer, the preferred first; never empty.
+    pub codecs: Vec<Codec>,
+    /// Where its table begins.
+    pub origin: Origin,
+}
+
+/// A codec of the telephone network, by its name in SDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Codec {
+    /// G.711 A-law.
+    Pcma,
+    /// G.711 mu-law.
+    Pcmu,
+}
+
+/// Someone who may send calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dialer {
+    /// Its name.
+    pub name: DialerName,
+    /// The networks it sends from; never empty.
+    pub allow: Vec<Network>,
+    /// Most calls at once.
+    pub channels_max: u32,
+    /// The region in which its national numbers are read.
+    pub default_region: String,
+    /// How a suppressed number is refused.
+    pub refusal: Refusal,
+    /// The header that tells it the outcome.
+    pub outcome_header: String,
+    /// Where its table begins.
+    pub origin: Origin,
+}
+
+/// How a dialer is told that a number is suppressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The SIP status: 403, 404, 480, 486, 503 or 603.
+    pub status: u16,
+    /// The cause of `Reason: Q.850`, 1 to 127.
+    pub cause: u8,
+}
+
+/// A network in CIDR form, its host bits zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// The network of `address` and its first `prefix` bits; `None` beyond 32 or 128 bits.
+    ///
+    /// Host bits are cleared.
+    pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let network = Self { address, prefix };
+        (prefix <= width).then(|| Self { address: network.masked(address), prefix })
+    }
+
+    /// Whether `address` lies in it; an IPv4 address in IPv6 clothes counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == self.address
+    }
+
+    /// Whether some address lies in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.address) || other.contains(self.address)
+    }
+
+    /// How many leading bits are fixed.
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    fn masked(&self, address: IpAddr) -> IpAddr {
+        let host_bits = |width: u8| u32::from(width.saturating_sub(self.prefix));
+        match address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
+                IpAddr::from((v4.to_bits() & mask).to_be_bytes())
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
+                IpAddr::from((v6.to_bits() & mask).to_be_bytes())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// A suppression list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Its name.
+    pub name: ListName,
+    /// What people call it.
+    pub title: String,
+    /// How far an entry reaches.
+    pub scope: Scope,
+    /// Where its table begins.
+    pub origin: Origin,
+}
+
+/// How far an entry on a list reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// All campaigns that check the list.
+    Global,
+    /// Those of the account on whose campaign it was made.
+    Account,
+    /// The campaign on which it was made.
+    Campaign,
+}
+
+/// RTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// First port of the pool, even: RTP on even ports, RTCP on the odd one above.
+    pub port_min: u16,
+    /// Last port of the pool, odd.
+    pub port_max: u16,
+    /// Whether a peer may send from elsewhere than its SDP says, as behind NAT.
+    pub symmetric: bool,
+    /// How often the media threads wake; zero is at once.
+    pub tick: Duration,
+    /// Longest silence of a peer's RTP before the call is ended.
+    pub idle_max: Duration,
+    /// The in-band detector.
+    pub inband: Inband,
+}
+
+/// The in-band detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inband {
+    /// Whether tones are listened for at all.
+    pub listen: bool,
+}
+
+/// Where opt-outs and call records are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The folder of the journal, the SQLite file and the admin socket.
+    pub path: PathBuf,
+}
+
+/// Health and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where they are served; port 0 takes a free one.
+    pub bind: SocketAddr,
+}
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Their form.
+    pub log: LogFormat,
+    /// Which of them, in the syntax of `RUST_LOG`.
+    pub filter: String,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for collectors.
+    Json,
+    /// Coloured text, for people.
+    #[default]
+    Pretty,
+}
+
+/// Caps and deadlines of the whole engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most calls at once.
+    pub calls_max: u32,
+    /// Longest call, from answer; what a campaign has unless it says less.
+    pub call_max: Duration,
+    /// How long running calls may finish after SIGTERM or `drain`.
+    pub drain_max: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        #[rustfmt::skip]
+        let cases = [
+            ("the first of a network",          "192.0.2.0",   28,  "192.0.2.0",          true),
+            ("the last of a network",           "192.0.2.0",   28,  "192.0.2.15",         true),
+            ("one past the last",               "192.0.2.0",   28,  "192.0.2.16",         false),
+            ("one address",                     "192.0.2.7",   32,  "192.0.2.7",          true),
+            ("host bits are cleared",           "192.0.2.9",   28,  "192.0.2.1",          true),
+            ("IPv4 in IPv6 clothes",            "192.0.2.0",   28,  "::ffff:192.0.2.3",   true),
+            ("IPv6",                            "2001:db8::",  32,  "2001:db8:1::2",      true),
+            ("IPv6 beyond",                     "2001:db8::",  32,  "2001:db9::",         false),
+            ("IPv4 is not in an IPv6 network",  "::",          0,   "192.0.2.3",          false),
+            ("everything",                      "0.0.0.0",     0,   "255.255.255.255",    true),
+        ];
+        for (name, network, prefix, address, want) in cases {
+            let network = Network::new(network.parse().unwrap(), prefix).unwrap();
+            assert_eq!(network.contains(address.parse().unwrap()), want, "{name}");
+        }
+        assert_eq!(Network::new("::".parse().unwrap(), 129), None);
+        assert_eq!(Network::new("0.0.0.0".parse().unwrap(), 33), None);
+    }
+}
