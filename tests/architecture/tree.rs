@@ -89,7 +89,7 @@ fn visit(
     let mut file = SourceFile::from_source(&label, &text)
         .map_err(|error| io::Error::other(format!("{label}: {error}")))?;
     file.is_test = is_test_file;
-    let parent = name.parent().unwrap_or(Path::new(""));
+    let parent = name.parent().unwrap_or_else(|| Path::new(""));
     let folder = match name.file_stem().and_then(|stem| stem.to_str()) {
         Some("lib" | "main" | "mod") | None => parent.to_owned(),
         Some(stem) => parent.join(stem),

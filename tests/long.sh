@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The slow suites, which the gate runs in small: tests/long.sh [PART..], all parts by default.
+#
+# A part is a function `part_NAME` below with one line that says what it shows. Each prints the
+# runner's own closing lines; the first that fails ends the run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The checks of the house itself, compiled as they are released.
+part_house() {
+    cargo test --locked --release --test architecture --test tidy
+}
+
+parts() { declare -F | sed -n 's/^declare -f part_//p'; }
+
+main() {
+    local part
+    for part in "$@"; do
+        if ! declare -F "part_$part" >/dev/null; then
+            echo "tests/long.sh: no part $part; there are: $(parts | tr '\n' ' ')" >&2
+            exit 2
+        fi
+    done
+    [ $# -gt 0 ] || mapfile -t all < <(parts)
+    for part in "${@:-${all[@]}}"; do
+        echo "== $part"
+        "part_$part"
+    done
+}
+
+main "$@"
