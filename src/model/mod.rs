@@ -1,5 +1,6 @@
 //! The vocabulary every room shares: digits, numbers, names, identifiers and time.
 
+pub mod codec;
 pub mod digit;
 pub mod ids;
 pub mod keyed;
@@ -7,6 +8,7 @@ pub mod number;
 pub mod time;
 pub mod token;
 
+pub use codec::{Codec, PayloadKind, PayloadMap};
 pub use digit::{Digit, Digits};
 pub use ids::{
     AccountName, CallId, CampaignName, DialerName, ListName, NodeName, RecordId, TrunkName,
