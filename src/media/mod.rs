@@ -1,1 +1,7 @@
 //! RTP and RTCP, G.711, prompts and their pace, who may be believed, and the relay between legs.
+
+pub mod g711;
+pub mod player;
+pub mod prompt;
+pub mod rtp;
+pub mod sender;
