@@ -1,0 +1,94 @@
+//! The two clocks, and the tick of the media threads.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::model::UnixMicros;
+use crate::model::time::WallAnchor;
+use crate::net::sys;
+
+/// Shortest period of a [`Tick`]; a shorter one would spin. Our choice: a fifth of the shortest
+/// tick that was measured to be of use.
+pub const TICK_MIN: Duration = Duration::from_micros(100);
+
+/// The monotonic clock, which every machine of the pure rooms counts in.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The wall clock; a time before 1970 reads as 1970.
+pub fn unix_now() -> UnixMicros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Both clocks at one moment, from which the wall time of any instant follows.
+pub fn wall_anchor() -> WallAnchor {
+    WallAnchor { at: now(), wall: unix_now() }
+}
+
+/// A steady beat: sleeps until the next multiple of its period, whatever the work between took.
+///
+/// The beats are absolute moments of the monotonic clock, so that neither the time of the work nor
+/// a late wake-up shifts the ones to come. Beats that passed meanwhile are skipped and reported.
+#[derive(Debug)]
+pub struct Tick {
+    period_ns: u64,
+    next_ns: u64,
+}
+
+/// One beat of a [`Tick`].
+#[derive(Clone, Copy, Debug)]
+pub struct Beat {
+    /// When the thread woke.
+    pub now: Instant,
+    /// How many beats had passed unserved before this one.
+    pub missed: u64,
+}
+
+impl Tick {
+    /// A tick of `period`, the first one period from now; less than [`TICK_MIN`] counts as that.
+    pub fn new(period: Duration) -> Self {
+        let period_ns = u64::try_from(period.max(TICK_MIN).as_nanos()).unwrap_or(u64::MAX / 2);
+        Self { period_ns, next_ns: sys::monotonic_ns().saturating_add(period_ns) }
+    }
+
+    /// Blocks the thread until the next beat; returns at once when that has passed already.
+    pub fn wait(&mut self) -> Beat {
+        sys::sleep_until_ns(self.next_ns);
+        let behind_ns = sys::monotonic_ns().saturating_sub(self.next_ns);
+        let missed = behind_ns / self.period_ns;
+        self.next_ns = self.next_ns.saturating_add((missed + 1).saturating_mul(self.period_ns));
+        Beat { now: now(), missed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_keeps_its_beat_through_work() {
+        let started = now();
+        let mut tick = Tick::new(Duration::from_millis(2));
+        let mut beats = 0;
+        for _ in 0..10 {
+            beats += 1 + tick.wait().missed;
+        }
+        // Ten waits end no earlier than the beats they stand for.
+        assert!(started.elapsed() >= Duration::from_millis(2 * (beats - 1)));
+        assert!(beats >= 10, "{beats}");
+    }
+
+    #[test]
+    fn beats_that_passed_are_counted() {
+        let mut tick = Tick::new(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(12));
+        assert!(tick.wait().missed >= 10);
+    }
+
+    #[test]
+    fn the_wall_clock_is_of_this_century() {
+        let anchor = wall_anchor();
+        assert!(anchor.wall.0 > 1_700_000_000_000_000, "{anchor:?}");
+    }
+}
