@@ -14,5 +14,5 @@ pub use ids::{
     AccountName, CallId, CampaignName, DialerName, ListName, NodeName, RecordId, TrunkName,
     WriterId,
 };
-pub use number::Number;
+pub use number::{Dialled, Number, NumberError, NumberReader};
 pub use time::UnixMicros;
