@@ -6,6 +6,8 @@ pub mod error;
 pub mod message;
 pub mod name;
 pub mod scan;
+#[cfg(test)]
+mod torture;
 pub mod uri;
 pub mod validate;
 pub mod via;

@@ -137,14 +137,20 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     ///
-    /// [`SipError::Uri`] when something else stands where the first semicolon should.
+    /// [`SipError::Uri`] when something else stands where the first semicolon should, when a
+    /// quote never closes, or when white space, a quote or an angle bracket stands inside a name
+    /// or an unquoted value: whatever is written behind it would be swallowed.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, SipError> {
         let bytes = scan::trim(bytes);
-        match bytes {
-            [] => Ok(Self(bytes)),
-            [b';', rest @ ..] => Ok(Self(rest)),
-            _ => Err(SipError::Uri),
-        }
+        let params = match bytes {
+            [] => return Ok(Self(bytes)),
+            [b';', rest @ ..] => Self(rest),
+            _ => return Err(SipError::Uri),
+        };
+        let is_whole = |(name, value): (&[u8], Option<&[u8]>)| {
+            !name.iter().copied().any(needs_quotes) && value.is_none_or(is_whole_value)
+        };
+        if params.iter().all(is_whole) { Ok(params) } else { Err(SipError::Uri) }
     }
 
     /// Each name with its value, in order, as written; quotes stay on a quoted value.
@@ -172,6 +178,17 @@ impl<'a> Params<'a> {
     /// Whether a parameter of this name is there, with or without a value.
     pub fn contains(self, name: &str) -> bool {
         self.find(name).is_some()
+    }
+}
+
+const fn needs_quotes(byte: u8) -> bool {
+    scan::is_space(byte) || matches!(byte, b'"' | b'<' | b'>')
+}
+
+fn is_whole_value(value: &[u8]) -> bool {
+    match scan::take_quoted(value) {
+        Some((_, rest)) => rest.is_empty(),
+        None => !value.iter().copied().any(needs_quotes),
     }
 }
 

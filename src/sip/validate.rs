@@ -4,6 +4,7 @@
 //! Judged here is the message alone. What depends on the one who receives it is judged by the
 //! machines behind: 420 for an extension, 405 for a method, 415 for a body, 481 and 482.
 
+use super::address::NameAddr;
 use super::error::SipError;
 use super::message::Message;
 use super::message::StartLine;
@@ -74,8 +75,8 @@ impl Message<'_> {
     fn validate_mandatory(&self) -> Result<(), SipError> {
         self.via()?;
         self.vias().try_for_each(|via| via.map(|_| ()))?;
-        self.from()?;
-        self.to()?;
+        validate_tag(HeaderName::From, self.from()?)?;
+        validate_tag(HeaderName::To, self.to()?)?;
         self.call_id()?;
         self.max_forwards()?;
         let (_, cseq_method) = self.cseq_token()?;
@@ -86,6 +87,14 @@ impl Message<'_> {
             StartLine::Response { .. } => Ok(()),
         }
     }
+}
+
+/// A tag may be absent (RFC 2543 had none in From), but not empty.
+fn validate_tag(name: HeaderName, address: NameAddr<'_>) -> Result<(), SipError> {
+    if address.params.contains("tag") && address.tag().is_none() {
+        return Err(SipError::Malformed(name));
+    }
+    Ok(())
 }
 
 fn validate_request_uri(bytes: &[u8]) -> Result<(), SipError> {

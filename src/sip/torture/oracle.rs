@@ -1,0 +1,136 @@
+//! A second opinion: on well-formed messages that both understand, our reader and `rsip` say the
+//! same. What `rsip` cannot read (IPv6, compact names, folding, tel) is shown elsewhere.
+
+use rsip::SipMessage;
+use rsip::headers::ToTypedHeader;
+use rsip::headers::UntypedHeader;
+use rsip::message::HasHeaders;
+use rsip::message::HeadersExt;
+
+use crate::model::token::Seed;
+use crate::model::token::TokenSource;
+
+use super::super::build::RequestBuilder;
+use super::super::message::Message;
+use super::super::name::HeaderName;
+use super::super::uri::Host;
+use super::CARRIER_INVITE;
+use super::corpus;
+
+/// What both can be asked.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts {
+    method: String,
+    user: Option<String>,
+    host: String,
+    port: Option<u16>,
+    call_id: String,
+    cseq: (u32, String),
+    from_tag: Option<String>,
+    to_tag: Option<String>,
+    branch: Option<String>,
+    headers: usize,
+    body: Vec<u8>,
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
+fn ours(bytes: &[u8]) -> Option<Facts> {
+    let message = Message::parse(bytes).ok()?;
+    message.validate().ok()?;
+    let method = text(message.cseq_token().ok()?.1)?;
+    let uri = message.request_uri().ok()?;
+    let host = match uri.host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => text(name)?,
+        Host::Absent => return None,
+    };
+    Some(Facts {
+        user: uri.user.and_then(text),
+        host,
+        port: uri.port,
+        call_id: text(message.call_id().ok()?)?,
+        cseq: (message.cseq().ok()?.0, method.clone()),
+        method,
+        from_tag: message.from().ok()?.tag().and_then(text),
+        to_tag: message.to().ok()?.tag().and_then(text),
+        branch: message.via().ok()?.branch().and_then(text),
+        headers: message.all_headers().count(),
+        body: message.body().to_vec(),
+    })
+}
+
+fn theirs(bytes: &[u8]) -> Option<Facts> {
+    let SipMessage::Request(request) = SipMessage::try_from(bytes).ok()? else { return None };
+    let cseq = request.cseq_header().ok()?.typed().ok()?;
+    let from = request.from_header().ok()?.typed().ok()?;
+    let to = request.to_header().ok()?.typed().ok()?;
+    let via = request.via_header().ok()?.typed().ok()?;
+    let uri = &request.uri;
+    Some(Facts {
+        method: request.method.to_string(),
+        user: uri.user().map(str::to_owned),
+        host: uri.host().to_string(),
+        port: uri.port().map(|port| *port.value()),
+        call_id: request.call_id_header().ok()?.value().to_owned(),
+        cseq: (cseq.seq, cseq.method.to_string()),
+        from_tag: from.tag().map(|tag| tag.value().to_owned()),
+        to_tag: to.tag().map(|tag| tag.value().to_owned()),
+        branch: via.branch().map(|branch| branch.value().to_owned()),
+        headers: request.headers().iter().count(),
+        body: request.body.clone(),
+    })
+}
+
+/// A request of our own making, plain enough for both, every part of it drawn from the seed.
+fn drawn(tokens: &mut TokenSource) -> Vec<u8> {
+    let mut draw = |choices: &[&str]| {
+        let end = u64::try_from(choices.len()).unwrap();
+        choices[usize::try_from(tokens.next_u64() % end).unwrap()].to_owned()
+    };
+    let method = draw(&["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "PRACK"]);
+    let user = draw(&["", "+12025550143@", "alice@", "bob7@", "1002@", "x:secret@"]);
+    let host = draw(&["example.com", "203.0.113.5", "a-b.example.net", "127.0.0.1"]);
+    let port = draw(&["", ":5060", ":5070", ":65535", ":1"]);
+    let params = draw(&["", ";transport=udp", ";user=phone", ";lr"]);
+    let display = draw(&["", "Alice ", "\"A, B\" ", "\"Example Dialer\" "]);
+    let to_tag = draw(&["", ";tag=9f3", ";tag=as-1.2_3"]);
+    let body = draw(&["", "v=0\r\n", "Signal=5\r\nDuration=160\r\n"]);
+    let call_id = draw(&["abc@192.0.2.1", "f81d4fae-7dec-11d0", "1409286657_88313046@x"]);
+    let cseq = format!("{} {method}", tokens.next_u32());
+    let branch = format!("SIP/2.0/UDP 192.0.2.4:5060;branch=z9hG4bK{:x}", tokens.next_u64());
+    let mut out = Vec::new();
+    RequestBuilder::new(&mut out, &method, format!("sip:{user}{host}{port}{params}"))
+        .header(HeaderName::Via, branch)
+        .header(HeaderName::From, format!("{display}<sip:alice@example.org>;tag=77a"))
+        .header(HeaderName::To, format!("{display}<sip:{user}{host}>{to_tag}"))
+        .header(HeaderName::CallId, call_id)
+        .header(HeaderName::CSeq, cseq)
+        .header(HeaderName::MaxForwards, "70")
+        .finish(Some(("application/sdp", body.as_bytes())))
+        .expect("clean values");
+    out
+}
+
+#[test]
+fn both_readers_say_the_same() {
+    let mut tokens = TokenSource::new(Seed(3261, 0));
+    let drawn: Vec<Vec<u8>> = (0..2_000).map(|_| drawn(&mut tokens)).collect();
+    let messages = corpus()
+        .map(|case| (case.name, case.bytes))
+        .chain([("the carrier's INVITE", CARRIER_INVITE)])
+        .chain(drawn.iter().map(|bytes| ("drawn", &bytes[..])));
+    let mut compared = 0;
+    for (name, bytes) in messages {
+        // A message that one of them does not understand is no matter of dispute.
+        let (Some(ours), Some(theirs)) = (ours(bytes), theirs(bytes)) else {
+            assert_ne!(name, "drawn", "a plain message was refused: {}", bytes.escape_ascii());
+            continue;
+        };
+        assert_eq!(ours, theirs, "{name}: {}", bytes.escape_ascii());
+        compared += 1;
+    }
+    assert!(compared > 2_000, "only {compared} messages were understood by both");
+}
