@@ -7,6 +7,7 @@
 #   tshark        captures the calls and says whether a packet is malformed
 #   sox           makes and measures sound
 #   build-essential  a C compiler, for the embedded SQLite
+#   python3       measures the prompts and makes the media of the SIPp scenarios
 # Needs cargo, and sudo unless you are root. Asks no questions. Arguments go to `cargo test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,6 +30,7 @@ install_missing() {
     command -v tshark >/dev/null || missing+=(tshark)
     command -v sox >/dev/null || missing+=(sox)
     command -v cc >/dev/null || missing+=(build-essential)
+    command -v python3 >/dev/null || missing+=(python3)
     if [ ${#missing[@]} -eq 0 ]; then
         echo "tests/run.sh: nothing to install"
         return
@@ -55,4 +57,5 @@ install_missing
 allow_capture
 command -v cargo >/dev/null || { echo "tests/run.sh: cargo is missing" >&2; exit 1; }
 sipp -v 2>&1 | grep -o 'SIPp v[^ ]*' || true
+audio/make.sh check
 cargo test --locked "$@"
