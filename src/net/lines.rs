@@ -104,3 +104,75 @@ impl JsonLines {
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn ends() -> (JsonLines, JsonLines) {
+        let (one, other) = UnixStream::pair().expect("a pair of sockets");
+        (JsonLines::new(one, None), JsonLines::new(other, None))
+    }
+
+    #[tokio::test]
+    async fn values_pass_both_ways_in_order() {
+        let (mut client, mut engine) = ends();
+        client.write(&json!({"verb": "status"})).await.unwrap();
+        client.write(&json!({"verb": "drain", "text": "a\nb"})).await.unwrap();
+        assert_eq!(engine.read::<Value>().await.unwrap(), Some(json!({"verb": "status"})));
+        let second = engine.read::<Value>().await.unwrap();
+        assert_eq!(second, Some(json!({"verb": "drain", "text": "a\nb"})));
+        for number in 0..100 {
+            engine.write(&number).await.unwrap();
+        }
+        drop(engine);
+        for number in 0..100 {
+            assert_eq!(client.read::<u32>().await.unwrap(), Some(number));
+        }
+        assert_eq!(client.read::<u32>().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn bad_lines_are_errors() {
+        let whole = |length: usize| format!("\"{}\"\n", "x".repeat(length - 3));
+        #[rustfmt::skip]
+        let cases = [
+            ("the longest line",         whole(LINE_BYTES_MAX),     true),
+            ("an octet too many",        whole(LINE_BYTES_MAX + 1), false),
+            ("no end and far too long",  "x".repeat(100_000),       false),
+            ("no end",                   "\"x\"".to_owned(),        false),
+            ("not JSON",                 "status\n".to_owned(),     false),
+            ("not the value wanted",     "{\"a\":1}\n".to_owned(),  false),
+            ("an empty line",            "\n".to_owned(),           false),
+            ("carriage return and feed", "\"x\"\r\n".to_owned(),    true),
+        ];
+        for (name, text, is_good) in cases {
+            let (mut client, mut engine) = ends();
+            let writer = tokio::spawn(async move {
+                // The reader may have given up already.
+                let _ = client.stream.write_all(text.as_bytes()).await;
+            });
+            let read = engine.read::<String>().await;
+            match read {
+                Ok(value) => assert!(is_good && value.is_some(), "{name}"),
+                Err(error) => {
+                    assert!(!is_good, "{name}: {error}");
+                    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}: {error}");
+                }
+            }
+            drop(engine);
+            writer.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_too_long_is_refused_before_it_is_sent() {
+        let (mut client, mut engine) = ends();
+        let error = engine.write(&"x".repeat(LINE_BYTES_MAX)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        engine.write(&1).await.unwrap();
+        assert_eq!(client.read::<u8>().await.unwrap(), Some(1));
+    }
+}

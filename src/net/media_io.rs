@@ -333,3 +333,240 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use crate::model::token::Seed;
+    use crate::net::{PortPool, clock};
+
+    use super::*;
+
+    /// What a drain handed on.
+    type Heard = Vec<(u64, Channel, SocketAddr, Vec<u8>)>;
+
+    fn pair(address: &str) -> MediaPair {
+        let address: IpAddr = address.parse().expect("an address");
+        PortPool::new(address, 0, 0, Seed(1, 2))
+            .and_then(|mut pool| pool.open(clock::now()))
+            .expect("loopback has free ports")
+    }
+
+    fn drained(sockets: &mut MediaSockets) -> Heard {
+        let mut heard = Heard::new();
+        sockets
+            .drain(10_000, &mut |key, channel, source, bytes| {
+                heard.push((key, channel, source, bytes.to_vec()));
+            })
+            .expect("drained");
+        heard
+    }
+
+    /// Drains until `count` packets are heard, and once more for those that should not be.
+    fn heard(sockets: &mut MediaSockets, count: usize) -> Heard {
+        let deadline = clock::now() + Duration::from_secs(10);
+        let mut heard = Heard::new();
+        while heard.len() < count && clock::now() < deadline {
+            heard.extend(drained(sockets));
+        }
+        heard.extend(drained(sockets));
+        heard
+    }
+
+    #[test]
+    fn two_hundred_packets_go_both_ways_on_both_channels() {
+        for address in ["127.0.0.1", "::1"] {
+            let mut sockets = MediaSockets::new(2).unwrap();
+            let (one, other) = (pair(address), pair(address));
+            let rtp = [one.rtp_address(), other.rtp_address()];
+            let rtcp = [one.rtcp_address(), other.rtcp_address()];
+            sockets.insert(70, one).unwrap();
+            sockets.insert(u64::MAX, other).unwrap();
+            for number in 0..200_u8 {
+                let bytes = vec![number; 172];
+                assert!(sockets.send(70, Channel::Rtp, rtp[1], &bytes));
+                assert!(sockets.send(u64::MAX, Channel::Rtp, rtp[0], &bytes));
+                assert!(sockets.send(70, Channel::Rtcp, rtcp[1], &bytes));
+                let heard = heard(&mut sockets, 3);
+                let has =
+                    |key, channel, source| heard.contains(&(key, channel, source, bytes.clone()));
+                assert_eq!(heard.len(), 3, "{address} {number}");
+                assert!(has(u64::MAX, Channel::Rtp, rtp[0]));
+                assert!(has(70, Channel::Rtp, rtp[1]));
+                assert!(has(u64::MAX, Channel::Rtcp, rtcp[0]));
+            }
+            assert_eq!((sockets.counters().sent, sockets.counters().received), (600, 600));
+        }
+    }
+
+    #[test]
+    fn a_flood_at_one_port_leaves_the_others_their_turn() {
+        let mut sockets = MediaSockets::new(3).unwrap();
+        let (flooded, quiet, sender) = (pair("127.0.0.1"), pair("127.0.0.1"), pair("127.0.0.1"));
+        let (to_flooded, to_quiet) = (flooded.rtp_address(), quiet.rtp_address());
+        for (key, pair) in [(1, flooded), (2, quiet), (3, sender)] {
+            sockets.insert(key, pair).unwrap();
+        }
+        for _ in 0..40 {
+            sockets.send(3, Channel::Rtp, to_flooded, &[1; 172]);
+        }
+        sockets.send(3, Channel::Rtp, to_quiet, &[2; 172]);
+        let (mut flood, mut calm, mut turns) = (0, 0, 0);
+        while flood + calm < 41 {
+            let heard = drained(&mut sockets);
+            let turn = heard.iter().filter(|(key, ..)| *key == 1).count();
+            assert!(turn <= PACKETS_PER_TURN, "{turn}");
+            flood += turn;
+            calm += heard.len() - turn;
+            turns += 1;
+            // The calm one comes in the first turn after it arrived, that is, long before the end.
+            assert!(calm == 1 || flood < 40, "{flood}");
+        }
+        assert!(turns >= 5, "{turns}");
+    }
+
+    #[test]
+    fn a_drain_keeps_to_its_bound_by_whole_turns() {
+        let mut sockets = MediaSockets::new(3).unwrap();
+        let (one, other, sender) = (pair("127.0.0.1"), pair("127.0.0.1"), pair("127.0.0.1"));
+        let to = [one.rtp_address(), other.rtp_address()];
+        for (key, pair) in [(1, one), (2, other), (3, sender)] {
+            sockets.insert(key, pair).unwrap();
+        }
+        for to in to {
+            for _ in 0..5 {
+                sockets.send(3, Channel::Rtp, to, &[1; 12]);
+            }
+        }
+        let mut total = 0;
+        while total < 10 {
+            let mut keys = Vec::new();
+            let count = sockets.drain(1, &mut |key, _, _, _| keys.push(key)).unwrap();
+            assert_eq!(count, keys.len());
+            keys.dedup();
+            assert!(keys.len() <= 1, "one turn at one socket: {keys:?}");
+            total += count;
+        }
+        assert_eq!(sockets.drain(1, &mut |_, _, _, _| {}).unwrap(), 0);
+        assert_eq!(sockets.drain(0, &mut |_, _, _, _| {}).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_packet_too_long_is_counted_and_dropped() {
+        let mut sockets = MediaSockets::new(1).unwrap();
+        let one = pair("127.0.0.1");
+        let to = one.rtp_address();
+        sockets.insert(1, one).unwrap();
+        for length in [PACKET_BYTES_MAX + 1, PACKET_BYTES_MAX, 0] {
+            sockets.send(1, Channel::Rtp, to, &vec![0; length]);
+        }
+        let lengths: Vec<usize> = heard(&mut sockets, 2).iter().map(|(.., b)| b.len()).collect();
+        assert_eq!(lengths, [PACKET_BYTES_MAX, 0]);
+        assert_eq!((sockets.counters().truncated, sockets.counters().received), (1, 2));
+    }
+
+    #[test]
+    fn a_closed_peer_port_is_counted_and_not_fatal() {
+        let mut sockets = MediaSockets::new(2).unwrap();
+        let (one, other, gone) = (pair("127.0.0.1"), pair("127.0.0.1"), pair("127.0.0.1"));
+        let (to_one, nobody) = (one.rtp_address(), gone.rtp_address());
+        drop(gone);
+        sockets.insert(1, one).unwrap();
+        sockets.insert(2, other).unwrap();
+        sockets.connect(1, Channel::Rtp, nobody).unwrap();
+        // Each packet brings back an ICMP error, which the next send or drain meets.
+        let deadline = clock::now() + Duration::from_secs(10);
+        while sockets.counters().unreachable < 20 && clock::now() < deadline {
+            sockets.send(1, Channel::Rtp, nobody, &[0; 12]);
+            sockets.send(1, Channel::Rtp, nobody, &[0; 12]);
+            assert_eq!(drained(&mut sockets).len(), 0);
+        }
+        let counters = *sockets.counters();
+        assert!(counters.unreachable >= 20 && counters.errors == 0, "{counters:?}");
+        assert!(counters.sent >= counters.unreachable, "an error costs no packet: {counters:?}");
+        // Once open again, it hears and sends as before.
+        sockets.disconnect(1, Channel::Rtp).unwrap();
+        assert!(sockets.send(2, Channel::Rtp, to_one, &[0; 12]));
+        assert_eq!(heard(&mut sockets, 1).len(), 1);
+    }
+
+    #[test]
+    fn a_connected_socket_hears_its_peer_only_and_can_move() {
+        for address in ["127.0.0.1", "::1"] {
+            let mut sockets = MediaSockets::new(3).unwrap();
+            let (leg, peer, stranger) = (pair(address), pair(address), pair(address));
+            let (to_leg, peer_at, stranger_at) =
+                (leg.rtp_address(), peer.rtp_address(), stranger.rtp_address());
+            for (key, pair) in [(1, leg), (2, peer), (3, stranger)] {
+                sockets.insert(key, pair).unwrap();
+            }
+            let heard_from = |sockets: &mut MediaSockets, count| {
+                for key in [2, 3] {
+                    sockets.send(key, Channel::Rtp, to_leg, &[0; 12]);
+                }
+                let heard = heard(sockets, count);
+                heard.iter().map(|(_, _, source, _)| *source).collect::<Vec<_>>()
+            };
+            assert_eq!(heard_from(&mut sockets, 2), [peer_at, stranger_at], "{address}: open");
+            sockets.connect(1, Channel::Rtp, peer_at).unwrap();
+            assert_eq!(heard_from(&mut sockets, 1), [peer_at], "{address}: connected");
+            assert!(sockets.send(1, Channel::Rtp, peer_at, &[0; 12]), "to the peer");
+            assert!(sockets.send(1, Channel::Rtp, stranger_at, &[0; 12]), "to another");
+            assert_eq!(heard(&mut sockets, 2).len(), 2);
+            sockets.connect(1, Channel::Rtp, stranger_at).unwrap();
+            assert_eq!(heard_from(&mut sockets, 1), [stranger_at], "{address}: moved");
+            sockets.disconnect(1, Channel::Rtp).unwrap();
+            assert_eq!(
+                heard_from(&mut sockets, 2),
+                [peer_at, stranger_at],
+                "{address}: open again"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_come_and_go_within_the_limit() {
+        let mut sockets = MediaSockets::new(2).unwrap();
+        let one = pair("127.0.0.1");
+        let to = one.rtp_address();
+        sockets.insert(1, one).unwrap();
+        assert!(matches!(sockets.insert(1, pair("127.0.0.1")), Err(NetError::KeyTaken(1))));
+        sockets.insert(2, pair("127.0.0.1")).unwrap();
+        let full = sockets.insert(3, pair("127.0.0.1"));
+        assert!(matches!(full, Err(NetError::MediaFull { pairs_max: 2 })));
+        // A packet that waits when its leg goes is never heard under the next key of that place.
+        assert!(sockets.send(2, Channel::Rtp, to, &[0; 12]));
+        assert_eq!(sockets.remove(1), Some(to.port()));
+        assert_eq!(sockets.remove(1), None);
+        sockets.insert(3, pair("127.0.0.1")).unwrap();
+        assert_eq!(drained(&mut sockets).len(), 0);
+        assert_eq!(sockets.len(), 2);
+        assert!(!sockets.send(1, Channel::Rtp, to, &[0; 12]));
+        assert_eq!(sockets.counters().unknown_key, 1);
+        assert!(sockets.connect(1, Channel::Rtp, to).is_ok());
+        assert!(sockets.connect(3, Channel::Rtp, "[::1]:9".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_came_before_the_sockets_were_served_is_heard() {
+        let mut sockets = MediaSockets::new(2).unwrap();
+        let (early, sender) = (pair("127.0.0.1"), pair("127.0.0.1"));
+        sockets.insert(2, sender).unwrap();
+        sockets.send(2, Channel::Rtp, early.rtp_address(), &[0; 12]);
+        sockets.insert(1, early).unwrap();
+        assert_eq!(heard(&mut sockets, 1).len(), 1);
+    }
+
+    #[test]
+    fn draining_nothing_does_not_block() {
+        let mut sockets = MediaSockets::new(1).unwrap();
+        sockets.insert(1, pair("127.0.0.1")).unwrap();
+        let started = clock::now();
+        for _ in 0..100 {
+            assert_eq!(drained(&mut sockets).len(), 0);
+        }
+        assert!(clock::now() - started < Duration::from_secs(1));
+    }
+}

@@ -240,20 +240,146 @@ fn open_pair(rtp_address: SocketAddr) -> io::Result<MediaPair> {
 }
 
 /// Lets the system choose: an even port whose odd neighbour is free too.
+///
+/// The chosen port is let go and bound by its number, since Linux takes a port that it chose
+/// itself away from a socket whose connection is dissolved.
 fn open_any(address: IpAddr) -> Result<MediaPair, NetError> {
     for _ in 0..SYSTEM_ATTEMPTS_MAX {
-        let first = open_bound(SocketAddr::new(address, 0)).map_err(NetError::Media)?;
-        let chosen = local_address(&first).map_err(NetError::Media)?;
-        // The other port of its pair, whichever half the system chose.
-        let other = match open_bound(SocketAddr::new(address, chosen.port() ^ 1)) {
-            Ok(other) => other,
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
-            Err(error) => return Err(NetError::Media(error)),
-        };
-        let is_even = chosen.port() % 2 == 0;
-        let (rtp, rtcp) = if is_even { (first, other) } else { (other, first) };
-        let rtp_address = SocketAddr::new(address, chosen.port() & !1);
-        return Ok(MediaPair { rtp, rtcp, rtp_address });
+        let probe = open_bound(SocketAddr::new(address, 0)).map_err(NetError::Media)?;
+        let chosen = local_address(&probe).map_err(NetError::Media)?.port();
+        drop(probe);
+        match open_pair(SocketAddr::new(address, chosen & !1)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            opened => return opened.map_err(NetError::Media),
+        }
     }
     Err(NetError::PortsExhausted { pairs: SYSTEM_ATTEMPTS_MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::net::Ipv4Addr;
+
+    use crate::net::clock;
+
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 77));
+
+    /// The first of 40 ports that are this process's own, so that two runs at once do not meet.
+    fn base() -> u16 {
+        10_000 + (std::process::id() % 500) as u16 * 40
+    }
+
+    /// `count` pairs from the pair `first` of this process.
+    fn pool(first: u16, count: u16) -> PortPool {
+        let from = base() + first * 2;
+        PortPool::new(LOOPBACK, from, from + count * 2 - 1, Seed(1, 2)).expect("a range of pairs")
+    }
+
+    #[test]
+    fn ranges_hold_the_pairs_they_hold() {
+        #[rustfmt::skip]
+        let cases = [
+            (20_000, 20_001, Some(1)), (20_000, 20_000, None),    (20_001, 20_002, None),
+            (20_001, 20_003, Some(1)), (20_000, 20_009, Some(5)), (20_009, 20_000, None),
+            (65_534, 65_535, Some(1)), (65_535, 65_535, None),    (1, 4, Some(1)),
+            (0, 3, Some(1)),           (1, 65_535, Some(32_767)),
+        ];
+        for (from, to, want) in cases {
+            let pool = PortPool::new(LOOPBACK, from, to, Seed(1, 2));
+            let found = pool.ok().and_then(|pool| pool.size());
+            assert_eq!(found, want, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn an_exhausted_pool_refuses_and_a_returned_port_rests() {
+        let mut pool = pool(0, 4);
+        let now = clock::now();
+        let mut open: Vec<MediaPair> = (0..4).map(|_| pool.open(now).unwrap()).collect();
+        let ports: HashSet<u16> = open.iter().map(|pair| pair.rtp_address().port()).collect();
+        assert_eq!(ports, [0, 2, 4, 6].map(|offset| base() + offset).into());
+        assert!(open.iter().all(|p| p.rtcp_address().port() == p.rtp_address().port() + 1));
+        assert!(matches!(pool.open(now), Err(NetError::PortsExhausted { pairs: 4 })));
+        assert_eq!((pool.counters().exhausted, pool.in_use()), (1, 4));
+
+        let returned = open.remove(2).rtp_address().port();
+        pool.give_back(now, returned);
+        assert_eq!(pool.in_use(), 3);
+        let resting = now + QUARANTINE - Duration::from_millis(1);
+        assert!(matches!(pool.open(resting), Err(NetError::PortsExhausted { .. })));
+        let again = pool.open(now + QUARANTINE).unwrap();
+        assert_eq!(again.rtp_address().port(), returned);
+    }
+
+    #[test]
+    fn the_port_that_rested_longest_is_next() {
+        let mut pool = pool(4, 4);
+        let now = clock::now();
+        let later = now + QUARANTINE * 2;
+        let first = pool.open(now).unwrap().rtp_address().port();
+        pool.give_back(now, first);
+        let order: Vec<u16> = (0..4)
+            .map(|_| pool.open(later).map(|pair| pair.rtp_address().port()).unwrap())
+            .collect();
+        assert_eq!(order.last(), Some(&first), "{order:?}");
+    }
+
+    #[test]
+    fn a_port_of_another_process_is_skipped() {
+        let mut pool = pool(8, 2);
+        let foreign = open_bound(SocketAddr::new(LOOPBACK, base() + 17)).unwrap();
+        let now = clock::now();
+        assert_eq!(pool.open(now).unwrap().rtp_address().port(), base() + 18);
+        assert!(pool.open(now).is_err());
+        assert_eq!(pool.counters().occupied, 1);
+        drop(foreign);
+        assert_eq!(pool.open(now + QUARANTINE).unwrap().rtp_address().port(), base() + 16);
+    }
+
+    #[test]
+    fn strange_returns_change_nothing() {
+        let mut pool = pool(10, 2);
+        let now = clock::now();
+        let port = pool.open(now).unwrap().rtp_address().port();
+        let first = base() + 20;
+        for stray in [0, first - 1, first + 1, first + 4, 65_535, port ^ 2] {
+            pool.give_back(now, stray);
+        }
+        pool.give_back(now, port);
+        pool.give_back(now, port);
+        assert_eq!((pool.counters().stray, pool.in_use()), (7, 0));
+    }
+
+    #[test]
+    fn the_seed_draws_the_order() {
+        let order = |seed| {
+            let range = Range::new(30_000, 30_999, seed).unwrap();
+            range.resting.iter().map(|(port, _)| *port).collect::<Vec<u16>>()
+        };
+        assert_eq!(order(Seed(1, 1)), order(Seed(1, 1)));
+        assert_ne!(order(Seed(1, 1)), order(Seed(1, 2)));
+        let mut sorted = order(Seed(1, 1));
+        sorted.sort_unstable();
+        assert!(sorted.iter().copied().eq((30_000..31_000).step_by(2)));
+    }
+
+    #[test]
+    fn the_system_chooses_pairs_of_both_ip_versions() {
+        for address in ["127.0.0.1", "::1"] {
+            let mut pool = PortPool::new(address.parse().unwrap(), 0, 0, Seed(1, 2)).unwrap();
+            let now = clock::now();
+            let pairs: Vec<MediaPair> = (0..20).map(|_| pool.open(now).unwrap()).collect();
+            for pair in &pairs {
+                assert_eq!(pair.rtp_address().port() % 2, 0);
+                assert_eq!(local_address(&pair.rtp).unwrap(), pair.rtp_address());
+                assert_eq!(local_address(&pair.rtcp).unwrap(), pair.rtcp_address());
+            }
+            assert_eq!((pool.in_use(), pool.size()), (20, None));
+            pool.give_back(now, pairs[0].rtp_address().port());
+            assert_eq!(pool.in_use(), 19);
+        }
+    }
 }

@@ -303,3 +303,142 @@ fn ask_for_buffers(socket: &Socket) -> io::Result<BufferSizes> {
         send: socket.send_buffer_size()? / 2,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const LOOPBACKS: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
+
+    fn bound(address: &str) -> SignallingSocket {
+        let address = address.parse().expect("an address");
+        SignallingSocket::bind(address).expect("loopback has both IP versions").0
+    }
+
+    /// Receives until `count` datagrams are in, with their sources.
+    async fn receive(
+        socket: &mut SignallingSocket,
+        batch: &mut Batch,
+        count: usize,
+    ) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut all = Vec::new();
+        while all.len() < count {
+            timeout(PATIENCE, socket.readable()).await.expect("in time").expect("readable");
+            while socket.recv_batch(batch).expect("received") > 0 {
+                all.extend(batch.datagrams().map(|(source, bytes)| (source, bytes.to_vec())));
+            }
+        }
+        all
+    }
+
+    async fn send(socket: &mut SignallingSocket, queue: &mut SendQueue) {
+        while !queue.is_empty() {
+            timeout(PATIENCE, socket.writable()).await.expect("in time").expect("writable");
+            socket.send_batch(queue);
+        }
+    }
+
+    fn message(number: usize) -> Arc<[u8]> {
+        // 1 to 1,400 octets.
+        vec![number as u8; 1 + number * 7].into()
+    }
+
+    #[tokio::test]
+    async fn two_hundred_datagrams_go_both_ways() {
+        for address in LOOPBACKS {
+            let (mut one, mut other) = (bound(address), bound(address));
+            let mut batch = Batch::new();
+            for _ in 0..2 {
+                let mut queue = SendQueue::default();
+                for number in 0..200 {
+                    assert!(queue.push(other.local_addr(), message(number)));
+                }
+                send(&mut one, &mut queue).await;
+                let received = receive(&mut other, &mut batch, 200).await;
+                for (number, (source, bytes)) in received.iter().enumerate() {
+                    assert_eq!(*source, one.local_addr());
+                    assert_eq!(bytes[..], message(number)[..], "{address} {number}");
+                }
+                std::mem::swap(&mut one, &mut other);
+            }
+            assert_eq!((one.counters().sent, one.counters().received), (200, 200));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_datagram_passes_and_a_longer_one_is_dropped() {
+        let (mut one, mut other) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        let mut queue = SendQueue::default();
+        for length in [65_508, 65_507, 0, 3] {
+            queue.push(other.local_addr(), vec![7; length].into());
+        }
+        send(&mut one, &mut queue).await;
+        assert_eq!((one.counters().too_long, one.counters().sent), (1, 3));
+        let received = receive(&mut other, &mut Batch::new(), 3).await;
+        let lengths: Vec<usize> = received.iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(lengths, [65_507, 0, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_datagram_is_counted_and_not_handed_on() {
+        let (mut one, mut other) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        let mut queue = SendQueue::default();
+        for length in [101, 100] {
+            queue.push(other.local_addr(), vec![7; length].into());
+        }
+        send(&mut one, &mut queue).await;
+        let received = receive(&mut other, &mut Batch::with_slot_bytes(100), 1).await;
+        assert_eq!(received[0].1.len(), 100);
+        assert_eq!((other.counters().truncated, other.counters().received), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_out() {
+        let (mut one, mut other) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        let mut queue = SendQueue::default();
+        for to in ["[::1]:5060".parse().unwrap(), other.local_addr()] {
+            queue.push(to, message(1));
+        }
+        // A closed port: nobody hears it, and an unconnected socket is not told.
+        queue.push("127.0.0.1:9".parse().unwrap(), message(1));
+        queue.push(other.local_addr(), message(2));
+        send(&mut one, &mut queue).await;
+        assert_eq!((one.counters().send_errors, one.counters().sent), (1, 3));
+        assert_eq!(receive(&mut other, &mut Batch::new(), 2).await.len(), 2);
+        assert_eq!(one.recv_batch(&mut Batch::new()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_counts() {
+        let mut queue = SendQueue::default();
+        let to = "127.0.0.1:9".parse().unwrap();
+        for _ in 0..SEND_QUEUE_LEN_MAX {
+            assert!(queue.push(to, message(0)));
+        }
+        assert!(!queue.push(to, message(0)));
+        assert_eq!((queue.len(), queue.refused()), (SEND_QUEUE_LEN_MAX, 1));
+    }
+
+    #[tokio::test]
+    async fn a_taken_address_is_an_error_that_names_it() {
+        let taken = bound("127.0.0.1:0");
+        let error = SignallingSocket::bind(taken.local_addr()).map(drop).unwrap_err();
+        assert!(error.to_string().contains(&taken.local_addr().to_string()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn both_wildcards_share_a_port_and_buffers_are_read_back() {
+        let (v6, sizes) = SignallingSocket::bind("[::]:0".parse().unwrap()).unwrap();
+        let port = v6.local_addr().port();
+        let v4 = SignallingSocket::bind(SocketAddr::from(([0, 0, 0, 0], port)));
+        assert!(v4.is_ok());
+        assert_eq!(sizes.asked, SOCKET_BUFFER_BYTES);
+        assert!(sizes.receive > 0 && sizes.receive <= sizes.asked, "{sizes:?}");
+        assert_eq!(sizes.is_clamped(), sizes.receive.min(sizes.send) < sizes.asked);
+    }
+}

@@ -152,3 +152,92 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)?;
     UnixListener::from_std(OwnedFd::from(socket).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path)
+            .map(|metadata| metadata.permissions().mode() & 0o7777)
+            .unwrap_or(0)
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_private_and_goes_with_its_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let socket = AdminSocket::bind(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        let again = AdminSocket::bind(&path);
+        assert!(matches!(again, Err(NetError::AdminTaken(_))), "{again:?}");
+        drop(socket);
+        assert!(!path.exists());
+        let nobody = AdminSocket::connect(&path).await;
+        assert!(matches!(nobody, Err(NetError::Admin { .. })), "{nobody:?}");
+    }
+
+    #[tokio::test]
+    async fn a_stale_file_is_replaced_and_another_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        // As a killed engine leaves it: the file stands, nobody listens.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let socket = AdminSocket::bind(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        drop(socket);
+        fs::write(&path, "precious").unwrap();
+        let occupied = AdminSocket::bind(&path);
+        assert!(matches!(occupied, Err(NetError::AdminOccupied(_))), "{occupied:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn another_engines_file_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let first = AdminSocket::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = AdminSocket::bind(&path).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_that_no_socket_can_have_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["missing/admin.sock".to_owned(), "x".repeat(120)] {
+            let refused = AdminSocket::bind(&folder.path().join(name));
+            assert!(matches!(refused, Err(NetError::Admin { .. })), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_too_many_is_closed_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let socket = AdminSocket::bind(&path).unwrap();
+        let mut served = Vec::new();
+        for _ in 0..CLIENTS_MAX {
+            let client = AdminSocket::connect(&path).await.unwrap();
+            served.push((client, socket.accept().await.unwrap()));
+        }
+        let mut late = AdminSocket::connect(&path).await.unwrap();
+        let brief = timeout(Duration::from_millis(200), socket.accept()).await;
+        assert!(brief.is_err(), "there is no place");
+        assert_eq!(late.read::<u8>().await.unwrap(), None);
+        assert_eq!(socket.refused(), 1);
+        served.pop();
+        let mut client = AdminSocket::connect(&path).await.unwrap();
+        let mut engine = socket.accept().await.unwrap();
+        client.write(&7).await.unwrap();
+        assert_eq!(engine.read::<u8>().await.unwrap(), Some(7));
+    }
+}
