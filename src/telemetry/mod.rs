@@ -1,1 +1,14 @@
 //! Logs and metrics.
+//!
+//! [`log`] sets up tracing on standard error; [`metrics`] holds the Prometheus families that the
+//! engine counts in, and [`totals`] those that mirror the counters of the pure rooms.
+
+pub mod error;
+pub mod log;
+pub mod metrics;
+pub mod totals;
+
+pub use error::TelemetryError;
+pub use log::Format;
+pub use metrics::{ActiveCall, Metrics};
+pub use totals::{Side, Snapshot};

@@ -1,0 +1,130 @@
+//! Logs: tracing events and spans as lines on standard error, for people or for machines.
+//!
+//! Phone numbers redact themselves (`model::Number` displays as `+1415***2671`), so that nothing
+//! here has to look for them.
+
+use std::io::{self, IsTerminal};
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::telemetry::TelemetryError;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people: one line an event, coloured on a terminal.
+    #[default]
+    Pretty,
+    /// For machines: one JSON object an event, the fields of its spans within.
+    Json,
+}
+
+/// Sends the logs of this process to standard error. `filter` is a level (`error`, `warn`,
+/// `info`, `debug`, `trace`, `off`) or a list of `target=level`.
+///
+/// # Errors
+///
+/// [`TelemetryError::Filter`] when the filter cannot be read, [`TelemetryError::AlreadySet`] on a
+/// second call.
+pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
+    let is_coloured = io::stderr().is_terminal();
+    subscriber(format, filter, is_coloured, io::stderr)?
+        .try_init()
+        .map_err(|_| TelemetryError::AlreadySet)
+}
+
+/// The same logs into another writer, for tests that read them and for [`init`].
+///
+/// # Errors
+///
+/// [`TelemetryError::Filter`].
+pub fn subscriber<W>(
+    format: Format,
+    filter: &str,
+    is_coloured: bool,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(read_filter(filter)?).with_writer(writer);
+    Ok(match format {
+        Format::Pretty => Box::new(builder.with_ansi(is_coloured).finish()),
+        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+    })
+}
+
+fn read_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    let refused = |reason: String| TelemetryError::Filter { filter: filter.to_owned(), reason };
+    if filter.trim().is_empty() {
+        return Err(refused("it is empty".to_owned()));
+    }
+    EnvFilter::builder().parse(filter).map_err(|error| refused(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(|broken| broken.into_inner()).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(format: Format, filter: &str) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let logs =
+            subscriber(format, filter, false, move || writer.clone()).expect("a good filter");
+        tracing::subscriber::with_default(logs, || {
+            let _span = tracing::info_span!("call", call = 7).entered();
+            tracing::info!(key = "9", "key heard");
+            tracing::debug!("detail");
+        });
+        let bytes = page.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        String::from_utf8(bytes).expect("log lines are UTF-8")
+    }
+
+    #[test]
+    fn json_lines_hold_event_and_span() {
+        let text = written(Format::Json, "info");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!(line["message"], "key heard");
+        assert_eq!(line["key"], "9");
+        assert_eq!(line["span"]["call"], 7);
+    }
+
+    #[test]
+    fn pretty_lines_read_as_text() {
+        let text = written(Format::Pretty, "debug");
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("key heard") && text.contains("call=7"), "{text}");
+        assert!(!text.contains('\u{1b}'), "no colours: {text}");
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_an_error() {
+        for filter in ["", "  ", "bajavoz=loud", "a=b=c=d", "info,[unclosed=debug"] {
+            assert!(matches!(read_filter(filter), Err(TelemetryError::Filter { .. })), "{filter}");
+        }
+        for filter in ["info", "off", "warn,bajavoz::sip=debug"] {
+            assert!(read_filter(filter).is_ok(), "{filter}");
+        }
+    }
+}
