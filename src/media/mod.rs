@@ -3,5 +3,7 @@
 pub mod g711;
 pub mod player;
 pub mod prompt;
+pub mod replay;
 pub mod rtp;
 pub mod sender;
+pub mod source;
