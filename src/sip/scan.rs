@@ -61,29 +61,21 @@ pub fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     memchr::memchr(separator, bytes).map(|at| cut(bytes, at))
 }
 
-/// Where the first `separator` outside quoted strings and angle brackets stands.
+/// Where the first `separator` outside quoted strings and angle brackets stands. Behind a quote or
+/// bracket that never closes there is none.
 pub fn find_outside(bytes: &[u8], separator: u8) -> Option<usize> {
-    let mut is_quoted = false;
-    let mut is_escaped = false;
-    let mut is_angled = false;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if is_quoted {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => is_quoted = false,
-                _ => {}
-            }
-        } else if is_angled {
-            is_angled = byte != b'>';
-        } else if byte == separator {
-            return Some(at);
-        } else {
-            is_quoted = byte == b'"';
-            is_angled = byte == b'<';
-        }
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..)?;
+        let found = memchr::memchr3(separator, b'"', b'<', rest)?;
+        let rest = rest.get(found..)?;
+        at += found;
+        at += match rest {
+            [byte, ..] if *byte == separator => return Some(at),
+            [b'"', ..] => rest.len() - take_quoted(rest)?.1.len(),
+            _ => memchr::memchr(b'>', rest)? + 1,
+        };
     }
-    None
 }
 
 /// Takes a quoted string off the front of `bytes`, which begins with its opening quote; gives
@@ -91,15 +83,12 @@ pub fn find_outside(bytes: &[u8], separator: u8) -> Option<usize> {
 pub fn take_quoted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = bytes.strip_prefix(b"\"")?;
     let mut is_escaped = false;
-    for (at, &byte) in inner.iter().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return Some(cut(inner, at)),
-            _ => {}
-        }
-    }
-    None
+    let end = inner.iter().position(|&byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    })?;
+    Some(cut(inner, end))
 }
 
 /// The pieces of a list, trimmed, split at a separator that stands outside quoted strings and
