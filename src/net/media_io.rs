@@ -60,6 +60,18 @@ pub struct MediaCounters {
     pub unknown_key: u64,
 }
 
+impl MediaCounters {
+    fn count_error(&mut self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.would_block += 1;
+        } else if is_about_a_peer(error) {
+            self.unreachable += 1;
+        } else {
+            self.errors += 1;
+        }
+    }
+}
+
 /// Takes a packet's key, channel, source address and bytes.
 pub type Sink<'a> = dyn FnMut(u64, Channel, SocketAddr, &[u8]) + 'a;
 
@@ -184,12 +196,8 @@ impl MediaSockets {
         match received {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
-            Err(error) if is_about_a_peer(&error) => {
-                self.counters.unreachable += 1;
-                return 0;
-            }
-            Err(_) => {
-                self.counters.errors += 1;
+            Err(error) => {
+                self.counters.count_error(&error);
                 return 0;
             }
         }
@@ -281,29 +289,17 @@ impl MediaIo for MediaSockets {
             return false;
         };
         let mut result = line.send(to, packet);
-        let mut refusals = 0;
         // An error of an earlier packet is reported in place of sending this one: try once more.
-        if result.as_ref().is_err_and(is_about_a_peer) {
-            refusals = 1;
+        let met_error = result.as_ref().is_err_and(is_about_a_peer);
+        if met_error {
             result = line.send(to, packet);
         }
-        self.counters.unreachable += refusals;
-        match result {
+        self.counters.unreachable += u64::from(met_error);
+        match &result {
             Ok(_) => self.counters.sent += 1,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.counters.would_block += 1;
-                return false;
-            }
-            Err(error) if is_about_a_peer(&error) => {
-                self.counters.unreachable += 1;
-                return false;
-            }
-            Err(_) => {
-                self.counters.errors += 1;
-                return false;
-            }
+            Err(error) => self.counters.count_error(error),
         }
-        true
+        result.is_ok()
     }
 
     fn counters(&self) -> &MediaCounters {

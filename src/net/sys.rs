@@ -19,6 +19,7 @@ pub(super) const SEND_BATCH_MAX: usize = 32;
 pub(super) struct RecvSlots<const N: usize> {
     bytes: Box<[u8]>,
     slot_bytes: usize,
+    names: Box<[libc::sockaddr_storage]>,
     received: [Received; N],
     filled: usize,
 }
@@ -44,6 +45,7 @@ impl<const N: usize> RecvSlots<N> {
         Self {
             bytes: vec![0; slot_bytes * N].into_boxed_slice(),
             slot_bytes,
+            names: vec![zeroed_storage(); N].into_boxed_slice(),
             received: [nothing; N],
             filled: 0,
         }
@@ -52,7 +54,7 @@ impl<const N: usize> RecvSlots<N> {
     /// Takes what waits on `socket`, at most `N` datagrams, without blocking.
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.filled = 0;
-        let mut names: [libc::sockaddr_storage; N] = [zeroed_storage(); N];
+        let names = self.names.as_mut_ptr();
         let base = self.bytes.as_mut_ptr();
         let mut vectors: [libc::iovec; N] = std::array::from_fn(|slot| libc::iovec {
             // In bounds: `bytes` holds N slots of `slot_bytes`.
@@ -61,7 +63,8 @@ impl<const N: usize> RecvSlots<N> {
         });
         let mut headers: [libc::mmsghdr; N] = std::array::from_fn(|slot| {
             let mut header = zeroed_header();
-            header.msg_hdr.msg_name = (&raw mut names[slot]).cast();
+            // In bounds: there are N names.
+            header.msg_hdr.msg_name = names.wrapping_add(slot).cast();
             header.msg_hdr.msg_namelen = NAME_BYTES;
             header.msg_hdr.msg_iov = &raw mut vectors[slot];
             header.msg_hdr.msg_iovlen = 1;
@@ -81,9 +84,10 @@ impl<const N: usize> RecvSlots<N> {
             };
             usize::try_from(got).map_err(|_| io::Error::last_os_error())
         })?;
-        for (slot, header) in headers.iter().enumerate().take(count) {
-            self.received[slot] = Received {
-                source: read_address(&names[slot]),
+        let slots = self.received.iter_mut().zip(&self.names).zip(&headers);
+        for ((received, name), header) in slots.take(count) {
+            *received = Received {
+                source: read_address(name),
                 length: (header.msg_len as usize).min(self.slot_bytes),
                 is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             };

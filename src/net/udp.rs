@@ -231,9 +231,7 @@ impl SignallingSocket {
     pub fn send_batch(&mut self, queue: &mut SendQueue) -> usize {
         let mut total = 0;
         while !queue.waiting.is_empty() {
-            let waiting = queue.waiting.iter().map(|(to, bytes)| (*to, &bytes[..]));
-            let socket = &self.socket;
-            match socket.try_io(Interest::WRITABLE, || sys::send_batch(socket.as_fd(), waiting)) {
+            match self.send_front(queue) {
                 Ok(sent) => {
                     queue.waiting.drain(..sent.min(queue.waiting.len()));
                     self.counters.sent += sent as u64;
@@ -250,6 +248,18 @@ impl SignallingSocket {
             }
         }
         total
+    }
+
+    fn send_front(&self, queue: &SendQueue) -> io::Result<usize> {
+        let waiting = || queue.waiting.iter().map(|(to, bytes)| (*to, &bytes[..]));
+        match sys::send_batch(self.socket.as_fd(), waiting()) {
+            // Asked again through tokio, so that `writable` waits from now on.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let send = || sys::send_batch(self.socket.as_fd(), waiting());
+                self.socket.try_io(Interest::WRITABLE, send)
+            }
+            other => other,
+        }
     }
 
     fn count_dropped(&mut self, error: &io::Error) {
@@ -411,6 +421,17 @@ mod tests {
         assert_eq!((one.counters().send_errors, one.counters().sent), (1, 3));
         assert_eq!(receive(&mut other, &mut Batch::new(), 2).await.len(), 2);
         assert_eq!(one.recv_batch(&mut Batch::new()).unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_fresh_socket_sends_without_waiting() {
+        let (mut one, other) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        let mut queue = SendQueue::default();
+        for number in 0..100 {
+            queue.push(other.local_addr(), message(number));
+        }
+        assert_eq!((one.send_batch(&mut queue), queue.len()), (100, 0));
+        assert_eq!(one.counters().would_block, 0);
     }
 
     #[test]
