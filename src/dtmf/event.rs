@@ -10,21 +10,8 @@
 //! +---------------+-+-+-----------+-------------------------------+
 //! ```
 //!
-//! A packet belongs to the press with its timestamp and its event code (some senders reuse a
-//! timestamp for the next key), or, by the exceptions below, to one with its code alone. Whatever
-//! belongs to no press begins a new one. Time and order come from the packets, never from what
-//! should have come: any packet of a press may be missing, late, doubled or first.
-//!
-//! | a packet with the code of an earlier press, but another timestamp | is |
-//! |---|---|
-//! | no marker, press not ended, 2^16 ticks on, press heard within 500 ms | its next segment (2.5.1.3) |
-//! | no marker, within 3 sequence numbers, end bit or no less duration, and starting before the pause that two presses need, or within 30 ms of its last packet | re-stamped by a gateway on the way: the same press |
-//! | anything else | a new press |
-//!
-//! | a packet with code and timestamp of an earlier press | is |
-//! |---|---|
-//! | marker, no end bit, press ended, newer sequence number, less duration | a new press by a sender whose timestamp stands still |
-//! | anything else | an update, an end, a duplicate or a late one |
+//! Which packets are one press, in the face of loss, re-stamping gateways and senders that do
+//! not keep to the RFC, is told by the tables in `press`.
 //!
 //! A press becomes a key, once, on the first packet by which it has lasted long enough
 //! ([`Settings`]), which is well before its end.
@@ -34,9 +21,10 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::dtmf::key::Evidence;
 use crate::dtmf::key::HeardKey;
-use crate::dtmf::key::Method;
+use crate::dtmf::press::Belonging;
+use crate::dtmf::press::Packet;
+use crate::dtmf::press::Press;
 use crate::model::Digit;
 
 /// How long an event must last to be a key.
@@ -134,29 +122,6 @@ impl Event {
 /// within the second by which the network may delay a packet.
 const PRESSES_MAX: usize = 8;
 
-/// Two presses of one key have a pause: 40 ms by Q.24, and a gateway's re-stamped third end, two
-/// frames after the first, must not reach it.
-const PAUSE_MIN: Duration = Duration::from_millis(60);
-
-/// A re-stamped packet follows its press at once; the end of a further press cannot.
-const RESTAMPED_AFTER_MAX: Duration = Duration::from_millis(30);
-
-/// Sequence numbers between a press's packets: its three ends, any of them lost.
-const RESTAMPED_SEQUENCE_MAX: i16 = 3;
-
-/// The next segment of a long event follows its last within this.
-const SEGMENT_AFTER_MAX: Duration = Duration::from_millis(500);
-
-/// A segment ends at 2^16 - 1 ticks or up to this much before, since updates come in steps.
-const SEGMENT_SLACK_TICKS: u32 = 0x1000;
-
-/// Packets that must come over [`Settings::duration_min`] when the duration field stands still.
-const FROZEN_PACKETS_MIN: u8 = 3;
-
-/// A press that nothing was heard of for so long is over, whatever its packets say: by then the
-/// same code and timestamp are a sender whose timestamp stands still.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
-
 /// Hears the keys in one stream of telephone-event packets.
 #[derive(Clone, Debug)]
 pub struct EventDetector {
@@ -166,47 +131,6 @@ pub struct EventDetector {
     presses: [Option<Press>; PRESSES_MAX],
     newest: usize,
     counters: Counters,
-}
-
-/// One press, as far as its packets came.
-#[derive(Clone, Copy, Debug)]
-struct Press {
-    digit: Digit,
-    /// Of its first segment.
-    timestamp: u32,
-    /// Of its newest segment.
-    segment: u32,
-    /// Of its newest packet.
-    sequence: u16,
-    /// The longest duration heard within the newest segment.
-    duration_ticks: u16,
-    volume: u8,
-    first_at: Instant,
-    last_at: Instant,
-    /// Packets without the end bit, each further on, whose duration is that of the first.
-    frozen: u8,
-    is_ended: bool,
-    is_key: bool,
-}
-
-/// How a packet relates to a press.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Belonging {
-    New,
-    Same,
-    Restamped,
-    Segment,
-}
-
-/// One event with the RTP header fields that matter to it.
-#[derive(Clone, Copy)]
-struct Packet {
-    now: Instant,
-    sequence: u16,
-    timestamp: u32,
-    marker: bool,
-    digit: Digit,
-    event: Event,
 }
 
 impl EventDetector {
@@ -292,12 +216,8 @@ impl EventDetector {
         let slot = if belonging == Belonging::New { self.begin(&packet) } else { slot };
         self.counters.restamped += u64::from(belonging == Belonging::Restamped);
         let press = self.presses.get_mut(slot)?.as_mut()?;
-        if belonging == Belonging::Segment {
-            press.segment = packet.timestamp;
-            press.duration_ticks = 0;
-        }
         let was_ended = press.is_ended;
-        press.update(&packet);
+        press.update(&packet, belonging);
         if press.is_key {
             return None;
         }
@@ -335,131 +255,325 @@ impl EventDetector {
     }
 }
 
-impl Press {
-    const fn new(packet: &Packet) -> Self {
-        Self {
-            digit: packet.digit,
-            timestamp: packet.timestamp,
-            segment: packet.timestamp,
-            // One before, so that the first packet is newer than what was heard.
-            sequence: packet.sequence.wrapping_sub(1),
-            duration_ticks: packet.event.duration_ticks,
-            volume: packet.event.volume,
-            first_at: packet.now,
-            last_at: packet.now,
-            frozen: 0,
-            is_ended: false,
-            is_key: false,
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may stop at a miss")]
+mod tests {
+    use super::*;
+    use crate::dtmf::key::Evidence;
+    use crate::model::token::Seed;
+    use crate::model::token::TokenSource;
+
+    /// One packet as it arrives.
+    #[derive(Clone, Copy, Debug)]
+    struct Arrival {
+        at_ms: u64,
+        sequence: u16,
+        timestamp: u32,
+        marker: bool,
+        event: Event,
+    }
+
+    fn hear(clock_hz: u32, arrivals: &[Arrival]) -> (Vec<(u64, HeardKey)>, Counters) {
+        #[expect(clippy::disallowed_methods, reason = "a test's own zero of time")]
+        let zero = Instant::now();
+        let mut detector = EventDetector::new(Settings::default(), clock_hz);
+        let mut keys = Vec::new();
+        for arrival in arrivals {
+            let Arrival { at_ms, sequence, timestamp, marker, event } = *arrival;
+            let now = zero + Duration::from_millis(at_ms);
+            let payload = event.write();
+            let key = detector.handle_packet(now, sequence, timestamp, marker, &payload);
+            keys.extend(key.unwrap().map(|key| (at_ms, key)));
+        }
+        (keys, detector.counters)
+    }
+
+    /// Feeds `ms/sequence/timestamp/key+duration` words, `m` for the marker and `e` for the end
+    /// behind them, timestamps and durations in milliseconds of an 8 kHz clock; the keys with
+    /// their times.
+    fn play(script: &str) -> String {
+        let arrival = |word: &str| {
+            let mut parts = word.split('/');
+            let mut number = || parts.next().unwrap().parse::<i64>().unwrap();
+            let (at_ms, sequence, timestamp) = (number(), number(), number());
+            let event = parts.next().unwrap();
+            let duration = event[1..].trim_end_matches(['m', 'e']).parse::<u16>().unwrap();
+            Arrival {
+                at_ms: at_ms as u64,
+                sequence: sequence as u16,
+                timestamp: (timestamp * 8) as u32,
+                marker: event.contains('m'),
+                event: Event {
+                    code: Digit::from_char(event.chars().next().unwrap()).unwrap().event_code(),
+                    is_end: event.contains('e'),
+                    volume: 10,
+                    duration_ticks: duration * 8,
+                },
+            }
+        };
+        let arrivals: Vec<Arrival> = script.split_whitespace().map(arrival).collect();
+        let keys = hear(8000, &arrivals).0;
+        let texts = keys.iter().map(|(at, key)| format!("{at}={}", key.digit));
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_press_is_one_key_however_its_packets_come() {
+        #[rustfmt::skip]
+        let cases = [
+            ("as the RFC has it",
+             "0/1/0/9.0m 20/2/0/9.20 40/3/0/9.40 60/4/0/9.60 80/5/0/9.80e 80/6/0/9.80e 80/7/0/9.80e", "40=9"),
+            ("a first packet with a duration",
+             "0/1/0/9.20m 20/2/0/9.40 40/3/0/9.60e 60/4/0/9.60e 80/5/0/9.60e", "20=9"),
+            ("50 ms between packets",
+             "0/1/0/9.50m 50/2/0/9.100 100/3/0/9.150e 150/4/0/9.150e", "0=9"),
+            ("no marker anywhere",
+             "0/1/0/9.20 20/2/0/9.40 40/3/0/9.60e 60/4/0/9.60e 80/5/0/9.60e", "20=9"),
+            ("a marker on every packet",
+             "0/1/0/9.20m 20/2/0/9.40m 40/3/0/9.60me 60/4/0/9.60me", "20=9"),
+            ("all ends lost",            "0/1/0/9.20m 20/2/0/9.40 40/3/0/9.60", "20=9"),
+            ("the start lost",           "20/2/0/9.40 40/3/0/9.60e 60/4/0/9.60e 80/5/0/9.60e", "20=9"),
+            ("only one update",          "60/4/0/9.80", "60=9"),
+            ("only one end",             "100/6/0/9.100e", "100=9"),
+            ("only the ends",            "100/6/0/9.100e 120/7/0/9.100e 140/8/0/9.100e", "100=9"),
+            ("only the first packet: it is not long enough to tell", "0/1/0/9.20m", ""),
+            ("the end overtakes all",
+             "0/5/0/9.80e 1/1/0/9.20m 2/2/0/9.40 3/3/0/9.60 4/4/0/9.80e", "0=9"),
+            ("every packet twice",
+             "0/1/0/9.20m 0/1/0/9.20m 20/2/0/9.40 20/2/0/9.40 40/3/0/9.60e 40/3/0/9.60e", "20=9"),
+            ("a late duplicate of the start after the end",
+             "0/1/0/9.20m 20/2/0/9.40 40/3/0/9.60e 900/1/0/9.20m", "20=9"),
+            ("a late update after the next key began",
+             "0/1/0/9.20m 20/2/0/9.40 60/4/0/9.60e 200/10/200/5.20m 210/3/0/9.60 220/11/200/5.40", "20=9 220=5"),
+            ("the duration stands still at zero",
+             "0/1/0/9.0m 20/2/0/9.0 40/3/0/9.0 60/4/0/9.0", "40=9"),
+            ("held for two segments, another key after it",
+             "40/1/0/9.40m 4000/200/0/9.4000 8180/480/0/9.8180 8200/500/8191/9.20 8220/501/8191/9.40 8240/502/8191/9.50e 9000/520/9000/1.40m", "40=9 9000=1"),
+            ("segments whose boundary packets are lost",
+             "40/1/0/9.40m 4000/200/0/9.4000 8000/400/0/9.8000 8400/505/8191/9.200 12000/700/8191/9.4000 16200/890/8191/9.8000 16500/900/16382/9.100e", "40=9"),
+            ("its ends re-stamped, as rtpengine 1812 has it",
+             "0/1/0/1.20m 20/2/0/1.40 160/9/0/1.160 180/10/0/1.180e 180/11/180/1.180e 180/12/200/1.180e", "20=1"),
+            ("re-stamped far ahead, but at once",
+             "0/1/0/1.20m 20/2/0/1.40 40/3/0/1.60e 41/4/5000/1.60e 42/5/9000/1.60e", "20=1"),
+            ("re-stamped ends out of order",
+             "0/1/0/1.20m 20/2/0/1.40 40/5/80/1.60e 41/4/60/1.60e 42/3/0/1.60e", "20=1"),
+            ("every packet re-stamped, durations grow",
+             "0/1/0/2.20m 20/2/20/2.40 40/3/40/2.60 60/4/60/2.80 80/5/80/2.100e 100/6/100/2.100e", "20=2"),
+        ];
+        for (name, script, want) in cases {
+            assert_eq!(play(&script.replace('.', "")), want, "{name}: {script}");
         }
     }
 
-    /// The tables of the module's documentation.
-    fn belonging(&self, packet: &Packet, clock_hz: u32) -> Belonging {
-        let since = packet.now.saturating_duration_since(self.last_at);
-        if packet.digit != self.digit || since > FORGOTTEN_AFTER {
-            return Belonging::New;
-        }
-        let known = self.segment.wrapping_sub(self.timestamp);
-        if packet.timestamp.wrapping_sub(self.timestamp) <= known {
-            return if self.is_repeated_under_one_timestamp(packet) {
-                Belonging::New
-            } else {
-                Belonging::Same
-            };
-        }
-        if packet.marker {
-            return Belonging::New;
-        }
-        let ahead_ticks = packet.timestamp.wrapping_sub(self.segment);
-        let full = 0x1_0000 - SEGMENT_SLACK_TICKS..=0x1_0000;
-        if full.contains(&ahead_ticks) && !self.is_ended && since <= SEGMENT_AFTER_MAX {
-            return Belonging::Segment;
-        }
-        if self.is_restamped(packet, ahead_ticks, since, clock_hz) {
-            return Belonging::Restamped;
-        }
-        Belonging::New
-    }
-
-    fn is_repeated_under_one_timestamp(&self, packet: &Packet) -> bool {
-        packet.marker
-            && !packet.event.is_end
-            && self.is_ended
-            && sequence_distance(self.sequence, packet.sequence) > 0
-            && packet.event.duration_ticks < self.duration_ticks
-    }
-
-    fn is_restamped(&self, packet: &Packet, ahead: u32, since: Duration, clock_hz: u32) -> bool {
-        let near = sequence_distance(self.sequence, packet.sequence).unsigned_abs()
-            <= RESTAMPED_SEQUENCE_MAX.unsigned_abs();
-        let goes_on = packet.event.is_end || !self.is_ended;
-        let no_shorter = packet.event.duration_ticks >= self.duration_ticks;
-        let before_pause = ahead < u32::from(self.duration_ticks) + ticks(PAUSE_MIN, clock_hz);
-        let at_once = packet.event.is_end && since <= RESTAMPED_AFTER_MAX;
-        near && goes_on && no_shorter && (before_pause || at_once)
-    }
-
-    fn update(&mut self, packet: &Packet) {
-        self.last_at = packet.now;
-        let is_newer = sequence_distance(self.sequence, packet.sequence) > 0;
-        if is_newer {
-            self.sequence = packet.sequence;
-            self.volume = packet.event.volume;
-        }
-        if packet.event.is_end {
-            self.is_ended = true;
-        } else if packet.event.duration_ticks != self.duration_ticks {
-            self.frozen = 0;
-        } else if is_newer {
-            self.frozen = self.frozen.saturating_add(1);
-        }
-        let is_of_older_segment = packet.timestamp != self.segment
-            && packet.timestamp.wrapping_sub(self.timestamp)
-                < self.segment.wrapping_sub(self.timestamp);
-        if !is_of_older_segment {
-            self.duration_ticks = self.duration_ticks.max(packet.event.duration_ticks);
+    #[test]
+    fn two_presses_are_two_keys() {
+        #[rustfmt::skip]
+        let cases = [
+            ("the same key twice",
+             "0/1/0/9.40m 60/4/0/9.60e 160/10/160/9.40m 220/13/160/9.60e", "0=9 160=9"),
+            ("the first's ends lost, 40 ms apart",
+             "0/1/0/9.20m 20/2/0/9.40 40/3/0/9.60 100/9/100/9.20m 120/10/100/9.40 140/11/100/9.60e", "20=9 120=9"),
+            ("the first's ends and the second's marker lost",
+             "0/1/0/9.20m 20/2/0/9.40 40/3/0/9.60 120/10/100/9.40 140/11/100/9.60e", "20=9 120=9"),
+            ("of the second only an end",
+             "0/1/0/9.40m 20/2/0/9.60e 260/15/160/9.100e", "0=9 260=9"),
+            ("only ends come, no audio between",
+             "0/1/0/9.60e 20/2/0/9.60e 40/3/0/9.60e 200/4/180/9.60e 220/5/180/9.60e", "0=9 200=9"),
+            ("another key under the same timestamp",
+             "0/1/0/9.40m 40/2/0/9.60e 100/8/0/1.40m 140/9/0/1.60e", "0=9 100=1"),
+            ("the same key under a timestamp that stands still",
+             "0/1/0/9.40m 40/2/0/9.60e 300/8/0/9.20m 320/9/0/9.40 340/10/0/9.60e", "0=9 320=9"),
+            ("the same, seconds later and without marker",
+             "0/1/0/9.40m 40/2/0/9.60e 6000/80/0/9.20 6020/81/0/9.40", "0=9 6020=9"),
+            ("the timestamp jumps back",
+             "0/1/90000/9.40m 40/2/90000/9.60e 300/20/500/9.40m 340/21/500/9.60e", "0=9 300=9"),
+            ("the first wholly behind the second",
+             "0/9/200/1.40m 20/10/200/1.60e 25/1/0/1.40m 30/2/0/1.60e", "0=1 25=1"),
+            ("different keys without a pause",
+             "0/1/0/1.40m 40/2/0/1.60e 60/3/60/2.40m 80/4/60/2.60e", "0=1 60=2"),
+        ];
+        for (name, script, want) in cases {
+            assert_eq!(play(&script.replace('.', "")), want, "{name}: {script}");
         }
     }
 
-    fn suffices(&self, settings: Settings, clock_hz: u32) -> bool {
-        let stated = Duration::from_millis(self.duration_ms(clock_hz).into());
-        let least = if self.is_ended { settings.ended_duration_min } else { settings.duration_min };
-        let waited = self.last_at.saturating_duration_since(self.first_at);
-        stated >= least
-            || !self.is_ended
-                && self.frozen >= FROZEN_PACKETS_MIN
-                && waited >= settings.duration_min
+    #[test]
+    fn what_did_not_last_is_no_key() {
+        #[rustfmt::skip]
+        let cases = [
+            ("1 ms and its three ends",        "0/1/0/9.1m 20/2/0/9.1e 40/3/0/9.1e 60/4/0/9.1e", ""),
+            ("19 ms",                          "0/1/0/9.19e 20/2/0/9.19e 40/3/0/9.19e", ""),
+            ("20 ms, and over",                "0/1/0/9.20e 20/2/0/9.20e 40/3/0/9.20e", "0=9"),
+            ("39 ms, and running",             "0/1/0/9.39m", ""),
+            ("40 ms, and running",             "0/1/0/9.40m", "0=9"),
+            ("two packets that stand still",   "0/1/0/9.10m 50/2/0/9.10", ""),
+            ("one packet, doubled and late",   "0/1/0/9.10m 30/1/0/9.10m 60/1/0/9.10m 90/1/0/9.10m", ""),
+        ];
+        for (name, script, want) in cases {
+            assert_eq!(play(&script.replace('.', "")), want, "{name}: {script}");
+        }
     }
 
-    fn heard(&self, sequence: u16, clock_hz: u32) -> HeardKey {
-        HeardKey {
-            digit: self.digit,
-            method: Method::Event,
-            evidence: Evidence {
-                rtp_timestamp: Some(self.timestamp),
-                rtp_sequence: Some(sequence),
-                duration_ms: Some(u16::try_from(self.duration_ms(clock_hz)).unwrap_or(u16::MAX)),
-                volume_dbm0: i8::try_from(self.volume).ok().map(|volume| -volume),
+    #[test]
+    fn payloads_are_read_or_counted() {
+        #[expect(clippy::disallowed_methods, reason = "a test's own zero of time")]
+        let now = Instant::now();
+        type Heard = Result<Option<char>, EventError>;
+        #[rustfmt::skip]
+        let cases: &[(&str, &[u8], Heard)] = &[
+            ("event 9 of 100 ms",                &[9, 0x0a, 3, 0x20],               Ok(Some('9'))),
+            ("the reserved bit does not matter", &[9, 0x4a, 3, 0x20],               Ok(Some('9'))),
+            ("event 15 is D",                    &[15, 0x0a, 3, 0x20],              Ok(Some('D'))),
+            ("event 16 is flash",                &[16, 0x0a, 3, 0x20],              Ok(None)),
+            ("event 255",                        &[255, 0x8a, 3, 0x20],             Ok(None)),
+            ("four zero bytes in front",         &[0, 0, 0, 0, 9, 0x0a, 3, 0x20],   Ok(Some('9'))),
+            ("only zero bytes",                  &[0, 0, 0, 0],                     Ok(None)),
+            ("a real zero key",                  &[0, 0, 3, 0x20],                  Ok(Some('0'))),
+            ("trailing bytes",                   &[9, 0x0a, 3, 0x20, 0, 0],         Ok(Some('9'))),
+            ("a short event, then a second",     &[1, 0x8a, 0, 8, 9, 0x0a, 3, 0x20], Ok(Some('9'))),
+            ("nothing",                          &[],                               Err(EventError::Truncated { found: 0 })),
+            ("one byte",                         &[9],                              Err(EventError::Truncated { found: 1 })),
+            ("three bytes",                      &[9, 0x0a, 3],                     Err(EventError::Truncated { found: 3 })),
+        ];
+        for (name, payload, want) in cases {
+            let mut detector = EventDetector::new(Settings::default(), 8000);
+            let got = detector.handle_packet(now, 1, 2, true, payload);
+            assert_eq!(got.map(|key| key.map(|key| key.digit.as_char())), *want, "{name}");
+            assert_eq!(detector.counters.packets, 1, "{name}");
+            assert_eq!(detector.counters.truncated, u64::from(want.is_err()), "{name}");
+            assert_eq!(
+                detector.counters.not_keys,
+                u64::from(payload.first() >= Some(&16)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn evidence_is_that_of_the_deciding_packet() {
+        for (clock_hz, ticks) in [(8000, 400), (16_000, 800), (48_000, 2400)] {
+            let event = Event { code: 9, is_end: false, volume: 12, duration_ticks: ticks };
+            let arrival = Arrival { at_ms: 0, sequence: 7, timestamp: 77, marker: true, event };
+            let (keys, _) = hear(clock_hz, &[arrival]);
+            let want = Evidence {
+                rtp_timestamp: Some(77),
+                rtp_sequence: Some(7),
+                duration_ms: Some(50),
+                volume_dbm0: Some(-12),
+                low_dbm0: None,
+                high_dbm0: None,
                 confidence: 100,
-                ..Evidence::default()
-            },
+            };
+            assert_eq!(keys.first().unwrap().1.evidence, want, "{clock_hz} Hz");
         }
     }
 
-    /// All segments together, in milliseconds.
-    fn duration_ms(&self, clock_hz: u32) -> u32 {
-        let earlier = u64::from(self.segment.wrapping_sub(self.timestamp));
-        let all = (earlier + u64::from(self.duration_ticks)) * 1000 / u64::from(clock_hz);
-        u32::try_from(all).unwrap_or(u32::MAX)
+    #[test]
+    fn an_event_reads_as_it_was_written() {
+        for code in 0..=255 {
+            for volume in [0, 10, 63] {
+                for duration_ticks in [0, 1, 400, 65_535] {
+                    let event = Event { code, is_end: code % 2 == 0, volume, duration_ticks };
+                    assert_eq!(Event::read(&event.write()), Ok(event));
+                }
+            }
+        }
+        assert_eq!(Event { code: 1, is_end: false, volume: 200, duration_ticks: 0 }.write()[1], 63);
     }
-}
 
-/// How many packets `to` was sent after `from`; negative when before (RFC 1982).
-const fn sequence_distance(from: u16, to: u16) -> i16 {
-    to.wrapping_sub(from).cast_signed()
-}
+    #[test]
+    fn a_held_key_is_told_until_its_end() {
+        #[expect(clippy::disallowed_methods, reason = "a test's own zero of time")]
+        let now = Instant::now();
+        let mut detector = EventDetector::new(Settings::default(), 8000);
+        let mut feed = |sequence, is_end, duration_ticks| {
+            let event = Event { code: 9, is_end, volume: 0, duration_ticks };
+            let _ = detector.handle_packet(now, sequence, 0, false, &event.write());
+            detector.held().map(Digit::as_char)
+        };
+        let held =
+            [feed(1, false, 160), feed(2, false, 320), feed(3, false, 480), feed(4, true, 480)];
+        assert_eq!(held, [None, Some('9'), Some('9'), None]);
+    }
 
-fn ticks(duration: Duration, clock_hz: u32) -> u32 {
-    let ticks = duration.as_micros() * u128::from(clock_hz) / 1_000_000;
-    u32::try_from(ticks).unwrap_or(u32::MAX)
+    /// Random presses, sent as the RFC has it, over a network that loses, doubles and reorders.
+    ///
+    /// What must be heard is known from the packets that arrived: a press is one key when at
+    /// least one of them says that it lasted long enough, else none.
+    #[test]
+    fn over_a_bad_network_each_press_is_one_key() {
+        let (mut presses, mut heard, mut hidden) = (0, 0, 0);
+        for seed in 0..4000 {
+            let mut random = TokenSource::new(Seed(seed, 4733));
+            let (arrivals, want, lost) = journey(&mut random);
+            let clock_hz = 8000;
+            let mut got: Vec<(u32, char)> = hear(clock_hz, &arrivals)
+                .0
+                .iter()
+                .map(|(_, key)| (key.evidence.rtp_timestamp.unwrap(), key.digit.as_char()))
+                .collect();
+            let mut want = want;
+            got.sort_unstable();
+            want.sort_unstable();
+            presses += want.len() + lost;
+            heard += got.len();
+            hidden += lost;
+            assert_eq!(got, want, "seed {seed}: {arrivals:#?}");
+        }
+        assert!(presses > 15_000 && heard + hidden == presses && hidden < presses / 10);
+    }
+
+    /// What arrives of some presses; those that must be heard; how many cannot be.
+    fn journey(random: &mut TokenSource) -> (Vec<Arrival>, Vec<(u32, char)>, usize) {
+        let mut pick = |below: u64| random.next_u64() % below;
+        let loss_percent = [0, 5, 20, 50][pick(4) as usize];
+        let double_percent = [0, 10][pick(2) as usize];
+        let delay_max_ms = [1, 20, 60][pick(3) as usize];
+        let frame_ms = [10, 20, 30, 40][pick(4) as usize];
+        let (marks, has_audio, ends_at_once) = (pick(4) > 0, pick(4) > 0, pick(2) > 0);
+        let mut sequence = pick(65_536) as u16;
+        let base = if pick(2) > 0 { u32::MAX - pick(16_000) as u32 } else { pick(1 << 32) as u32 };
+        let (mut at_ms, mut sent, mut starts) = (0, Vec::new(), Vec::new());
+        for _ in 0..2 + pick(6) {
+            let length_ms = (2 + pick(20)) * frame_ms.max(20);
+            let start = base.wrapping_add(at_ms as u32 * 8);
+            let code = pick(2) as u8 * 9;
+            starts.push((start, Digit::from_event_code(code).unwrap().as_char()));
+            let frames = length_ms / frame_ms;
+            for frame in 1..=frames + 2 {
+                let is_end = frame >= frames;
+                let now = at_ms + if is_end && ends_at_once { frames } else { frame } * frame_ms;
+                let duration_ticks = (frame.min(frames) * frame_ms * 8) as u16;
+                let event = Event { code, is_end, volume: 10, duration_ticks };
+                let marker = marks && frame == 1;
+                sent.push(Arrival { at_ms: now, sequence, timestamp: start, marker, event });
+                sequence = sequence.wrapping_add(1);
+            }
+            // A sender without audio between must pause longer than a re-stamped end may come.
+            let pause_ms = if has_audio { 40 + pick(400) } else { 150 + pick(400) };
+            at_ms += length_ms + 2 * frame_ms + pause_ms;
+            if has_audio {
+                sequence = sequence.wrapping_add((pause_ms / 20).max(2) as u16);
+            }
+        }
+        let mut arrivals = Vec::new();
+        for packet in sent {
+            for _ in 0..1 + u64::from(pick(100) < double_percent) {
+                if pick(100) >= loss_percent {
+                    arrivals.push(Arrival { at_ms: packet.at_ms + pick(delay_max_ms), ..packet });
+                }
+            }
+        }
+        arrivals.sort_by_key(|arrival| arrival.at_ms);
+        let suffices = |start: u32| {
+            arrivals.iter().any(|arrival| {
+                let least = if arrival.event.is_end { 160 } else { 320 };
+                arrival.timestamp == start && arrival.event.duration_ticks >= least
+            })
+        };
+        let all = starts.len();
+        starts.retain(|(start, _)| suffices(*start));
+        let lost = all - starts.len();
+        (arrivals, starts, lost)
+    }
 }

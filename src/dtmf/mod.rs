@@ -16,6 +16,7 @@ pub mod event;
 pub mod fusion;
 pub mod info;
 pub mod key;
+mod press;
 pub mod tone;
 
 pub use event::EventDetector;
