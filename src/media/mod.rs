@@ -3,6 +3,7 @@
 pub mod g711;
 pub mod player;
 pub mod prompt;
+pub mod relay;
 pub mod replay;
 pub mod rtp;
 pub mod sender;
