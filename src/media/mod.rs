@@ -3,8 +3,11 @@
 pub mod g711;
 pub mod player;
 pub mod prompt;
+pub mod quality;
 pub mod relay;
 pub mod replay;
+pub mod reporter;
+pub mod rtcp;
 pub mod rtp;
 pub mod sender;
 pub mod source;
