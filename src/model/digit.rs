@@ -46,6 +46,20 @@ impl fmt::Display for Digit {
     }
 }
 
+impl Serialize for Digit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_char(self.as_char())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = char::deserialize(deserializer)?;
+        Self::from_char(found)
+            .ok_or_else(|| serde::de::Error::custom(DigitsError::Character { found }))
+    }
+}
+
 /// Up to [`Digits::LEN_MAX`] keys, stored in place: the typed keys of a call and the keys of a code.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Digits {

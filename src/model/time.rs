@@ -11,6 +11,40 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixMicros(pub i64);
 
+impl UnixMicros {
+    /// ISO 8601 in UTC to the microsecond, as exports and reports show it:
+    /// `2026-11-21T20:30:16.000123Z`.
+    pub fn iso8601(self) -> String {
+        const DAY_MICROS: i64 = 86_400_000_000;
+        let (year, month, day) = civil(self.0.div_euclid(DAY_MICROS));
+        let micros = self.0.rem_euclid(DAY_MICROS);
+        let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
+    }
+}
+
+/// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.
+///
+/// Counts in 400-year eras of years that begin in March, so that a leap day ends its year.
+const fn civil(days: i64) -> (i64, i64, i64) {
+    const ERA_DAYS: i64 = 146_097;
+    /// From 0000-03-01 to 1970-01-01.
+    const EPOCH_DAYS: i64 = 719_468;
+    let shifted = days + EPOCH_DAYS;
+    let era = shifted.div_euclid(ERA_DAYS);
+    let day_of_era = shifted.rem_euclid(ERA_DAYS);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Months from March have 31,30,31,30,31 days in a cycle of 153.
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
 /// One reading of both clocks, from which the wall time of any instant follows.
 ///
 /// Machines count in [`Instant`]; records want wall time. The driver takes a new anchor now and
@@ -31,5 +65,28 @@ impl WallAnchor {
             None => -i64::try_from((self.at - instant).as_micros()).unwrap_or(i64::MAX),
         };
         UnixMicros(self.wall.0.saturating_add(micros))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_times_print_as_iso_8601() {
+        // Expected values from `date -u -d @SECONDS`.
+        let cases = [
+            ("the epoch", 0, "1970-01-01T00:00:00.000000Z"),
+            ("a microsecond before it", -1, "1969-12-31T23:59:59.999999Z"),
+            ("a leap day", 1_709_164_800_000_001, "2024-02-29T00:00:00.000001Z"),
+            ("the day after it", 1_709_251_199_999_999, "2024-02-29T23:59:59.999999Z"),
+            ("March", 1_709_251_200_000_000, "2024-03-01T00:00:00.000000Z"),
+            ("a century that leaps", 951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+            ("a century that does not", 4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
+            ("today", 1_795_293_016_000_123, "2026-11-21T20:30:16.000123Z"),
+        ];
+        for (name, micros, want) in cases {
+            assert_eq!(UnixMicros(micros).iso8601(), want, "{name}");
+        }
     }
 }

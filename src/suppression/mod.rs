@@ -1,1 +1,20 @@
 //! Opt-outs as append-only facts, the lists they stand on, and the index that refuses calls.
+//!
+//! A [`Fact`] is what happened; a store makes it durable as a [`proof::Record`] in its writer's
+//! stream; the [`Index`] is what all facts together say about a number. Nothing here is ever
+//! deleted or overwritten: a reversal will be a further fact.
+
+pub mod export;
+pub mod fact;
+pub mod index;
+pub mod ledger;
+pub mod list;
+pub mod optout;
+pub mod policy;
+pub mod proof;
+
+pub use fact::{Confirmation, Fact, Outcome};
+pub use index::{Hit, Index};
+pub use ledger::{Ack, Durable, FactLedger, LedgerError};
+pub use list::{List, ListMask, Scope};
+pub use optout::{KeyEvidence, KeyMethod, Leg, OptOut, Origin};

@@ -1,0 +1,248 @@
+//! Opt-outs for people and their spreadsheets: what to ask for, and CSV and JSON lines of it.
+
+use std::io;
+
+use serde::Serialize;
+
+use crate::model::CampaignName;
+use crate::model::ListName;
+use crate::model::Number;
+use crate::model::RecordId;
+use crate::model::UnixMicros;
+
+use super::fact::Outcome;
+use super::optout::OptOut;
+use super::optout::Origin;
+
+/// Which opt-outs are asked for; every condition that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Pressed at this time or later.
+    pub from: Option<UnixMicros>,
+    /// Pressed before this time.
+    pub to: Option<UnixMicros>,
+    /// In calls of this campaign.
+    pub campaign: Option<CampaignName>,
+    /// On this list.
+    pub list: Option<ListName>,
+    /// Of this origin.
+    pub origin: Option<Origin>,
+    /// Of this number.
+    pub number: Option<Number>,
+}
+
+/// One opt-out with all that followed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The record, in its text form.
+    #[serde(serialize_with = "as_text")]
+    pub record: RecordId,
+    /// What was taken down.
+    pub optout: OptOut,
+    /// When the record was handed to the disk.
+    pub written_at: UnixMicros,
+    /// When it was known to be on disk; `None` where the process ended before saying so.
+    pub durable_at: Option<UnixMicros>,
+    /// When the confirmation to the person ended.
+    pub confirmed_at: Option<UnixMicros>,
+    /// How the confirmation ended.
+    pub outcome: Option<Outcome>,
+}
+
+fn as_text<S: serde::Serializer>(record: &RecordId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(record)
+}
+
+/// The columns of the CSV, in order. Times are ISO 8601 in UTC; `durable_at` is the time of the
+/// write where the process ended before the disk's answer was kept; `confirmed_at` is empty
+/// unless the whole confirmation was played; `lists` are separated by a space.
+pub const COLUMNS: [&str; 20] = [
+    "pressed_at",
+    "durable_at",
+    "confirmed_at",
+    "number",
+    "lists",
+    "account",
+    "campaign",
+    "digits",
+    "method",
+    "origin",
+    "dialer",
+    "trunk",
+    "sip_call_id",
+    "leg",
+    "node",
+    "record",
+    "prompt_sha256",
+    "outcome",
+    "actor",
+    "reason",
+];
+
+/// Writes entries as CSV (RFC 4180, every field quoted, so that a spreadsheet asked for text
+/// columns keeps `+34600123456` whole).
+///
+/// A field that a spreadsheet would run as a formula gets an apostrophe in front. Numbers begin
+/// with a plus too, but hold digits alone, and stay as they are.
+#[derive(Debug)]
+pub struct CsvExport<W: io::Write>(csv::Writer<W>);
+
+impl<W: io::Write> CsvExport<W> {
+    /// Begins the table with its header line.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn new(out: W) -> io::Result<Self> {
+        let mut writer =
+            csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
+        writer.write_record(COLUMNS)?;
+        Ok(Self(writer))
+    }
+
+    /// Writes one line.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
+        Ok(self.0.write_record(columns(entry))?)
+    }
+
+    /// Hands everything to the output.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Writes one entry as a line of JSON.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_json_line(out: &mut impl io::Write, entry: &Entry) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, entry)?;
+    out.write_all(b"\n")
+}
+
+fn columns(entry: &Entry) -> [String; COLUMNS.len()] {
+    let optout = &entry.optout;
+    let text = |value: Option<&str>| defused(value.unwrap_or_default());
+    let lists: Vec<&str> = optout.lists.iter().map(ListName::as_str).collect();
+    let played = entry.outcome == Some(Outcome::Played);
+    let confirmed_at = entry.confirmed_at.filter(|_at| played);
+    [
+        optout.pressed_at.iso8601(),
+        entry.durable_at.unwrap_or(entry.written_at).iso8601(),
+        confirmed_at.map(UnixMicros::iso8601).unwrap_or_default(),
+        optout.number.reveal(),
+        defused(&lists.join(" ")),
+        text(optout.account.as_ref().map(|name| name.as_str())),
+        text(optout.campaign.as_ref().map(|name| name.as_str())),
+        optout.digits.to_string(),
+        optout.method.map(|method| method.as_str().to_owned()).unwrap_or_default(),
+        optout.origin.as_str().to_owned(),
+        text(optout.dialer.as_ref().map(|name| name.as_str())),
+        text(optout.trunk.as_ref().map(|name| name.as_str())),
+        text(optout.sip_call_id.as_deref()),
+        optout.leg.map(|leg| leg.as_str().to_owned()).unwrap_or_default(),
+        defused(optout.node.as_str()),
+        entry.record.to_string(),
+        optout.prompt_sha256.map(hex).unwrap_or_default(),
+        entry.outcome.map(|outcome| outcome.as_str().to_owned()).unwrap_or_default(),
+        text(optout.actor.as_deref()),
+        text(optout.reason.as_deref()),
+    ]
+}
+
+/// An apostrophe before what spreadsheets take for a formula: `= + - @`, tab, carriage return.
+fn defused(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn hex(bytes: [u8; 32]) -> String {
+    bytes.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::WriterId;
+
+    fn entry() -> Entry {
+        Entry {
+            record: RecordId { writer: WriterId(0x0123_4567_89ab_cdef), seq: 42 },
+            optout: OptOut {
+                number: Number::from_e164("+34600123456").expect("the number is E.164"),
+                lists: vec!["global".into(), "acme".into()],
+                account: Some("acme".into()),
+                campaign: Some("=HYPERLINK(1)".into()),
+                dialer: None,
+                trunk: None,
+                digits: "*9".parse().expect("these are keys"),
+                method: Some(super::super::KeyMethod::Tone),
+                origin: Origin::DialledCode,
+                sip_call_id: Some("+a \"b\", c@host".to_owned()),
+                leg: Some(super::super::Leg::B),
+                node: "madrid-1".into(),
+                call: None,
+                prompt_sha256: Some([0xab; 32]),
+                key_events: Vec::new(),
+                actor: None,
+                reason: Some("-1+1".to_owned()),
+                pressed_at: UnixMicros(0),
+            },
+            written_at: UnixMicros(1_000),
+            durable_at: None,
+            confirmed_at: Some(UnixMicros(2_000_000)),
+            outcome: Some(Outcome::Played),
+        }
+    }
+
+    #[test]
+    fn a_line_keeps_the_number_and_defuses_formulas() {
+        let mut out = Vec::new();
+        let mut export = CsvExport::new(&mut out).unwrap();
+        export.write(&entry()).unwrap();
+        export.finish().unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let line = text.lines().nth(1).unwrap();
+        let want = format!(
+            "\"1970-01-01T00:00:00.000000Z\",\"1970-01-01T00:00:00.001000Z\",\
+             \"1970-01-01T00:00:02.000000Z\",\"+34600123456\",\"global acme\",\"acme\",\
+             \"'=HYPERLINK(1)\",\"*9\",\"tone\",\"dialled_code\",\"\",\"\",\
+             \"'+a \"\"b\"\", c@host\",\"b\",\"madrid-1\",\"0123456789abcdef-42\",\"{}\",\
+             \"played\",\"\",\"'-1+1\"",
+            "ab".repeat(32)
+        );
+        assert_eq!(line, want);
+    }
+
+    #[test]
+    fn a_confirmation_cut_short_is_not_called_confirmed() {
+        let mut entry = entry();
+        entry.outcome = Some(Outcome::CutShort);
+        entry.durable_at = Some(UnixMicros(3_000));
+        let columns = columns(&entry);
+        assert_eq!((columns[2].as_str(), columns[17].as_str()), ("", "cut_short"));
+        assert_eq!(columns[1], "1970-01-01T00:00:00.003000Z");
+    }
+
+    #[test]
+    fn json_lines_carry_the_number_whole_and_the_record_as_text() {
+        let mut out = Vec::new();
+        write_json_line(&mut out, &entry()).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(line["record"], "0123456789abcdef-42");
+        assert_eq!(line["optout"]["number"], "+34600123456");
+        assert_eq!(out.last(), Some(&b'\n'));
+    }
+}

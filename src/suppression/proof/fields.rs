@@ -1,0 +1,177 @@
+//! Which fields of a fact are personal, and the JSON of both kinds.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::model::AccountName;
+use crate::model::CallId;
+use crate::model::CampaignName;
+use crate::model::DialerName;
+use crate::model::Digits;
+use crate::model::ListName;
+use crate::model::NodeName;
+use crate::model::TrunkName;
+use crate::model::UnixMicros;
+use crate::suppression::fact::Fact;
+use crate::suppression::optout::KeyMethod;
+use crate::suppression::optout::Leg;
+use crate::suppression::optout::OptOut;
+use crate::suppression::optout::Origin;
+
+use super::Kind;
+use super::RecordError;
+
+/// A personal field; the number is in the record's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Number = 1,
+    SipCallId = 2,
+    KeyEvents = 3,
+    Actor = 4,
+    Reason = 5,
+}
+
+impl Field {
+    /// How many there are.
+    pub(super) const COUNT: usize = 5;
+
+    pub(super) const ALL: [Self; Self::COUNT] =
+        [Self::Number, Self::SipCallId, Self::KeyEvents, Self::Actor, Self::Reason];
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| *field as u8 == code)
+    }
+
+    /// The name that goes into the commitment.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::SipCallId => "sip_call_id",
+            Self::KeyEvents => "key_events",
+            Self::Actor => "actor",
+            Self::Reason => "reason",
+        }
+    }
+}
+
+/// The fields of an opt-out that name nobody.
+#[derive(Serialize, Deserialize)]
+struct PlainOptOut {
+    lists: Vec<ListName>,
+    account: Option<AccountName>,
+    campaign: Option<CampaignName>,
+    dialer: Option<DialerName>,
+    trunk: Option<TrunkName>,
+    digits: Digits,
+    method: Option<KeyMethod>,
+    origin: Origin,
+    leg: Option<Leg>,
+    node: NodeName,
+    call: Option<CallId>,
+    prompt_sha256: Option<[u8; 32]>,
+    pressed_at: UnixMicros,
+}
+
+/// Personal fields with their JSON values, in field order.
+pub(super) type Personal = Vec<(Field, Vec<u8>)>;
+
+/// A fact's kind, plain JSON and personal fields.
+pub(super) fn split(fact: &Fact) -> Result<(Kind, Vec<u8>, Personal), RecordError> {
+    match fact {
+        Fact::OptOut(optout) => {
+            let plain = json("plain fields", &plain_of(optout))?;
+            Ok((Kind::OptOut, plain, personal_of(optout)?))
+        }
+        Fact::Confirmed(confirmation) => {
+            Ok((Kind::Confirmed, json("plain fields", confirmation)?, Vec::new()))
+        }
+    }
+}
+
+/// The reverse of [`split`].
+pub(super) fn join(kind: Kind, plain: &[u8], personal: Personal) -> Result<Fact, RecordError> {
+    match kind {
+        Kind::OptOut => {
+            let plain: PlainOptOut = parse("plain fields", plain)?;
+            optout_of(plain, personal).map(|optout| Fact::OptOut(Box::new(optout)))
+        }
+        Kind::Confirmed => parse("plain fields", plain).map(Fact::Confirmed),
+    }
+}
+
+fn plain_of(optout: &OptOut) -> PlainOptOut {
+    PlainOptOut {
+        lists: optout.lists.clone(),
+        account: optout.account.clone(),
+        campaign: optout.campaign.clone(),
+        dialer: optout.dialer.clone(),
+        trunk: optout.trunk.clone(),
+        digits: optout.digits,
+        method: optout.method,
+        origin: optout.origin,
+        leg: optout.leg,
+        node: optout.node.clone(),
+        call: optout.call,
+        prompt_sha256: optout.prompt_sha256,
+        pressed_at: optout.pressed_at,
+    }
+}
+
+fn personal_of(optout: &OptOut) -> Result<Personal, RecordError> {
+    let mut personal = vec![(Field::Number, json("number", &optout.number)?)];
+    if let Some(sip_call_id) = &optout.sip_call_id {
+        personal.push((Field::SipCallId, json("SIP Call-ID", sip_call_id)?));
+    }
+    if !optout.key_events.is_empty() {
+        personal.push((Field::KeyEvents, json("key events", &optout.key_events)?));
+    }
+    if let Some(actor) = &optout.actor {
+        personal.push((Field::Actor, json("actor", actor)?));
+    }
+    if let Some(reason) = &optout.reason {
+        personal.push((Field::Reason, json("reason", reason)?));
+    }
+    Ok(personal)
+}
+
+fn optout_of(plain: PlainOptOut, personal: Personal) -> Result<OptOut, RecordError> {
+    let mut number = None;
+    let (mut sip_call_id, mut key_events, mut actor, mut reason) = (None, Vec::new(), None, None);
+    for (field, value) in personal {
+        match field {
+            Field::Number => number = Some(parse("number", &value)?),
+            Field::SipCallId => sip_call_id = Some(parse("SIP Call-ID", &value)?),
+            Field::KeyEvents => key_events = parse("key events", &value)?,
+            Field::Actor => actor = Some(parse("actor", &value)?),
+            Field::Reason => reason = Some(parse("reason", &value)?),
+        }
+    }
+    Ok(OptOut {
+        number: number.ok_or(RecordError::Malformed { part: "number" })?,
+        lists: plain.lists,
+        account: plain.account,
+        campaign: plain.campaign,
+        dialer: plain.dialer,
+        trunk: plain.trunk,
+        digits: plain.digits,
+        method: plain.method,
+        origin: plain.origin,
+        sip_call_id,
+        leg: plain.leg,
+        node: plain.node,
+        call: plain.call,
+        prompt_sha256: plain.prompt_sha256,
+        key_events,
+        actor,
+        reason,
+        pressed_at: plain.pressed_at,
+    })
+}
+
+fn json<T: Serialize>(part: &'static str, value: &T) -> Result<Vec<u8>, RecordError> {
+    serde_json::to_vec(value).map_err(|_error| RecordError::Malformed { part })
+}
+
+fn parse<T: DeserializeOwned>(part: &'static str, value: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(value).map_err(|_error| RecordError::Malformed { part })
+}
