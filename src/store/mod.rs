@@ -1,1 +1,125 @@
 //! The journal and the database behind the suppression room's traits.
+//!
+//! ```text
+//! submit -> queue -> commit thread: seal, append, fdatasync -> Ack
+//!                         \-> projection thread: SQLite, behind; call records too
+//! start:  lock -> journal streams behind each cursor -> SQLite -> Index
+//! ```
+//!
+//! The journal is the truth; the database is what is asked. Deliberately absent: a second way
+//! to write a fact, and any way to change one.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::UnixMicros;
+use crate::model::WriterId;
+
+mod archive;
+mod facade;
+pub mod journal;
+mod keys;
+pub mod ledger;
+mod projection;
+mod random;
+pub mod sqlite;
+
+pub use archive::{Archive, Recovered};
+pub use facade::{Counters, Settings, Store};
+pub use ledger::Ledger;
+pub use sqlite::{CallFilter, Reader};
+
+/// Reads the wall clock; handed in, since only the driver of the clock may read it.
+pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
+
+/// Why a store cannot be opened, read or closed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The ledger or the projection is gone.
+    #[error("the store is closed")]
+    Closed,
+    /// SQLite refused.
+    #[error("the database failed")]
+    Database(#[from] rusqlite::Error),
+    /// Another process holds the store.
+    #[error("the store `{path}` is held by {}", holder(*.pid))]
+    Held {
+        /// The store's folder.
+        path: PathBuf,
+        /// The process that holds it, where it said so.
+        pid: Option<u32>,
+    },
+    /// The system refused.
+    #[error("cannot {doing} `{path}`")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] journal::JournalError),
+    /// The database knows records that the journal does not have any more.
+    #[error(
+        "the journal of writer {writer} ends at record {journal}, but the database knows it up \
+         to record {database}; restore the journal from a copy"
+    )]
+    JournalBehind {
+        /// Whose stream.
+        writer: WriterId,
+        /// The last record in the journal.
+        journal: u64,
+        /// The last record in the database.
+        database: u64,
+    },
+    /// The tables could not be brought up to date.
+    #[error("cannot bring the database's tables up to date")]
+    Migration {
+        /// What the migration said.
+        source: Box<refinery::Error>,
+    },
+    /// The database and the journal disagree about a record.
+    #[error("record {seq} of writer {writer} is not the same in journal and database")]
+    Mismatch {
+        /// Whose stream.
+        writer: WriterId,
+        /// The record.
+        seq: u64,
+    },
+    /// A record does not open although its key is there.
+    #[error("record {seq} of writer {writer} cannot be read")]
+    Record {
+        /// Whose stream.
+        writer: WriterId,
+        /// The record.
+        seq: u64,
+        /// What is wrong with it.
+        source: crate::suppression::proof::RecordError,
+    },
+    /// A row is not what was written.
+    #[error("a row of the database cannot be read")]
+    Row {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl StoreError {
+    /// An I/O error's context, for `map_err`.
+    fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { doing, path, source }
+    }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+#[cfg(test)]
+mod tests;

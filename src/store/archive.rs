@@ -1,0 +1,234 @@
+//! A store that this process alone holds: the lock, recovery, and questions.
+
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::model::WriterId;
+use crate::suppression::Fact;
+use crate::suppression::proof::Record;
+
+use super::StoreError;
+use super::journal::JournalEnd;
+use super::journal::Stream;
+use super::journal::Torn;
+use super::journal::streams;
+use super::journal::sync_dir;
+use super::keys::KeyFile;
+use super::sqlite::Cursor;
+use super::sqlite::Database;
+use super::sqlite::Projected;
+use super::sqlite::Reader;
+
+/// Records that are taken in with one transaction.
+const TAKE_IN_MAX: usize = 1024;
+
+/// What was found when a store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Facts that were in the journal and not yet in the database.
+    pub facts: u64,
+    /// Whether the database was missing and was made anew.
+    pub rebuilt: bool,
+    /// Writes that a crash had cut short; nothing in them was ever acknowledged.
+    pub torn: Vec<Torn>,
+    /// Facts whose key was destroyed, so that they stand in the database sealed only.
+    pub erased: u64,
+}
+
+/// A store held by this process, recovered, and open for questions; nothing is written to it.
+#[derive(Debug)]
+pub struct Archive {
+    dir: PathBuf,
+    pub(super) database: Database,
+    pub(super) keys: KeyFile,
+    /// Held while the value lives: the system drops the lock with the file.
+    pub(super) lock: File,
+}
+
+impl Archive {
+    /// Takes hold of the store in the folder `dir`, makes it when it is missing, and takes
+    /// everything into the database that only the journal has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Held`] while another process has it, and every way in which a disk can
+    /// refuse or a journal be damaged.
+    pub fn open_exclusive(dir: &Path) -> Result<(Self, Recovered), StoreError> {
+        let journal_dir = journal_dir(dir);
+        create_private(&journal_dir).map_err(StoreError::io("create", &journal_dir))?;
+        sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+        let lock = lock(dir)?;
+        let streams = streams(&journal_dir)?;
+        let database_path = database_path(dir);
+        let rebuilt = !streams.is_empty() && !database_path.exists();
+        let mut database = Database::open(&database_path)?;
+        let cursors = database.cursors()?;
+        let keys_path = dir.join("keys");
+        // Without its keys a journal is unreadable: they are made once, with the store.
+        let is_new = streams.is_empty() && cursors.is_empty();
+        let mut keys =
+            KeyFile::open(&keys_path, is_new).map_err(StoreError::io("open", &keys_path))?;
+        for (tag, slot) in database.number_keys()? {
+            keys.learn(tag, slot);
+        }
+        let mut recovered = Recovered { rebuilt, ..Recovered::default() };
+        check_all_there(&cursors, &streams)?;
+        for stream in &streams {
+            let cursor = cursors.iter().find(|cursor| cursor.writer == stream.writer);
+            if !cursor.is_some_and(|cursor| cursor.is_closed) {
+                let mut taking = Taking::new(&mut database, &mut keys, &mut recovered);
+                taking.stream(stream, cursor)?;
+            }
+        }
+        Ok((Self { dir: dir.to_owned(), database, keys, lock }, recovered))
+    }
+
+    /// A connection for questions.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(&database_path(&self.dir))
+    }
+}
+
+pub(super) fn journal_dir(dir: &Path) -> PathBuf {
+    dir.join("journal")
+}
+
+pub(super) fn database_path(dir: &Path) -> PathBuf {
+    dir.join("bajavoz.sqlite")
+}
+
+/// Makes the folder and those above it that are missing, for our user alone: what is in them
+/// says who opted out.
+fn create_private(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+    builder.create(dir)
+}
+
+/// Locks the folder against other processes and leaves our process id for them to name.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(&path).map_err(StoreError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // Whoever holds it may not have written its id yet; then none is named.
+            let _ = file.read_to_string(&mut text);
+            return Err(StoreError::Held { path: dir.to_owned(), pid: text.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(source)) => {
+            return Err(StoreError::Io { doing: "lock", path, source });
+        }
+    }
+    let write = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    write.map_err(StoreError::io("write", &path))?;
+    Ok(file)
+}
+
+/// Every stream that the database knows must still be in the journal.
+fn check_all_there(cursors: &[Cursor], streams: &[Stream]) -> Result<(), StoreError> {
+    for cursor in cursors {
+        let is_there = streams.iter().any(|stream| stream.writer == cursor.writer);
+        if !is_there && cursor.seq > 0 {
+            let (writer, database) = (cursor.writer, cursor.seq);
+            return Err(StoreError::JournalBehind { writer, journal: 0, database });
+        }
+    }
+    Ok(())
+}
+
+/// The fact in a record, by the key that its number has.
+pub(super) fn open_record(keys: &KeyFile, record: &Record) -> Result<Option<Fact>, StoreError> {
+    let fail = |source| StoreError::Record { writer: record.id.writer, seq: record.id.seq, source };
+    let Some((_tag, slot)) = record.key_slot() else {
+        return record.open(None).map(Some).map_err(fail);
+    };
+    let key = keys.key_in(slot).map_err(StoreError::io("read", "keys"))?;
+    key.map(|key| record.open(Some(&key)).map_err(fail)).transpose()
+}
+
+/// Takes the journal into the database.
+struct Taking<'a> {
+    database: &'a mut Database,
+    keys: &'a mut KeyFile,
+    recovered: &'a mut Recovered,
+    waiting: Vec<Projected>,
+}
+
+impl<'a> Taking<'a> {
+    const fn new(
+        database: &'a mut Database,
+        keys: &'a mut KeyFile,
+        recovered: &'a mut Recovered,
+    ) -> Self {
+        Self { database, keys, recovered, waiting: Vec::new() }
+    }
+
+    /// Takes in one stream of a process that is gone, and closes it.
+    fn stream(&mut self, stream: &Stream, cursor: Option<&Cursor>) -> Result<(), StoreError> {
+        let known = cursor.map_or(0, |cursor| cursor.seq);
+        let end = stream.read(known, |record| self.record(record))?;
+        if end.seq < known {
+            let writer = stream.writer;
+            return Err(StoreError::JournalBehind { writer, journal: end.seq, database: known });
+        }
+        if let Some(cursor) = cursor
+            && end.seq == cursor.seq
+            && known > 0
+            && end.hash != cursor.hash
+        {
+            return Err(StoreError::Mismatch { writer: stream.writer, seq: known });
+        }
+        stream.close(&end)?;
+        self.recovered.torn.extend(end.torn.clone());
+        self.flush(stream.writer, Some(&end))
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), StoreError> {
+        if let Some((tag, slot)) = record.key_slot() {
+            self.keys.learn(tag, slot);
+        }
+        let fact = open_record(self.keys, &record)?;
+        self.recovered.facts += 1;
+        self.recovered.erased += u64::from(fact.is_none());
+        let writer = record.id.writer;
+        self.waiting.push(Projected { record, fact });
+        if self.waiting.len() == TAKE_IN_MAX { self.flush(writer, None) } else { Ok(()) }
+    }
+
+    /// Takes in what waits; the cursor moves to the end of the stream, or to the last record.
+    fn flush(&mut self, writer: WriterId, end: Option<&JournalEnd>) -> Result<(), StoreError> {
+        let last = self.waiting.last().map(|projected| &projected.record);
+        let cursor = match (end, last) {
+            (Some(end), _) if end.seq == 0 => None,
+            (Some(end), _) => {
+                Some(Cursor { writer, seq: end.seq, hash: end.hash, is_closed: true })
+            }
+            (None, Some(last)) => {
+                Some(Cursor { writer, seq: last.id.seq, hash: last.hash(), is_closed: false })
+            }
+            (None, None) => None,
+        };
+        self.database.take_in(cursor, &self.waiting, &[])?;
+        self.waiting.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! The store as the engine uses it: one value that owns the threads.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use crate::model::WriterId;
+use crate::record::Cdr;
+use crate::suppression::Ack;
+use crate::suppression::Fact;
+use crate::suppression::FactLedger;
+use crate::suppression::LedgerError;
+use crate::suppression::proof::Hash;
+
+use super::Clock;
+use super::StoreError;
+use super::archive::Archive;
+use super::archive::Recovered;
+use super::archive::database_path;
+use super::archive::journal_dir;
+use super::journal::Journal;
+use super::journal::JournalDisk;
+use super::journal::RealDisk;
+use super::journal::SEGMENT_BYTES;
+use super::keys::KeyFile;
+use super::ledger::Committer;
+use super::ledger::Ledger;
+use super::ledger::QUEUE_LEN_MAX;
+use super::projection::Projection;
+use super::random;
+use super::sqlite::Reader;
+
+/// How a store is opened.
+pub struct Settings {
+    /// The store's folder; made when it is missing.
+    pub dir: PathBuf,
+    /// Facts that may wait for the disk.
+    pub queue_len_max: usize,
+    /// Size of a journal segment, 8 KiB or more.
+    pub segment_bytes: u64,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+impl Settings {
+    /// The defaults, for the folder `dir`.
+    pub fn new(dir: impl Into<PathBuf>, clock: Clock) -> Self {
+        Self { dir: dir.into(), queue_len_max: QUEUE_LEN_MAX, segment_bytes: SEGMENT_BYTES, clock }
+    }
+}
+
+/// What a store has done and refused since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Facts made durable.
+    pub facts: u64,
+    /// Groups they were made durable in, each with one sync.
+    pub commits: u64,
+    /// Facts that were not taken: the queue was full, or the journal had failed.
+    pub refused: u64,
+    /// Facts that were taken and answered with an error.
+    pub failed: u64,
+    /// Call records lost.
+    pub calls_lost: u64,
+    /// Transactions of the database that failed; their facts are taken in later.
+    pub projection_failed: u64,
+}
+
+/// A store open for writing.
+///
+/// Share it by `Arc`: every method takes `&self`. Dropping it ends it as [`Self::close`] does,
+/// save that errors are lost.
+#[derive(Debug)]
+pub struct Store {
+    // The order matters when it is dropped: the ledger feeds the projection, and the lock goes
+    // last.
+    ledger: Ledger,
+    projection: Projection,
+    dir: PathBuf,
+    writer: WriterId,
+    _lock: std::fs::File,
+}
+
+impl Store {
+    /// Takes hold of the store, recovers it, and begins a stream of its own.
+    ///
+    /// `on_ack` gets the answer to each submitted fact, on the commit thread: it must hand the
+    /// answer on and return.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archive::open_exclusive`], and when the journal's first segment cannot be made.
+    pub fn open(
+        settings: Settings,
+        on_ack: impl Fn(Ack) + Send + 'static,
+    ) -> Result<(Self, Recovered), StoreError> {
+        let disk = RealDisk::new(journal_dir(&settings.dir), settings.segment_bytes);
+        Self::open_on(settings, Box::new(disk), Box::new(on_ack))
+    }
+
+    /// As [`Self::open`], on a disk of the caller's.
+    pub(super) fn open_on(
+        settings: Settings,
+        disk: Box<dyn JournalDisk>,
+        on_ack: Box<dyn Fn(Ack) + Send>,
+    ) -> Result<(Self, Recovered), StoreError> {
+        let Settings { dir, queue_len_max, segment_bytes, clock } = settings;
+        let (archive, recovered) = Archive::open_exclusive(&dir)?;
+        let Archive { database, keys, lock, .. } = archive;
+        let writer = fresh_writer().map_err(StoreError::io("draw", "a writer id"))?;
+        let journal_dir = journal_dir(&dir);
+        let journal = Journal::create(disk, segment_bytes, writer)
+            .map_err(StoreError::io("create a segment in", &journal_dir))?;
+        let keys_path = dir.join("keys");
+        let reading_keys =
+            KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
+        let projection = Projection::start(database, reading_keys, journal_dir, writer)?;
+        let feed = projection.feed.clone();
+        let ledger = Ledger::start(queue_len_max, |failure, stats| Committer {
+            journal,
+            record_len_max: Journal::record_len_max(segment_bytes),
+            keys,
+            writer,
+            clock,
+            on_ack,
+            feed,
+            failure,
+            stats,
+            head: (0, Hash::NONE),
+        })?;
+        Ok((Self { ledger, projection, dir, writer, _lock: lock }, recovered))
+    }
+
+    /// Keeps a call record, a moment later and with others; lost in a crash, or when the
+    /// database is too slow (see [`Counters::calls_lost`]).
+    pub fn record_call(&self, call: Cdr) {
+        self.projection.feed.call(call);
+    }
+
+    /// Waits until everything submitted before is settled and can be asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`] when a thread is gone.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.ledger.flush()
+    }
+
+    /// A connection for questions; open one for each thread that asks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(&database_path(&self.dir))
+    }
+
+    /// The stream that this process writes.
+    pub const fn writer(&self) -> WriterId {
+        self.writer
+    }
+
+    /// The error that ended the journal, if one did: the alarm to raise.
+    pub fn failure(&self) -> Option<LedgerError> {
+        self.ledger.failure()
+    }
+
+    /// What was done and refused so far.
+    pub fn counters(&self) -> Counters {
+        let (ledger, projection) = (&self.ledger.stats, &self.projection.feed.stats);
+        Counters {
+            facts: ledger.facts.load(Ordering::Relaxed),
+            commits: ledger.commits.load(Ordering::Relaxed),
+            refused: ledger.refused.load(Ordering::Relaxed),
+            failed: ledger.failed.load(Ordering::Relaxed),
+            calls_lost: projection.calls_lost.load(Ordering::Relaxed),
+            projection_failed: projection.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Settles everything submitted before, ends the threads and lets go of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`] when a thread had panicked.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.ledger.close()?;
+        self.projection.close()
+    }
+}
+
+impl FactLedger for Store {
+    fn submit(&self, token: u64, fact: Fact) -> Result<(), LedgerError> {
+        self.ledger.submit(token, fact)
+    }
+}
+
+/// 63 random bits, since SQL's BIGINT is signed.
+fn fresh_writer() -> io::Result<WriterId> {
+    let mut bytes = [0; 8];
+    random::fill(&mut bytes)?;
+    Ok(WriterId(u64::from_be_bytes(bytes) >> 1))
+}

@@ -1,0 +1,135 @@
+//! What the journal asks of a disk, in the few steps that can fail, and the real disk.
+
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+/// An open segment: each method is a step that a test can make fail.
+pub trait JournalFile: Send {
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; how much was written is then unknown.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Returns once everything written would survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system. The pages may be gone and marked clean, so that asking again would
+    /// be answered with a lie: the caller must not write to this file any more.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Makes segments.
+pub trait JournalDisk: Send {
+    /// A new segment called `name` of the disk's segment size: `header`, then zeros that were
+    /// really written, durable together with its entry in the folder.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; a segment of that name may then be there or not.
+    fn create(&mut self, name: &str, header: &[u8]) -> io::Result<Box<dyn JournalFile>>;
+
+    /// Cuts a segment that will not grow any more to `len` octets.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; nothing is lost then.
+    fn finish(&mut self, name: &str, len: u64) -> io::Result<()>;
+}
+
+impl JournalFile for File {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Segments as files of one folder; keeps one zeroed file in reserve, which a thread of its own
+/// makes, so that changing segments does not make anybody wait for the zeros.
+#[derive(Debug)]
+pub struct RealDisk {
+    dir: PathBuf,
+    segment_bytes: u64,
+    spare: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl RealDisk {
+    /// In the folder `dir`, with segments of `segment_bytes`.
+    pub const fn new(dir: PathBuf, segment_bytes: u64) -> Self {
+        Self { dir, segment_bytes, spare: None }
+    }
+
+    fn spare_path(&self) -> PathBuf {
+        self.dir.join("spare")
+    }
+
+    /// A zeroed file of full size under the name of the spare.
+    fn take_spare(&mut self) -> io::Result<File> {
+        if let Some(making) = self.spare.take() {
+            // A failed attempt is made again below, by us, where its error is seen.
+            let _ = making.join();
+        }
+        let path = self.spare_path();
+        let is_ready = fs::metadata(&path).is_ok_and(|found| found.len() == self.segment_bytes);
+        if !is_ready {
+            make_spare(&self.dir, self.segment_bytes)?;
+        }
+        OpenOptions::new().read(true).write(true).open(path)
+    }
+}
+
+impl JournalDisk for RealDisk {
+    fn create(&mut self, name: &str, header: &[u8]) -> io::Result<Box<dyn JournalFile>> {
+        let file = self.take_spare()?;
+        file.write_all_at(header, 0)?;
+        file.sync_all()?;
+        fs::rename(self.spare_path(), self.dir.join(name))?;
+        sync_dir(&self.dir)?;
+        let (dir, segment_bytes) = (self.dir.clone(), self.segment_bytes);
+        let spawned = std::thread::Builder::new()
+            .name("journal-spare".to_owned())
+            .spawn(move || make_spare(&dir, segment_bytes));
+        // Without a thread the next segment is made when it is needed.
+        self.spare = spawned.ok();
+        Ok(Box::new(file))
+    }
+
+    fn finish(&mut self, name: &str, len: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.dir.join(name))?;
+        file.set_len(len)?;
+        file.sync_all()
+    }
+}
+
+/// Writes zeros, syncs them, and only then gives the file its name.
+fn make_spare(dir: &Path, segment_bytes: u64) -> io::Result<()> {
+    const CHUNK_LEN: usize = 256 * 1024;
+    let unfinished = dir.join("spare.new");
+    let mut file = File::create(&unfinished)?;
+    let zeros = vec![0; CHUNK_LEN];
+    let mut left = segment_bytes;
+    while left > 0 {
+        let chunk = zeros.get(..usize::try_from(left).unwrap_or(CHUNK_LEN)).unwrap_or(&zeros);
+        file.write_all(chunk)?;
+        left -= chunk.len() as u64;
+    }
+    file.sync_all()?;
+    fs::rename(unfinished, dir.join("spare"))
+}
+
+/// Makes names in `dir` durable.
+pub(in crate::store) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

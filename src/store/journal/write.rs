@@ -1,0 +1,119 @@
+//! Appends batches of one writer's records.
+
+use std::io;
+
+use crate::model::WriterId;
+use crate::suppression::proof::Hash;
+
+use super::batch::BatchWriter;
+use super::batch::HEADER_LEN;
+use super::batch::SegmentHeader;
+use super::disk::JournalDisk;
+use super::disk::JournalFile;
+use super::read::SegmentName;
+
+/// Size of a segment: some 16,000 opt-outs, zeroed in well under a second.
+pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The writing end of one writer's stream.
+///
+/// After any error the disk's state is unknown, so the journal must not be used any more; the
+/// ledger sees to that. (Going on in a new segment, without a restart, needs nothing but a
+/// `Journal` that begins at the next record: hash and place are all that carries over.)
+pub struct Journal {
+    disk: Box<dyn JournalDisk>,
+    file: Box<dyn JournalFile>,
+    segment: SegmentName,
+    segment_bytes: u64,
+    used_len: u64,
+    next_seq: u64,
+    batch: BatchWriter,
+}
+
+impl Journal {
+    /// Begins the stream of `writer` in a segment of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn create(
+        mut disk: Box<dyn JournalDisk>,
+        segment_bytes: u64,
+        writer: WriterId,
+    ) -> io::Result<Self> {
+        let segment = SegmentName { writer, first_seq: 1 };
+        let file = begin(disk.as_mut(), segment, Hash::NONE)?;
+        let used_len = HEADER_LEN as u64;
+        let mut batch = BatchWriter::default();
+        batch.clear();
+        Ok(Self { disk, file, segment, segment_bytes, used_len, next_seq: 1, batch })
+    }
+
+    /// Largest record that fits a segment of its own.
+    pub const fn record_len_max(segment_bytes: u64) -> usize {
+        (segment_bytes as usize).saturating_sub(HEADER_LEN + 64)
+    }
+
+    /// Adds a record to the batch being collected, unless it would not fit a segment with the
+    /// others: then false, and it is to be pushed again after [`Self::commit`].
+    #[must_use]
+    pub fn push(&mut self, stored: &[u8]) -> bool {
+        let is_first = self.batch.is_empty();
+        let len = self.batch.len() + stored.len() + 32 + HEADER_LEN;
+        if !is_first && len as u64 > self.segment_bytes {
+            return false;
+        }
+        self.batch.push(stored);
+        true
+    }
+
+    /// Writes the collected batch and returns once it is durable; `prev_hash` is the hash of the
+    /// last record before it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk. Whether the batch will be found after a restart is unknown then.
+    pub fn commit(&mut self, prev_hash: Hash) -> io::Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let len = self.batch.len() as u64;
+        if self.used_len + len > self.segment_bytes {
+            self.begin_segment(prev_hash)?;
+        }
+        let count = u64::from(self.batch.count());
+        self.file.write_at(self.batch.seal(self.next_seq), self.used_len)?;
+        self.file.sync()?;
+        self.used_len += len;
+        self.next_seq += count;
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Cuts the zeros off the last segment, since nothing will follow.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk; nothing is lost then.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.disk.finish(&self.segment.file_name(), self.used_len)
+    }
+
+    fn begin_segment(&mut self, prev_hash: Hash) -> io::Result<()> {
+        let segment = SegmentName { writer: self.segment.writer, first_seq: self.next_seq };
+        self.file = begin(self.disk.as_mut(), segment, prev_hash)?;
+        self.segment = segment;
+        self.used_len = HEADER_LEN as u64;
+        Ok(())
+    }
+}
+
+fn begin(
+    disk: &mut dyn JournalDisk,
+    segment: SegmentName,
+    prev_hash: Hash,
+) -> io::Result<Box<dyn JournalFile>> {
+    let SegmentName { writer, first_seq } = segment;
+    let header = SegmentHeader { writer, first_seq, prev_hash };
+    disk.create(&segment.file_name(), &header.write())
+}

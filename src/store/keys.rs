@@ -1,0 +1,188 @@
+//! The keys of numbers: a file of slots, each a random key that one number takes.
+//!
+//! ```text
+//! +--------------------------------------+--------+--------+-----
+//! | header 4 KiB: magic, tag key, CRC-32 | slot 0 | slot 1 | ...    32 octets each
+//! +--------------------------------------+--------+--------+-----
+//! ```
+//!
+//! Slots are filled with random octets and made durable thousands at a time, *before* any number
+//! takes one. So a record that names a slot needs no second sync of its own, and a key is
+//! destroyed by writing zeros over its slot. Which number has which slot stands in the records
+//! under a keyed hash, never here. A slot of zeros is destroyed and is not given out again.
+
+use std::collections::HashMap;
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::model::Number;
+use crate::suppression::proof::KeyTag;
+use crate::suppression::proof::NumberKey;
+use crate::suppression::proof::TagKey;
+
+use super::journal::sync_dir;
+use super::random;
+
+const MAGIC: [u8; 8] = *b"bajakey\x01";
+const HEADER_LEN: u64 = 4096;
+const SLOT_LEN: u64 = 32;
+/// Slots made at a time: one sync for as many numbers.
+const CHUNK_SLOTS: u32 = 4096;
+
+/// The key file, with the numbers that already have a key.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    file: File,
+    tag_key: TagKey,
+    slots: HashMap<KeyTag, u32>,
+    /// The first slot that no number has taken.
+    next_slot: u32,
+    /// Slots that are filled and durable.
+    slots_len: u32,
+}
+
+impl KeyFile {
+    /// Opens the file at `path`, and makes it when it is missing and `may_create`.
+    pub(super) fn open(path: &Path, may_create: bool) -> io::Result<Self> {
+        if may_create && !path.exists() {
+            create(path)?;
+        }
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let mut header = [0; 44];
+        file.read_exact_at(&mut header, 0)?;
+        let tag_key = read_header(&header).ok_or(io::ErrorKind::InvalidData)?;
+        let slots_len = file.metadata()?.len().saturating_sub(HEADER_LEN) / SLOT_LEN;
+        let slots_len = u32::try_from(slots_len).unwrap_or(u32::MAX);
+        Ok(Self { file, tag_key, slots: HashMap::new(), next_slot: 0, slots_len })
+    }
+
+    /// Learns from a stored record that `tag` has taken `slot`.
+    pub(super) fn learn(&mut self, tag: KeyTag, slot: u32) {
+        self.slots.insert(tag, slot);
+        self.next_slot = self.next_slot.max(slot.saturating_add(1));
+    }
+
+    /// The key in `slot`; `None` once destroyed.
+    pub(super) fn key_in(&self, slot: u32) -> io::Result<Option<[u8; 32]>> {
+        let mut key = [0; SLOT_LEN as usize];
+        self.file.read_exact_at(&mut key, HEADER_LEN + u64::from(slot) * SLOT_LEN)?;
+        Ok(Some(key).filter(|key| key.iter().any(|&octet| octet != 0)))
+    }
+
+    /// The key of `number`, durable before it is returned; the number takes a slot when it has
+    /// none, or when its former key was destroyed.
+    pub(super) fn key_of(&mut self, number: Number) -> io::Result<NumberKey> {
+        let tag = self.tag_key.tag(number);
+        if let Some(&slot) = self.slots.get(&tag)
+            && let Some(key) = self.key_in(slot)?
+        {
+            return Ok(NumberKey { tag, slot, key });
+        }
+        loop {
+            if self.next_slot >= self.slots_len {
+                self.extend()?;
+            }
+            let slot = self.next_slot;
+            self.next_slot += 1;
+            if let Some(key) = self.key_in(slot)? {
+                self.slots.insert(tag, slot);
+                return Ok(NumberKey { tag, slot, key });
+            }
+        }
+    }
+
+    fn extend(&mut self) -> io::Result<()> {
+        let slots_len =
+            self.slots_len.checked_add(CHUNK_SLOTS).ok_or(io::ErrorKind::StorageFull)?;
+        let at = HEADER_LEN + u64::from(self.slots_len) * SLOT_LEN;
+        self.file.write_all_at(&random_chunk()?, at)?;
+        self.file.sync_all()?;
+        self.slots_len = slots_len;
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> io::Result<()> {
+    let mut header = MAGIC.to_vec();
+    let mut tag_key = [0; 32];
+    random::fill(&mut tag_key)?;
+    header.extend_from_slice(&tag_key);
+    header.extend_from_slice(&crc32fast::hash(&header).to_be_bytes());
+    header.resize(HEADER_LEN as usize, 0);
+    let unfinished = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&unfinished)?;
+    file.write_all(&header)?;
+    file.write_all(&random_chunk()?)?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn read_header(header: &[u8; 44]) -> Option<TagKey> {
+    let (covered, crc) = header.split_last_chunk::<4>()?;
+    let (magic, tag_key) = covered.split_first_chunk::<8>()?;
+    let is_whole = *magic == MAGIC && crc32fast::hash(covered) == u32::from_be_bytes(*crc);
+    is_whole.then(|| tag_key.try_into().ok().map(TagKey))?
+}
+
+fn random_chunk() -> io::Result<Vec<u8>> {
+    let mut chunk = vec![0; (u64::from(CHUNK_SLOTS) * SLOT_LEN) as usize];
+    random::fill(&mut chunk)?;
+    Ok(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(digits: u64) -> Number {
+        Number::from_e164_digits(digits).expect("the test's numbers are E.164")
+    }
+
+    #[test]
+    fn a_number_keeps_its_key_and_a_destroyed_one_is_not_given_out_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let mut keys = KeyFile::open(&path, true).unwrap();
+        let first = keys.key_of(number(1)).unwrap();
+        let second = keys.key_of(number(2)).unwrap();
+        assert_eq!((first.slot, second.slot), (0, 1));
+        assert_eq!(keys.key_of(number(1)).unwrap().key, first.key);
+
+        keys.file.write_all_at(&[0; 32], HEADER_LEN).unwrap();
+        assert_eq!(keys.key_in(0).unwrap(), None);
+        let mut keys = KeyFile::open(&path, false).unwrap();
+        keys.learn(first.tag, 0);
+        assert_eq!(keys.key_of(number(1)).unwrap().slot, 1, "a fresh slot after the destroyed");
+        let mut keys = KeyFile::open(&path, false).unwrap();
+        assert_eq!(keys.key_of(number(3)).unwrap().slot, 1, "zeros are skipped");
+    }
+
+    #[test]
+    fn the_file_grows_when_its_slots_are_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keys = KeyFile::open(&dir.path().join("keys"), true).unwrap();
+        keys.learn(KeyTag([1; 16]), CHUNK_SLOTS - 1);
+        let key = keys.key_of(number(1)).unwrap();
+        assert_eq!((key.slot, keys.slots_len), (CHUNK_SLOTS, 2 * CHUNK_SLOTS));
+    }
+
+    #[test]
+    fn a_missing_or_damaged_file_is_an_error_where_it_must_exist() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        assert_eq!(KeyFile::open(&path, false).unwrap_err().kind(), io::ErrorKind::NotFound);
+        drop(KeyFile::open(&path, true).unwrap());
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(b"x", 20).unwrap();
+        assert_eq!(KeyFile::open(&path, true).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}

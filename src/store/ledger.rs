@@ -1,0 +1,121 @@
+//! The ledger: a bounded queue in front of one thread that makes facts durable in groups.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use crate::suppression::Fact;
+use crate::suppression::FactLedger;
+use crate::suppression::LedgerError;
+
+use super::StoreError;
+
+mod commit;
+
+pub(super) use commit::Committer;
+
+/// Facts that wait at most by default. The busiest node makes some 33 a second, so that a full
+/// queue means a disk that has hung for minutes; the callers then hear the fallback prompt.
+pub const QUEUE_LEN_MAX: usize = 8192;
+
+/// One thing for the commit thread to do.
+pub(super) enum Job {
+    /// Make this durable and answer with the token.
+    Fact { token: u64, fact: Box<Fact> },
+    /// Tell once everything before is durable and in the database.
+    Flush(SyncSender<()>),
+    /// End after everything before.
+    Close,
+}
+
+/// What the ledger has done and refused since it was opened.
+#[derive(Debug, Default)]
+pub(super) struct LedgerStats {
+    pub(super) refused: AtomicU64,
+    pub(super) facts: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+/// The handle of the commit thread; `submit` may be called from any thread.
+#[derive(Debug)]
+pub struct Ledger {
+    jobs: SyncSender<Job>,
+    queue_len_max: usize,
+    failure: Arc<OnceLock<LedgerError>>,
+    pub(super) stats: Arc<LedgerStats>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ledger {
+    /// Starts the thread around `committer`.
+    pub(super) fn start(
+        queue_len_max: usize,
+        committer: impl FnOnce(Arc<OnceLock<LedgerError>>, Arc<LedgerStats>) -> Committer,
+    ) -> Result<Self, StoreError> {
+        let (jobs, queue): (_, Receiver<Job>) = sync_channel(queue_len_max);
+        let failure = Arc::new(OnceLock::new());
+        let stats = Arc::new(LedgerStats::default());
+        let committer = committer(Arc::clone(&failure), Arc::clone(&stats));
+        let thread = std::thread::Builder::new()
+            .name("commit".to_owned())
+            .spawn(move || committer.run(&queue))
+            .map_err(StoreError::io("start", "the commit thread"))?;
+        Ok(Self { jobs, queue_len_max, failure, stats, thread: Some(thread) })
+    }
+
+    /// The error that ended the journal; from then on every fact is refused with it.
+    pub fn failure(&self) -> Option<LedgerError> {
+        self.failure.get().copied()
+    }
+
+    /// Waits until everything submitted before is durable, or answered with an error, and in the
+    /// database.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`] when a thread is gone.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        let (done, wait) = sync_channel(1);
+        self.jobs.send(Job::Flush(done)).map_err(|_error| StoreError::Closed)?;
+        wait.recv().map_err(|_error| StoreError::Closed)
+    }
+
+    /// Ends the thread after everything submitted before.
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        // When the thread is gone already there is nobody to tell.
+        let _ = self.jobs.send(Job::Close);
+        thread.join().map_err(|_panic| StoreError::Closed)
+    }
+}
+
+impl FactLedger for Ledger {
+    fn submit(&self, token: u64, fact: Fact) -> Result<(), LedgerError> {
+        if let Some(failure) = self.failure.get() {
+            self.stats.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(*failure);
+        }
+        let job = Job::Fact { token, fact: Box::new(fact) };
+        self.jobs.try_send(job).map_err(|error| {
+            self.stats.refused.fetch_add(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => LedgerError::Full { len_max: self.queue_len_max },
+                TrySendError::Disconnected(_) => LedgerError::Closed,
+            }
+        })
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // What could not be closed is recovered at the next start.
+        let _ = self.close();
+    }
+}

@@ -1,0 +1,180 @@
+//! The commit thread: drains the queue, seals, appends, syncs, answers.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+use crate::model::RecordId;
+use crate::model::WriterId;
+use crate::store::Clock;
+use crate::store::journal::Journal;
+use crate::store::keys::KeyFile;
+use crate::store::projection::Feed;
+use crate::store::random;
+use crate::store::sqlite::Projected;
+use crate::suppression::Ack;
+use crate::suppression::Durable;
+use crate::suppression::Fact;
+use crate::suppression::LedgerError;
+use crate::suppression::proof::Entropy;
+use crate::suppression::proof::Hash;
+use crate::suppression::proof::NumberKey;
+use crate::suppression::proof::Place;
+use crate::suppression::proof::Record;
+
+use super::Job;
+use super::LedgerStats;
+
+/// Most facts in one sync: so many take about as long to seal as a slow disk takes to sync.
+const GROUP_LEN_MAX: usize = 512;
+
+/// Everything the commit thread owns.
+pub(in crate::store) struct Committer {
+    pub(in crate::store) journal: Journal,
+    pub(in crate::store) record_len_max: usize,
+    pub(in crate::store) keys: KeyFile,
+    pub(in crate::store) writer: WriterId,
+    pub(in crate::store) clock: Clock,
+    pub(in crate::store) on_ack: Box<dyn Fn(Ack) + Send>,
+    pub(in crate::store) feed: Feed,
+    pub(in crate::store) failure: Arc<OnceLock<LedgerError>>,
+    pub(in crate::store) stats: Arc<LedgerStats>,
+    /// The last record that is durable, and its hash.
+    pub(in crate::store) head: (u64, Hash),
+}
+
+/// A fact that is sealed and not yet durable.
+struct Waiting {
+    token: u64,
+    projected: Projected,
+    hash: Hash,
+}
+
+impl Committer {
+    /// Works until it is told to close, or nobody can tell it any more.
+    pub(in crate::store) fn run(mut self, queue: &Receiver<Job>) {
+        let mut group = Vec::new();
+        while let Ok(job) = queue.recv() {
+            let mut next = Some(job);
+            let mut control = None;
+            while let Some(job) = next.take() {
+                match job {
+                    Job::Fact { token, fact } => group.push((token, fact)),
+                    other => control = Some(other),
+                }
+                if control.is_none() && group.len() < GROUP_LEN_MAX {
+                    next = queue.try_recv().ok();
+                }
+            }
+            self.commit(&mut group);
+            match control {
+                Some(Job::Flush(done)) => self.feed.flush(done),
+                Some(Job::Close) => break,
+                Some(Job::Fact { .. }) | None => {}
+            }
+        }
+        self.close();
+    }
+
+    /// Makes a group durable and answers each of its facts.
+    fn commit(&mut self, group: &mut Vec<(u64, Box<Fact>)>) {
+        let mut waiting = Vec::with_capacity(group.len());
+        let mut head = self.head;
+        for (token, fact) in group.drain(..) {
+            if let Some(failure) = self.failure.get() {
+                self.refuse(token, *failure);
+                continue;
+            }
+            match self.seal(head, *fact) {
+                Ok((projected, stored)) => {
+                    if !self.journal.push(&stored) {
+                        self.sync(&mut waiting);
+                        // An empty batch takes every record that is not too large.
+                        let _ = self.journal.push(&stored);
+                    }
+                    let hash = projected.record.hash();
+                    head = (projected.record.id.seq, hash);
+                    waiting.push(Waiting { token, projected, hash });
+                }
+                Err(error) => self.refuse(token, error),
+            }
+        }
+        self.sync(&mut waiting);
+    }
+
+    fn seal(
+        &mut self,
+        (seq, prev_hash): (u64, Hash),
+        fact: Fact,
+    ) -> Result<(Projected, Vec<u8>), LedgerError> {
+        let key = self.key_for(&fact).map_err(|error| self.fail(&error))?;
+        let mut entropy = [0; Entropy::LEN];
+        random::fill(&mut entropy).map_err(|error| self.fail(&error))?;
+        let id = RecordId { writer: self.writer, seq: seq + 1 };
+        let place = Place { id, prev_hash, written_at: (self.clock)() };
+        let record = Record::seal(&fact, place, key.as_ref(), &Entropy::new(entropy))
+            .map_err(|_error| LedgerError::Unsealed)?;
+        let mut stored = Vec::with_capacity(1024);
+        record.write(&mut stored);
+        if stored.len() > self.record_len_max {
+            return Err(LedgerError::Large { found: stored.len(), max: self.record_len_max });
+        }
+        Ok((Projected { record, fact: Some(fact) }, stored))
+    }
+
+    fn key_for(&mut self, fact: &Fact) -> io::Result<Option<NumberKey>> {
+        match fact {
+            Fact::OptOut(optout) => self.keys.key_of(optout.number).map(Some),
+            Fact::Confirmed(_) => Ok(None),
+        }
+    }
+
+    /// Syncs what was pushed and answers; after an error nothing is written any more.
+    fn sync(&mut self, waiting: &mut Vec<Waiting>) {
+        let failure = self.failure.get().copied();
+        let result = match failure {
+            Some(failure) => Err(failure),
+            None => self.journal.commit(self.head.1).map_err(|error| self.fail(&error)),
+        };
+        if let Err(error) = result {
+            waiting.drain(..).for_each(|waiting| self.refuse(waiting.token, error));
+            return;
+        }
+        let Some(last) = waiting.last() else { return };
+        self.head = (last.projected.record.id.seq, last.hash);
+        let durable_at = (self.clock)();
+        self.stats.commits.fetch_add(1, Ordering::Relaxed);
+        self.stats.facts.fetch_add(waiting.len() as u64, Ordering::Relaxed);
+        let mut facts = Vec::with_capacity(waiting.len());
+        for waiting in waiting.drain(..) {
+            let record = waiting.projected.record.id;
+            let result = Ok(Durable { record, durable_at });
+            (self.on_ack)(Ack { token: waiting.token, result });
+            facts.push(waiting.projected);
+        }
+        self.feed.facts(facts, self.head);
+    }
+
+    /// Ends the journal: what the disk holds after a failed step is unknown, and a second sync
+    /// may lie.
+    fn fail(&self, error: &io::Error) -> LedgerError {
+        let failure = LedgerError::Failed { kind: error.kind(), code: error.raw_os_error() };
+        tracing::error!(error = %failure, "the journal failed; no opt-out is confirmed until a restart");
+        *self.failure.get_or_init(|| failure)
+    }
+
+    fn refuse(&self, token: u64, error: LedgerError) {
+        self.stats.failed.fetch_add(1, Ordering::Relaxed);
+        (self.on_ack)(Ack { token, result: Err(error) });
+    }
+
+    fn close(self) {
+        if self.failure.get().is_none()
+            && let Err(error) = self.journal.finish()
+        {
+            tracing::warn!(%error, "the journal's last segment keeps its full size");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The projection thread: takes durable facts and call records into the database, behind.
+//!
+//! It may fall behind and it may fail; neither holds up an opt-out. What it could not be handed
+//! it reads from the journal later, from its cursor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::model::WriterId;
+use crate::record::Cdr;
+use crate::suppression::proof::Hash;
+
+use super::StoreError;
+use super::archive::open_record;
+use super::journal::streams;
+use super::keys::KeyFile;
+use super::sqlite::Cursor;
+use super::sqlite::Database;
+use super::sqlite::Projected;
+
+/// Messages that wait at most: groups of facts and single call records. A full queue loses call
+/// records (counted) and makes facts be read from the journal instead.
+const QUEUE_LEN_MAX: usize = 4096;
+/// Call records written with one transaction at most.
+const CALLS_MAX: usize = 512;
+/// How long a call record waits for others to share its transaction, and how soon a failed
+/// transaction is tried again.
+const IDLE_MAX: Duration = Duration::from_millis(200);
+
+enum Message {
+    Facts { facts: Vec<Projected>, head: (u64, Hash) },
+    Call(Box<Cdr>),
+    Flush(SyncSender<()>),
+    Close,
+}
+
+/// What the projection has done and lost since the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct ProjectionStats {
+    /// Call records that found the queue full or the database failing.
+    pub(super) calls_lost: AtomicU64,
+    /// Transactions that failed.
+    pub(super) failed: AtomicU64,
+}
+
+/// The way to the projection thread.
+#[derive(Clone, Debug)]
+pub(super) struct Feed {
+    messages: SyncSender<Message>,
+    /// Set when facts could not be handed over and stand in the journal only.
+    missed: Arc<AtomicBool>,
+    pub(super) stats: Arc<ProjectionStats>,
+}
+
+impl Feed {
+    /// Hands over durable facts of our own writer, the last of which is `head`.
+    pub(super) fn facts(&self, facts: Vec<Projected>, head: (u64, Hash)) {
+        if self.messages.try_send(Message::Facts { facts, head }).is_err() {
+            self.missed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Hands over a call record, or counts it as lost.
+    pub(super) fn call(&self, call: Cdr) {
+        if self.messages.try_send(Message::Call(Box::new(call))).is_err() {
+            self.stats.calls_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Has `done` told once everything before is in the database.
+    pub(super) fn flush(&self, done: SyncSender<()>) {
+        // When the thread is gone `done` is dropped, which tells the waiting side.
+        let _ = self.messages.send(Message::Flush(done));
+    }
+}
+
+/// The projection thread, with its handle.
+#[derive(Debug)]
+pub(super) struct Projection {
+    pub(super) feed: Feed,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Projection {
+    /// Starts the thread; `keys` is a handle of its own, for facts read from the journal.
+    pub(super) fn start(
+        database: Database,
+        keys: KeyFile,
+        journal_dir: PathBuf,
+        writer: WriterId,
+    ) -> Result<Self, StoreError> {
+        let (messages, queue) = sync_channel(QUEUE_LEN_MAX);
+        let missed = Arc::new(AtomicBool::new(false));
+        let stats = Arc::new(ProjectionStats::default());
+        let feed = Feed { messages, missed: Arc::clone(&missed), stats: Arc::clone(&stats) };
+        let projector = Projector {
+            database,
+            keys,
+            journal_dir,
+            cursor: Cursor { writer, seq: 0, hash: Hash::NONE, is_closed: false },
+            missed,
+            stats,
+            calls: Vec::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("projection".to_owned())
+            .spawn(move || projector.run(&queue))
+            .map_err(StoreError::io("start", "the projection thread"))?;
+        Ok(Self { feed, thread: Some(thread) })
+    }
+
+    /// Ends the thread after everything handed over before.
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        // When the thread is gone already there is nobody to tell.
+        let _ = self.feed.messages.send(Message::Close);
+        thread.join().map_err(|_panic| StoreError::Closed)
+    }
+}
+
+impl Drop for Projection {
+    fn drop(&mut self) {
+        // What did not reach the database is taken in at the next start.
+        let _ = self.close();
+    }
+}
+
+struct Projector {
+    database: Database,
+    keys: KeyFile,
+    journal_dir: PathBuf,
+    cursor: Cursor,
+    missed: Arc<AtomicBool>,
+    stats: Arc<ProjectionStats>,
+    calls: Vec<Cdr>,
+}
+
+impl Projector {
+    fn run(mut self, queue: &Receiver<Message>) {
+        loop {
+            match queue.recv_timeout(IDLE_MAX) {
+                Ok(Message::Facts { facts, head }) => self.facts(&facts, head),
+                Ok(Message::Call(call)) => {
+                    self.calls.push(*call);
+                    if self.calls.len() >= CALLS_MAX {
+                        self.write_calls();
+                    }
+                }
+                Ok(Message::Flush(done)) => {
+                    self.catch_up();
+                    self.write_calls();
+                    // Whoever waited may have given up.
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.catch_up();
+                    self.write_calls();
+                }
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.catch_up();
+        self.write_calls();
+    }
+
+    /// Takes in a group, unless one before it was missed: then the journal is read instead.
+    fn facts(&mut self, facts: &[Projected], (seq, hash): (u64, Hash)) {
+        let first = facts.first().map_or(0, |projected| projected.record.id.seq);
+        if first != self.cursor.seq + 1 {
+            self.missed.store(true, Ordering::Release);
+            return;
+        }
+        let cursor = Cursor { seq, hash, ..self.cursor };
+        let calls = std::mem::take(&mut self.calls);
+        self.take_in(cursor, facts, &calls);
+    }
+
+    fn take_in(&mut self, cursor: Cursor, facts: &[Projected], calls: &[Cdr]) {
+        match self.database.take_in(Some(cursor), facts, calls) {
+            Ok(()) => self.cursor = cursor,
+            Err(error) => {
+                self.failed(&error, calls.len());
+                self.missed.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    fn write_calls(&mut self) {
+        let calls = std::mem::take(&mut self.calls);
+        if calls.is_empty() {
+            return;
+        }
+        if let Err(error) = self.database.take_in(None, &[], &calls) {
+            self.failed(&error, calls.len());
+        }
+    }
+
+    fn failed(&self, error: &StoreError, calls_lost: usize) {
+        self.stats.failed.fetch_add(1, Ordering::Relaxed);
+        self.stats.calls_lost.fetch_add(calls_lost as u64, Ordering::Relaxed);
+        tracing::warn!(%error, calls_lost, "the database could not be written; facts stay in the journal");
+    }
+
+    /// Reads what was missed from our own stream in the journal, which may be growing.
+    fn catch_up(&mut self) {
+        if !self.missed.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        if let Err(error) = self.read_missed() {
+            self.failed(&error, 0);
+            self.missed.store(true, Ordering::Release);
+        }
+    }
+
+    fn read_missed(&mut self) -> Result<(), StoreError> {
+        let writer = self.cursor.writer;
+        let streams = streams(&self.journal_dir)?;
+        let stream = streams.into_iter().find(|stream| stream.writer == writer);
+        let Some(stream) = stream else { return Ok(()) };
+        let mut facts = Vec::new();
+        // A batch that is being written right now looks like a cut one: it is handed over later.
+        let end = stream.read(self.cursor.seq, |record| {
+            let fact = open_record(&self.keys, &record)?;
+            facts.push(Projected { record, fact });
+            Ok::<_, StoreError>(())
+        })?;
+        if end.seq > self.cursor.seq {
+            let cursor = Cursor { seq: end.seq, hash: end.hash, ..self.cursor };
+            self.database.take_in(Some(cursor), &facts, &[])?;
+            self.cursor = cursor;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,280 @@
+//! The embedded database: a projection of the journal for questions, and the call records.
+//!
+//! Its transactions need not survive a power cut (`synchronous = NORMAL`): what is lost is taken
+//! in again from the journal, from the cursor that stands in the same database.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::Transaction;
+use rusqlite::params;
+
+use crate::model::WriterId;
+use crate::record::Cdr;
+use crate::suppression::Confirmation;
+use crate::suppression::Fact;
+use crate::suppression::OptOut;
+use crate::suppression::proof::Hash;
+use crate::suppression::proof::KeyTag;
+use crate::suppression::proof::Record;
+
+use super::StoreError;
+
+mod query;
+
+pub use query::{CallFilter, Reader};
+
+mod migrations {
+    refinery::embed_migrations!("src/store/migrations");
+}
+
+/// How far a writer's stream has been taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) writer: WriterId,
+    pub(super) seq: u64,
+    pub(super) hash: Hash,
+    pub(super) is_closed: bool,
+}
+
+/// A record with the fact in it; without, once its key is destroyed.
+#[derive(Debug)]
+pub(super) struct Projected {
+    pub(super) record: Record,
+    pub(super) fact: Option<Fact>,
+}
+
+/// The writing connection.
+#[derive(Debug)]
+pub(super) struct Database(Connection);
+
+impl Database {
+    /// Opens or creates the database and brings its tables up to date.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "foreign_keys", "OFF")?;
+        migrations::migrations::runner()
+            .run(&mut connection)
+            .map_err(|source| StoreError::Migration { source: Box::new(source) })?;
+        Ok(Self(connection))
+    }
+
+    /// All cursors, by writer.
+    pub(super) fn cursors(&self) -> Result<Vec<Cursor>, StoreError> {
+        let sql = "SELECT writer_id, last_seq, last_hash, is_closed FROM writer ORDER BY writer_id";
+        let mut statement = self.0.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            let hash: String = row.get(2)?;
+            Ok(Cursor {
+                writer: WriterId(from_sql(row.get(0)?)),
+                seq: from_sql(row.get(1)?),
+                hash: parse_hash(&hash),
+                is_closed: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// All keys that numbers have taken.
+    pub(super) fn number_keys(&self) -> Result<Vec<(KeyTag, u32)>, StoreError> {
+        let mut statement = self.0.prepare("SELECT tag, slot FROM number_key ORDER BY slot")?;
+        let rows = statement.query_map([], |row| {
+            let tag: String = row.get(0)?;
+            Ok((parse_tag(&tag), row.get(1)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Takes in a writer's next records and calls, in one transaction. Records that are there
+    /// already are left as they are, so that doing it twice is doing it once.
+    pub(super) fn take_in(
+        &mut self,
+        cursor: Option<Cursor>,
+        records: &[Projected],
+        calls: &[Cdr],
+    ) -> Result<(), StoreError> {
+        let transaction = self.0.transaction()?;
+        for projected in records {
+            insert_record(&transaction, projected)?;
+        }
+        for call in calls {
+            insert_call(&transaction, call)?;
+        }
+        if let Some(cursor) = cursor {
+            move_cursor(&transaction, cursor)?;
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+fn move_cursor(transaction: &Transaction<'_>, cursor: Cursor) -> Result<(), StoreError> {
+    let writer = to_sql(cursor.writer.0);
+    transaction
+        .prepare_cached(
+            "INSERT INTO writer (writer_id, last_seq, last_hash, is_closed)
+             VALUES (?1, 0, '', 0) ON CONFLICT DO NOTHING",
+        )?
+        .execute([writer])?;
+    transaction
+        .prepare_cached(
+            "UPDATE writer SET last_seq = ?2, last_hash = ?3, is_closed = ?4 WHERE writer_id = ?1",
+        )?
+        .execute(params![writer, to_sql(cursor.seq), cursor.hash.to_string(), cursor.is_closed])?;
+    Ok(())
+}
+
+fn insert_record(transaction: &Transaction<'_>, projected: &Projected) -> Result<(), StoreError> {
+    let record = &projected.record;
+    let mut stored = Vec::new();
+    record.write(&mut stored);
+    let inserted = transaction
+        .prepare_cached(
+            "INSERT INTO fact (writer_id, writer_seq, record) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![to_sql(record.id.writer.0), to_sql(record.id.seq), stored])?;
+    if inserted == 0 {
+        return Ok(());
+    }
+    if let Some((tag, slot)) = record.key_slot() {
+        transaction
+            .prepare_cached(
+                "INSERT INTO number_key (tag, slot) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![tag_text(tag), slot])?;
+    }
+    match &projected.fact {
+        Some(Fact::OptOut(optout)) => insert_optout(transaction, record, optout),
+        Some(Fact::Confirmed(confirmation)) => {
+            insert_confirmation(transaction, record, confirmation)
+        }
+        None => Ok(()),
+    }
+}
+
+fn insert_optout(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    optout: &OptOut,
+) -> Result<(), StoreError> {
+    let (writer, seq) = (to_sql(record.id.writer.0), to_sql(record.id.seq));
+    let number = to_sql(optout.number.digits());
+    transaction
+        .prepare_cached(
+            "INSERT INTO optout (writer_id, writer_seq, number, pressed_us, written_us, account,
+                 campaign, dialer, trunk, digits, method, origin, node, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            writer,
+            seq,
+            number,
+            optout.pressed_at.0,
+            record.written_at.0,
+            optout.account.as_ref().map(|name| name.as_str()),
+            optout.campaign.as_ref().map(|name| name.as_str()),
+            optout.dialer.as_ref().map(|name| name.as_str()),
+            optout.trunk.as_ref().map(|name| name.as_str()),
+            optout.digits.to_string(),
+            optout.method.map(|method| method.as_str()),
+            optout.origin.as_str(),
+            optout.node.as_str(),
+            json(optout)?,
+        ])?;
+    for list in &optout.lists {
+        transaction
+            .prepare_cached(
+                "INSERT INTO suppressed (number, list, writer_id, writer_seq)
+                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![number, list.as_str(), writer, seq])?;
+    }
+    Ok(())
+}
+
+fn insert_confirmation(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    confirmation: &Confirmation,
+) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO confirmation (ref_writer, ref_seq, writer_id, writer_seq, durable_us,
+                 confirmed_us, outcome)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            to_sql(confirmation.record.writer.0),
+            to_sql(confirmation.record.seq),
+            to_sql(record.id.writer.0),
+            to_sql(record.id.seq),
+            confirmation.durable_at.0,
+            confirmation.at.0,
+            confirmation.outcome.as_str(),
+        ])?;
+    Ok(())
+}
+
+fn insert_call(transaction: &Transaction<'_>, call: &Cdr) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO call_record (call_id, started_us, ended_us, dialer, campaign, account,
+                 trunk, number, disposition, sip_status, node, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            call.call.to_string(),
+            call.started_at.0,
+            call.ended_at.0,
+            call.dialer.as_ref().map(|name| name.as_str()),
+            call.campaign.as_ref().map(|name| name.as_str()),
+            call.account.as_ref().map(|name| name.as_str()),
+            call.trunk.as_ref().map(|name| name.as_str()),
+            call.number.map(|number| to_sql(number.digits())),
+            call.disposition.as_str(),
+            call.sip_status,
+            call.node.as_str(),
+            json(call)?,
+        ])?;
+    Ok(())
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|source| StoreError::Row { source })
+}
+
+/// SQL's BIGINT is signed; what goes in has at most 63 bits (writer ids, sequence numbers, and
+/// E.164 digits below 10^15).
+const fn to_sql(value: u64) -> i64 {
+    value.cast_signed()
+}
+
+const fn from_sql(value: i64) -> u64 {
+    value.cast_unsigned()
+}
+
+fn tag_text(tag: KeyTag) -> String {
+    tag.0.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The reverse of [`tag_text`]; what is no tag names no key.
+fn parse_tag(text: &str) -> KeyTag {
+    KeyTag(parse_hex(text))
+}
+
+/// The hash that [`Hash`] printed; what is none matches no record.
+fn parse_hash(text: &str) -> Hash {
+    Hash(parse_hex(text))
+}
+
+fn parse_hex<const N: usize>(text: &str) -> [u8; N] {
+    let mut octets = [0; N];
+    for (octet, digits) in octets.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *octet = u8::from_str_radix(digits, 16).unwrap_or_default();
+    }
+    octets
+}

@@ -1,0 +1,216 @@
+//! Questions to the database, on connections of their own that only read.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::OpenFlags;
+use rusqlite::Row;
+use rusqlite::types::Value;
+
+use crate::model::CampaignName;
+use crate::model::Number;
+use crate::model::RecordId;
+use crate::model::UnixMicros;
+use crate::model::WriterId;
+use crate::record::Cdr;
+use crate::store::StoreError;
+use crate::suppression::Index;
+use crate::suppression::Outcome;
+use crate::suppression::export::Entry;
+use crate::suppression::export::Filter;
+
+use super::from_sql;
+use super::to_sql;
+
+/// Which calls are asked for; every condition that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    /// Started at this time or later.
+    pub from: Option<UnixMicros>,
+    /// Started before this time.
+    pub to: Option<UnixMicros>,
+    /// Of this campaign.
+    pub campaign: Option<CampaignName>,
+    /// To or from this number.
+    pub number: Option<Number>,
+}
+
+/// A connection that only reads; what it sees is whole, and at most a moment old while facts
+/// are being written (see `Store::flush`).
+#[derive(Debug)]
+pub struct Reader(Connection);
+
+impl Reader {
+    pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Ok(Self(Connection::open_with_flags(path, flags)?))
+    }
+
+    /// Puts every suppressed number into `index` and returns how many reasons there were. Lists
+    /// that only old records name take bits too; a list beyond the 64th is left out and counted
+    /// in the second figure.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub fn fill(&self, index: &Index) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT number, list, writer_id, writer_seq FROM suppressed";
+        let mut statement = self.0.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let (mut filled, mut left_out) = (0, 0);
+        while let Some(row) = rows.next()? {
+            let list: String = row.get(1)?;
+            let number = Number::from_e164_digits(from_sql(row.get(0)?));
+            match (number, index.mask([&list.as_str().into()])) {
+                (Some(number), Ok(mask)) => {
+                    index.settle(number, mask, record_id(row, 2)?);
+                    filled += 1;
+                }
+                _ => left_out += 1,
+            }
+        }
+        Ok((filled, left_out))
+    }
+
+    /// How many opt-outs `filter` finds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
+        let (conditions, values) = conditions(filter);
+        let sql = format!("SELECT COUNT(*) FROM optout{conditions}");
+        let mut statement = self.0.prepare(&sql)?;
+        Ok(from_sql(statement.query_row(rusqlite::params_from_iter(values), |row| row.get(0))?))
+    }
+
+    /// Hands the opt-outs that `filter` finds to `visit`, by the time of the press, then by
+    /// record, until it breaks. Rows are read as they are visited, so that memory does not grow
+    /// with their number.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], and [`StoreError::Row`] for a row that is no opt-out.
+    pub fn export(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let (conditions, values) = conditions(filter);
+        let sql = format!(
+            "SELECT optout.writer_id, optout.writer_seq, written_us, body, durable_us,
+                 confirmed_us, outcome
+             FROM optout LEFT JOIN confirmation
+                 ON ref_writer = optout.writer_id AND ref_seq = optout.writer_seq
+             {conditions} ORDER BY pressed_us, optout.writer_id, optout.writer_seq"
+        );
+        let mut statement = self.0.prepare(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            if visit(entry(row)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything on record of `number`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::export`].
+    pub fn show(&self, number: Number) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        let filter = Filter { number: Some(number), ..Filter::default() };
+        self.export(&filter, |entry| {
+            entries.push(entry);
+            ControlFlow::Continue(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Hands the calls that `filter` finds to `visit`, by start, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::export`].
+    pub fn calls(
+        &self,
+        filter: &CallFilter,
+        mut visit: impl FnMut(Cdr) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.add("started_us >=", filter.from.map(|at| at.0));
+        conditions.add("started_us <", filter.to.map(|at| at.0));
+        conditions.add("campaign =", filter.campaign.as_ref().map(|name| name.to_string()));
+        conditions.add("number =", filter.number.map(|number| to_sql(number.digits())));
+        let sql =
+            format!("SELECT body FROM call_record{} ORDER BY started_us, call_id", conditions.sql);
+        let mut statement = self.0.prepare(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(conditions.values))?;
+        while let Some(row) = rows.next()? {
+            let body: String = row.get(0)?;
+            let call = serde_json::from_str(&body).map_err(|source| StoreError::Row { source })?;
+            if visit(call).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A `WHERE` clause in the making; values never stand in the text.
+#[derive(Default)]
+struct Conditions {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn add<T: Into<Value>>(&mut self, left: &str, value: Option<T>) {
+        self.add_wrapped(left, "", value);
+    }
+
+    fn add_wrapped<T: Into<Value>>(&mut self, before: &str, after: &str, value: Option<T>) {
+        let Some(value) = value else { return };
+        self.values.push(value.into());
+        let word = if self.sql.is_empty() { "WHERE" } else { "AND" };
+        let place = self.values.len();
+        self.sql.push_str(&format!(" {word} {before} ?{place}{after}"));
+    }
+}
+
+fn conditions(filter: &Filter) -> (String, Vec<Value>) {
+    let mut conditions = Conditions::default();
+    conditions.add("pressed_us >=", filter.from.map(|at| at.0));
+    conditions.add("pressed_us <", filter.to.map(|at| at.0));
+    conditions.add("campaign =", filter.campaign.as_ref().map(|name| name.to_string()));
+    conditions.add("origin =", filter.origin.map(|origin| origin.as_str().to_owned()));
+    let of = "(optout.writer_id, optout.writer_seq) IN
+        (SELECT writer_id, writer_seq FROM suppressed WHERE";
+    let list = filter.list.as_ref().map(|name| name.to_string());
+    conditions.add_wrapped(&format!("{of} list ="), ")", list);
+    let number = filter.number.map(|number| to_sql(number.digits()));
+    conditions.add_wrapped(&format!("{of} number ="), ")", number);
+    (conditions.sql, conditions.values)
+}
+
+fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
+    let body: String = row.get(3)?;
+    let outcome: Option<String> = row.get(6)?;
+    Ok(Entry {
+        record: record_id(row, 0)?,
+        optout: serde_json::from_str(&body).map_err(|source| StoreError::Row { source })?,
+        written_at: UnixMicros(row.get(2)?),
+        durable_at: row.get::<_, Option<i64>>(4)?.map(UnixMicros),
+        confirmed_at: row.get::<_, Option<i64>>(5)?.map(UnixMicros),
+        outcome: outcome.as_deref().and_then(Outcome::from_name),
+    })
+}
+
+/// The record whose writer and sequence number stand from column `at` on.
+fn record_id(row: &Row<'_>, at: usize) -> Result<RecordId, StoreError> {
+    let writer = WriterId(from_sql(row.get(at)?));
+    Ok(RecordId { writer, seq: from_sql(row.get(at + 1)?) })
+}
