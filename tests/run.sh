@@ -6,6 +6,7 @@
 #   baresip-core  a telephone that is not ours
 #   tshark        captures the calls and says whether a packet is malformed
 #   sox           makes and measures sound
+#   libcap2-bin   (not as root) lets SIPp and tshark use raw sockets
 #   build-essential  a C compiler, for the embedded SQLite
 #   python3       measures the prompts and makes the media of the SIPp scenarios
 # Needs cargo, and sudo unless you are root. Asks no questions. Arguments go to `cargo test`.
@@ -29,6 +30,7 @@ install_missing() {
     command -v baresip >/dev/null || missing+=(baresip-core)
     command -v tshark >/dev/null || missing+=(tshark)
     command -v sox >/dev/null || missing+=(sox)
+    [ "$(id -u)" -eq 0 ] || [ -x /sbin/setcap ] || missing+=(libcap2-bin)
     command -v cc >/dev/null || missing+=(build-essential)
     command -v python3 >/dev/null || missing+=(python3)
     if [ ${#missing[@]} -eq 0 ]; then
@@ -44,17 +46,23 @@ install_missing() {
     as_root apt-get -qq install -y --no-install-recommends "${missing[@]}" </dev/null
 }
 
-# Capturing on the loopback takes a privilege that Debian gives to root alone.
-allow_capture() {
-    if [ "$(id -u)" -ne 0 ] && ! dumpcap -D >/dev/null 2>&1; then
-        echo "tests/run.sh: letting dumpcap capture without root (setcap on $(command -v dumpcap))"
-        as_root chmod 755 "$(command -v dumpcap)"
-        as_root setcap cap_net_raw,cap_net_admin=eip "$(command -v dumpcap)"
-    fi
+# Raw sockets take a privilege that Debian gives to root alone: dumpcap captures by them, and SIPp
+# plays recorded RTP.
+allow_raw_sockets() {
+    [ "$(id -u)" -ne 0 ] || return 0
+    local program
+    for program in dumpcap sipp; do
+        program=$(readlink -f "$(command -v "$program")")
+        if ! /sbin/getcap "$program" | grep -q cap_net_raw; then
+            echo "tests/run.sh: letting $program use raw sockets (setcap cap_net_raw)"
+            as_root chmod 755 "$program"
+            as_root /sbin/setcap cap_net_raw,cap_net_admin=eip "$program"
+        fi
+    done
 }
 
 install_missing
-allow_capture
+allow_raw_sockets
 command -v cargo >/dev/null || { echo "tests/run.sh: cargo is missing" >&2; exit 1; }
 sipp -v 2>&1 | grep -o 'SIPp v[^ ]*' || true
 audio/make.sh check

@@ -181,6 +181,21 @@ fn links_between_the_pages_lead_somewhere() {
 }
 
 #[test]
+fn every_scenario_is_explained() {
+    let files = text_files();
+    let page = files.iter().find(|file| file.name == "tests/sipp/README.md").expect("the page");
+    let scenarios: Vec<&str> = files
+        .iter()
+        .filter_map(|file| file.name.strip_prefix("tests/sipp/"))
+        .filter(|name| name.ends_with(".xml"))
+        .collect();
+    assert!(scenarios.len() > 15, "only {} scenarios were seen", scenarios.len());
+    for name in scenarios {
+        assert!(page.text.contains(&format!("`{name}`")), "{name} is not on tests/sipp/README.md");
+    }
+}
+
+#[test]
 fn the_walk_sees_the_repository() {
     let files = text_files();
     for name in ["Cargo.toml", "src/lib.rs", "tests/tidy.rs", "tests/run.sh", "README.md"] {
