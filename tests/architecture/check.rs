@@ -68,6 +68,9 @@ fn judge(room: &Room, file: &SourceFile, path: &Named) -> Option<String> {
         Role::Async => return is_pure.then(|| "async in a pure room".to_owned()),
         Role::Method => return impure_method(is_pure, &spelled),
         Role::Static => return global(is_pure, path),
+        Role::Climbing => {
+            return (!path.in_test).then(|| format!("{spelled}: name it from crate::"));
+        }
         Role::Glob if !path.in_test => {
             return Some(format!("{spelled}::* hides what it names: list the names"));
         }
@@ -210,6 +213,8 @@ pub(crate) const PLANTED: &[(&str, &str, &str, &str)] = &[
     ("a glob of the standard library", "sip/uri.rs", "use std::time::*;", "hides what it names"),
     ("a glob of a room", "engine/run.rs", "use crate::sip::*;", "hides what it names"),
     ("the standard library under a new name", "sip/uri.rs", "use std as s;", "hides what is taken"),
+    ("two storeys up", "sip/transaction/key.rs", "use super::super::uri::Uri;", "name it from crate::"),
+    ("two storeys up in an expression", "sip/transaction/key.rs", "fn f() { super::super::uri::g(); }", "name it from crate::"),
     ("a global that changes", "dtmf/tone.rs", "static X: std::sync::Mutex<u8> = y;", "a global that changes"),
     ("a mutable static", "dtmf/tone.rs", "static mut X: u8 = 0;", "a global that changes"),
 ];
@@ -227,6 +232,7 @@ pub(crate) const HONEST: &[(&str, &str, &str)] = &[
     ("a local variable that shares a crate's name", "sip/uri.rs", "fn f(libc: u8) -> u8 { libc }"),
     ("a test may take a clock and an oracle", "sip/uri.rs", "#[cfg(test)] mod tests { use super::*; fn f() { std::time::Instant::now(); rsip::x(); } }"),
     ("a table with a stated hasher", "sip/dialog.rs", "use std::collections::HashMap; fn f() { HashMap::with_hasher(x); }"),
+    ("a test may climb", "sip/transaction/key.rs", "#[cfg(test)] mod tests { use super::super::schedule::UDP; }"),
     ("a constant table", "media/g711.rs", "static TABLE: [i16; 256] = build();"),
     ("a driver reads the clock", "net/clock.rs", "fn f() { std::time::Instant::now(); }"),
     ("a driver waits", "net/udp.rs", "use tokio::net::UdpSocket; async fn f() { x.await; }"),

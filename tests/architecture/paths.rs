@@ -36,6 +36,8 @@ pub(crate) enum Role {
     Method,
     /// `async` or `.await`; no segments.
     Async,
+    /// `super::super::`, as written.
+    Climbing,
     /// A `static` that can change; the segments are its type's.
     Static,
 }
@@ -152,11 +154,19 @@ struct Walk {
 }
 
 impl Walk {
+    /// Notes a path that climbs two storeys before it is resolved.
+    fn note_climbing(&mut self, segments: &[String], line: usize) {
+        if segments.iter().take_while(|segment| *segment == "super").count() > 1 {
+            self.push(segments.to_vec(), line, Role::Climbing);
+        }
+    }
+
     fn push(&mut self, segments: Vec<String>, line: usize, role: Role) {
         self.found.push(Named { segments, line, role, in_test: self.in_test });
     }
 
     fn push_used(&mut self, segments: Vec<String>, is_global: bool, line: usize) {
+        self.note_climbing(&segments, line);
         let mut segments = absolute(&self.module, segments);
         // An alias may stand for an alias: expand a bounded number of times.
         for _ in 0..4 {
@@ -258,6 +268,7 @@ impl<'ast> Visit<'ast> for Walk {
                     _ => Role::Reexported,
                 };
                 let line = item.span().start().line;
+                walk.note_climbing(&leaf.segments, line);
                 walk.push(absolute(&walk.module.clone(), leaf.segments), line, role);
             }
         });

@@ -180,11 +180,6 @@ pub(crate) fn excused_tests(name: &str, text: &str) -> Vec<String> {
     })
 }
 
-/// `super::super`.
-pub(crate) fn double_super(name: &str, text: &str) -> Vec<String> {
-    matching(name, text, |line| line.contains("super::super"))
-}
-
 /// A shell script has a shebang and stops at the first failure.
 pub(crate) fn script(name: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
@@ -199,12 +194,14 @@ pub(crate) fn script(name: &str, text: &str) -> Vec<String> {
 
 /// The first sentence of a bench is a question.
 pub(crate) fn question(name: &str, text: &str) -> Vec<String> {
-    let doc: String = text
+    let doc: Vec<&str> = text
         .lines()
         .take_while(|line| line.starts_with("//!"))
-        .map(|line| line.trim_start_matches("//!"))
+        .flat_map(|line| line.trim_start_matches("//!").split_whitespace())
         .collect();
-    let is_question = doc.find(['?', '.']).is_some_and(|at| doc[at..].starts_with('?'));
+    // The point in "1.3 kB" ends no sentence.
+    let end = doc.iter().find(|word| word.ends_with(['?', '.']));
+    let is_question = end.is_some_and(|word| word.ends_with('?'));
     if is_question { Vec::new() } else { vec![format!("{name}:1: no question")] }
 }
 
@@ -267,11 +264,10 @@ pub(crate) const BROKEN: &[(&str, Rule, &str, &str, usize)] = &[
     ("the word in a comment", unsafe_lines, "a.rs", "// unsafe\nfn f() {}\n", 0),
     ("a skipped test", excused_tests, "a.rs", "#[ignore = \"slow\"]\n", 1),
     ("a test that wants a panic", excused_tests, "a.rs", "    #[should_panic]\n", 1),
-    ("two storeys up", double_super, "a.rs", "use super::super::x;\n", 1),
     ("a script that goes on", script, "a.sh", "#!/usr/bin/env bash\nset -e\n", 1),
     ("a script without a shell", script, "a.sh", "set -euo pipefail\n", 1),
     ("a bench that states", question, "benches/a.rs", "//! Measures x. Is it fast?\n", 1),
-    ("a bench that asks", question, "benches/a.rs", "//! How much does\n//! it cost?\n", 0),
+    ("a bench that asks", question, "benches/a.rs", "//! How much do\n//! 1.3 kB cost?\n", 0),
     ("a dead link", dead_links_of_an_empty_folder, "a.md", "see [b](b.md#c)\n", 1),
     ("an address", dead_links_of_an_empty_folder, "a.md", "[b](https://example.com/b) [c](#c)\n", 0),
     ("a link in code", dead_links_of_an_empty_folder, "a.md", "```\n[b](b.md)\n```\n", 0),
