@@ -104,7 +104,7 @@ fn what_is_acknowledged_is_found_after_a_restart() {
     let index = Index::default();
     assert_eq!(reader.fill(&index).unwrap(), (200, 0));
     let lists = index.mask([&ListName::from("acme")]).unwrap();
-    let hit = index.check(number(42), lists).unwrap();
+    let hit = index.check(number(42), lists, &"any".into(), &"any".into()).unwrap();
     assert_eq!(hit.record, Some(records[42].record));
 }
 

@@ -5,10 +5,13 @@
 
 use dashmap::DashMap;
 
+use crate::model::AccountName;
+use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
 
+use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
 use super::list::ListTable;
@@ -18,6 +21,10 @@ use super::list::ListTable;
 pub struct Hit {
     /// The list it stands on; the first in configuration order that was asked about.
     pub list: ListName,
+    /// The account for which it was put there, where one is known.
+    pub account: Option<AccountName>,
+    /// The campaign in which it was put there, where one is known.
+    pub campaign: Option<CampaignName>,
     /// The record that put it there; `None` while that is not durable yet, or never became so.
     pub record: Option<RecordId>,
 }
@@ -36,9 +43,14 @@ struct Entry {
     reasons: Vec<Reason>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One act that put a number on lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Reason {
     lists: ListMask,
+    /// Whose wish it was towards; an entry without one reaches every account.
+    account: Option<AccountName>,
+    /// In which campaign; an entry without one reaches every campaign.
+    campaign: Option<CampaignName>,
     record: Option<RecordId>,
 }
 
@@ -48,10 +60,19 @@ impl Index {
     /// # Errors
     ///
     /// [`ListLimitError`] for more than 64 lists.
-    pub fn new<'a>(lists: impl IntoIterator<Item = &'a ListName>) -> Result<Self, ListLimitError> {
+    pub fn new(lists: &[List]) -> Result<Self, ListLimitError> {
         let index = Self::default();
-        index.mask(lists)?;
+        index.configure(lists)?;
         Ok(index)
+    }
+
+    /// Takes over the lists of a new configuration; those it no longer names keep their numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`ListLimitError`] for more than 64 names since the start; nothing is changed then.
+    pub fn configure(&self, lists: &[List]) -> Result<(), ListLimitError> {
+        self.lists.configure(lists)
     }
 
     /// The set of `names` in this index's bits; ask once a campaign, not once a call.
@@ -66,45 +87,130 @@ impl Index {
         self.lists.mask(names)
     }
 
-    /// The names of the lists in `mask`, in configuration order.
-    pub fn names(&self, mask: ListMask) -> Vec<ListName> {
-        self.lists.names(mask)
-    }
-
     /// Refuses `number` on `lists` from this moment on, before any record of it is durable.
     /// It stays refused when no record ever is.
-    pub fn block(&self, number: Number, lists: ListMask) {
-        self.insert(number, Reason { lists, record: None });
+    ///
+    /// Returns whether durable records had put it on every one of them before.
+    ///
+    /// # Errors
+    ///
+    /// [`ListLimitError`] when a list has no bit and gets none; the others refuse all the same.
+    pub fn block(
+        &self,
+        number: Number,
+        lists: &[ListName],
+        account: &AccountName,
+        campaign: &CampaignName,
+    ) -> Result<bool, ListLimitError> {
+        let mut mask = ListMask::NONE;
+        let mut error = None;
+        for list in lists {
+            match self.lists.mask([list]) {
+                Ok(bit) => mask = mask.union(bit),
+                Err(limit) => error = Some(limit),
+            }
+        }
+        let already = self.is_durable_on_all(number, mask, account, campaign);
+        self.insert(
+            number,
+            Reason {
+                lists: mask,
+                account: Some(account.clone()),
+                campaign: Some(campaign.clone()),
+                record: None,
+            },
+        );
+        error.map_or(Ok(already), Err)
+    }
+
+    fn is_durable_on_all(
+        &self,
+        number: Number,
+        lists: ListMask,
+        account: &AccountName,
+        campaign: &CampaignName,
+    ) -> bool {
+        let Some(entry) = self.numbers.get(&number) else { return false };
+        let durable = entry
+            .reasons
+            .iter()
+            .filter(|reason| reason.record.is_some())
+            .map(|reason| self.reach(reason, account, campaign))
+            .fold(ListMask::NONE, ListMask::union);
+        lists.without(durable).is_empty()
     }
 
     /// Names the durable record behind what [`Self::block`] did; also right without a block
     /// before it, as when facts are read back at start.
-    pub fn settle(&self, number: Number, lists: ListMask, record: RecordId) {
+    ///
+    /// # Errors
+    ///
+    /// [`ListLimitError`] when a list has no bit and gets none.
+    pub fn settle(
+        &self,
+        number: Number,
+        lists: &[ListName],
+        account: Option<&AccountName>,
+        campaign: Option<&CampaignName>,
+        record: RecordId,
+    ) -> Result<(), ListLimitError> {
+        let lists = self.lists.mask(lists)?;
+        let pending =
+            Reason { lists, account: account.cloned(), campaign: campaign.cloned(), record: None };
+        let settled = Reason { record: Some(record), ..pending.clone() };
         let mut entry = self.numbers.entry(number).or_default();
-        let settled = Reason { lists, record: Some(record) };
+        entry.mask = entry.mask.union(lists);
         if entry.reasons.contains(&settled) {
-            return;
+            return Ok(());
         }
-        let pending = Reason { lists, record: None };
         match entry.reasons.iter_mut().find(|reason| **reason == pending) {
             Some(reason) => *reason = settled,
             None => entry.reasons.push(settled),
         }
-        entry.mask = entry.mask.union(lists);
+        Ok(())
     }
 
-    /// Whether `number` stands on one of `lists`, and why. One shard read-lock and one hash;
-    /// allocates only for a hit.
-    pub fn check(&self, number: Number, lists: ListMask) -> Option<Hit> {
+    /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why.
+    /// One shard read-lock and one hash; allocates only for a hit.
+    pub fn check(
+        &self,
+        number: Number,
+        lists: ListMask,
+        account: &AccountName,
+        campaign: &CampaignName,
+    ) -> Option<Hit> {
         let entry = self.numbers.get(&number)?;
-        let first = entry.mask.intersection(lists).first();
+        if entry.mask.intersection(lists).is_empty() {
+            return None;
+        }
+        let reached = |reason: &Reason| self.reach(reason, account, campaign).intersection(lists);
+        let all = entry.reasons.iter().map(reached).fold(ListMask::NONE, ListMask::union);
+        let first = all.first();
         let list = self.lists.names(first).into_iter().next()?;
         let reason = entry
             .reasons
             .iter()
-            .filter(|reason| !reason.lists.intersection(first).is_empty())
-            .max_by_key(|reason| reason.record.is_some());
-        Some(Hit { list, record: reason.and_then(|reason| reason.record) })
+            .filter(|reason| !reached(reason).intersection(first).is_empty())
+            .max_by_key(|reason| reason.record.is_some())?;
+        Some(Hit {
+            list,
+            account: reason.account.clone(),
+            campaign: reason.campaign.clone(),
+            record: reason.record,
+        })
+    }
+
+    /// The lists of `reason` that reach calls of `campaign` of `account`, by the lists' scopes.
+    fn reach(&self, reason: &Reason, account: &AccountName, campaign: &CampaignName) -> ListMask {
+        let scopes = self.lists.scopes();
+        let mut lists = reason.lists;
+        if reason.account.as_ref().is_some_and(|of| of != account) {
+            lists = lists.without(scopes.account);
+        }
+        if reason.campaign.as_ref().is_some_and(|of| of != campaign) {
+            lists = lists.without(scopes.campaign);
+        }
+        lists
     }
 
     /// Everything that is known of `number`: each list with each record, for people who ask why.
@@ -112,8 +218,12 @@ impl Index {
         let Some(entry) = self.numbers.get(&number) else { return Vec::new() };
         let mut hits = Vec::new();
         for reason in &entry.reasons {
-            let lists = self.lists.names(reason.lists).into_iter();
-            hits.extend(lists.map(|list| Hit { list, record: reason.record }));
+            hits.extend(self.lists.names(reason.lists).into_iter().map(|list| Hit {
+                list,
+                account: reason.account.clone(),
+                campaign: reason.campaign.clone(),
+                record: reason.record,
+            }));
         }
         hits
     }
@@ -141,6 +251,7 @@ impl Index {
 mod tests {
     use super::*;
     use crate::model::WriterId;
+    use crate::suppression::list::Scope;
 
     fn number(digits: u64) -> Number {
         Number::from_e164_digits(digits).expect("the test's numbers are E.164")
@@ -150,55 +261,93 @@ mod tests {
         RecordId { writer: WriterId(1), seq }
     }
 
+    fn lists() -> Vec<List> {
+        let list = |name: &str, scope| List { name: name.into(), title: String::new(), scope };
+        vec![
+            list("global", Scope::Global),
+            list("own", Scope::Account),
+            list("spring", Scope::Campaign),
+        ]
+    }
+
+    /// An index of `lists()` and the mask of all of them.
+    fn index() -> (Index, ListMask) {
+        let index = Index::new(&lists()).expect("three lists fit");
+        let names: Vec<ListName> = lists().into_iter().map(|list| list.name).collect();
+        let all = index.mask(&names).expect("they have their bits");
+        (index, all)
+    }
+
     #[test]
-    fn a_number_is_refused_from_the_press_on_and_explained_after_the_commit() {
-        let lists = ["global", "acme", "spring"].map(ListName::from);
-        let index = Index::new(&lists).unwrap();
-        let all = index.mask(&lists).unwrap();
-        let acme = index.mask([&lists[1]]).unwrap();
-        let spring = index.mask([&lists[2]]).unwrap();
+    fn a_number_is_refused_from_the_press_on_and_named_after_the_commit() {
+        let (index, all) = index();
+        let (acme, promo) = (AccountName::from("acme"), CampaignName::from("promo"));
         let (ana, luis) = (number(34_600_000_001), number(34_600_000_002));
-        assert_eq!(index.check(ana, all), None);
+        let own = [ListName::from("own")];
+        assert_eq!(index.check(ana, all, &acme, &promo), None);
+        assert_eq!(index.block(ana, &own, &acme, &promo), Ok(false), "it was on no list before");
+        let hit = index.check(ana, all, &acme, &promo).expect("refused before it is durable");
+        assert_eq!((hit.list.as_str(), hit.record), ("own", None));
+        assert_eq!(index.check(luis, all, &acme, &promo), None, "another number is not");
+        index.settle(ana, &own, Some(&acme), Some(&promo), record(1)).expect("the list is known");
+        let hit = index.check(ana, all, &acme, &promo).expect("still refused");
+        assert_eq!(hit.record, Some(record(1)));
+        assert_eq!(index.block(ana, &own, &acme, &promo), Ok(true), "it was on the list already");
+        let hit = index.check(ana, all, &acme, &promo).expect("still refused");
+        assert_eq!(hit.record, Some(record(1)), "a durable reason is named before a pending one");
+        assert_eq!((index.explain(ana).len(), index.len()), (2, 1));
+    }
 
-        index.block(ana, acme);
-        let hit = |list: &str, record| Hit { list: list.into(), record };
-        assert_eq!(index.check(ana, all), Some(hit("acme", None)), "before it is durable");
-        assert_eq!(index.check(ana, spring), None, "another list does not refuse it");
-        assert_eq!(index.check(luis, all), None, "nor another number");
-
-        index.settle(ana, acme, record(1));
-        assert_eq!(index.check(ana, all), Some(hit("acme", Some(record(1)))));
-        index.settle(ana, spring.union(acme), record(2));
-        let want = [
-            hit("acme", Some(record(1))),
-            hit("acme", Some(record(2))),
-            hit("spring", Some(record(2))),
+    #[test]
+    fn an_entry_reaches_as_far_as_the_scope_of_its_list() {
+        // list, account and campaign of the entry -> who is refused.
+        #[rustfmt::skip]
+        let cases = [
+            ("a global list reaches all",            "global", Some(("acme", "promo")), "acme/promo acme/other rival/promo"),
+            ("an account's list reaches its own",    "own",    Some(("acme", "promo")), "acme/promo acme/other"),
+            ("a campaign's list reaches that one",   "spring", Some(("acme", "promo")), "acme/promo rival/promo"),
+            ("an entry of nobody's reaches all",     "own",    None,                    "acme/promo acme/other rival/promo"),
         ];
-        assert_eq!(index.explain(ana), want);
-        assert_eq!(index.check(ana, spring), Some(hit("spring", Some(record(2)))));
-        assert_eq!(index.len(), 1);
+        for (name, list, of, want) in cases {
+            let (index, all) = index();
+            let (account, campaign) = of.unzip();
+            let account = account.map(AccountName::from);
+            let campaign = campaign.map(CampaignName::from);
+            let lists = [ListName::from(list)];
+            index
+                .settle(number(1), &lists, account.as_ref(), campaign.as_ref(), record(1))
+                .expect("the list is known");
+            let got: Vec<String> = [("acme", "promo"), ("acme", "other"), ("rival", "promo")]
+                .into_iter()
+                .filter(|(account, campaign)| {
+                    let (account, campaign) = ((*account).into(), (*campaign).into());
+                    index.check(number(1), all, &account, &campaign).is_some()
+                })
+                .map(|(account, campaign)| format!("{account}/{campaign}"))
+                .collect();
+            assert_eq!(got.join(" "), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_was_not_asked_about_refuses_nothing() {
+        let (index, _) = index();
+        let (acme, promo) = (AccountName::from("acme"), CampaignName::from("promo"));
+        let spring = index.mask(&[ListName::from("spring")]).expect("it is known");
+        index.block(number(1), &["own".into()], &acme, &promo).expect("it is known");
+        assert_eq!(index.check(number(1), spring, &acme, &promo), None);
     }
 
     #[test]
     fn settling_twice_or_without_a_block_leaves_one_reason() {
-        let index = Index::default();
-        let lists = index.mask([&ListName::from("only")]).unwrap();
-        index.settle(number(1), lists, record(1));
-        index.settle(number(1), lists, record(1));
-        index.block(number(2), lists);
-        index.block(number(2), lists);
-        index.settle(number(2), lists, record(2));
+        let (index, _) = index();
+        let (acme, promo) = (AccountName::from("acme"), CampaignName::from("promo"));
+        let own = [ListName::from("own")];
+        for _ in 0..2 {
+            index.settle(number(1), &own, Some(&acme), Some(&promo), record(1)).expect("known");
+            index.block(number(2), &own, &acme, &promo).expect("known");
+        }
+        index.settle(number(2), &own, Some(&acme), Some(&promo), record(2)).expect("known");
         assert_eq!((index.explain(number(1)).len(), index.explain(number(2)).len()), (1, 1));
-    }
-
-    #[test]
-    fn a_second_press_stays_pending_beside_the_first_record() {
-        let index = Index::default();
-        let lists = index.mask([&ListName::from("only")]).unwrap();
-        index.settle(number(1), lists, record(1));
-        index.block(number(1), lists);
-        let hit = index.check(number(1), lists).unwrap();
-        assert_eq!(hit.record, Some(record(1)), "a durable reason is named before a pending one");
-        assert_eq!(index.explain(number(1)).len(), 2);
     }
 }

@@ -4,33 +4,29 @@ use std::sync::RwLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::AccountName;
-use crate::model::CampaignName;
 use crate::model::ListName;
 
-/// Whose calls a list may refuse.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How far an entry of a list reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Every campaign's.
+    /// To every campaign that checks the list.
     Global,
-    /// Those of one account's campaigns.
-    Account(AccountName),
-    /// Those of one campaign.
-    Campaign(CampaignName),
+    /// To those of the account for which it was entered.
+    Account,
+    /// To the campaign in which it was entered.
+    Campaign,
 }
 
 /// A suppression list as the configuration declares it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     /// Its stable name, which facts carry.
     pub name: ListName,
     /// What people call it.
     pub title: String,
-    /// Whose calls it may refuse.
+    /// How far its entries reach.
     pub scope: Scope,
-    /// Whether it refuses every call in its scope, also of campaigns that do not name it.
-    pub enforce: bool,
 }
 
 /// A set of lists as bits of one process; never stored, since bits follow the order in which
@@ -89,11 +85,45 @@ pub struct ListLimitError {
 #[derive(Debug, Default)]
 pub struct ListTable {
     names: RwLock<Vec<ListName>>,
+    scopes: RwLock<Scopes>,
+}
+
+/// The lists whose entries do not reach everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scopes {
+    /// Those of [`Scope::Account`].
+    pub account: ListMask,
+    /// Those of [`Scope::Campaign`].
+    pub campaign: ListMask,
 }
 
 impl ListTable {
     /// Most lists one process tells apart: the bits of a mask.
     pub const LISTS_MAX: usize = 64;
+
+    /// Takes over the names and scopes of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ListLimitError`] at the 65th name; the scopes stay as they were then.
+    pub fn configure(&self, lists: &[List]) -> Result<(), ListLimitError> {
+        let mut scopes = Scopes::default();
+        for list in lists {
+            let bit = self.mask([&list.name])?;
+            match list.scope {
+                Scope::Global => {}
+                Scope::Account => scopes.account = scopes.account.union(bit),
+                Scope::Campaign => scopes.campaign = scopes.campaign.union(bit),
+            }
+        }
+        *self.scopes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = scopes;
+        Ok(())
+    }
+
+    /// The lists whose entries do not reach everybody.
+    pub fn scopes(&self) -> Scopes {
+        *self.scopes.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 
     /// The set of `names`, giving a bit to each that has none yet.
     ///

@@ -148,6 +148,14 @@ pub enum Leg {
 }
 
 impl Leg {
+    /// The other side of the call.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
     /// The name in columns and exports.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ use rusqlite::OpenFlags;
 use rusqlite::Row;
 use rusqlite::types::Value;
 
+use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::Number;
 use crate::model::RecordId;
@@ -55,20 +56,28 @@ impl Reader {
     ///
     /// [`StoreError::Database`].
     pub fn fill(&self, index: &Index) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT number, list, writer_id, writer_seq FROM suppressed";
+        let sql = "SELECT suppressed.number, list, suppressed.writer_id, suppressed.writer_seq,
+                       account, campaign
+                   FROM suppressed JOIN optout ON optout.writer_id = suppressed.writer_id
+                       AND optout.writer_seq = suppressed.writer_seq";
         let mut statement = self.0.prepare(sql)?;
         let mut rows = statement.query([])?;
         let (mut filled, mut left_out) = (0, 0);
         while let Some(row) = rows.next()? {
             let list: String = row.get(1)?;
             let number = Number::from_e164_digits(from_sql(row.get(0)?));
-            match (number, index.mask([&list.as_str().into()])) {
-                (Some(number), Ok(mask)) => {
-                    index.settle(number, mask, record_id(row, 2)?);
-                    filled += 1;
-                }
-                _ => left_out += 1,
-            }
+            let account: Option<String> = row.get(4)?;
+            let campaign: Option<String> = row.get(5)?;
+            let is_taken = number.is_some_and(|number| {
+                let account = account.as_deref().map(AccountName::from);
+                let campaign = campaign.as_deref().map(CampaignName::from);
+                let lists = [list.as_str().into()];
+                let (account, campaign) = (account.as_ref(), campaign.as_ref());
+                record_id(row, 2).is_ok_and(|record| {
+                    index.settle(number, &lists, account, campaign, record).is_ok()
+                })
+            });
+            *(if is_taken { &mut filled } else { &mut left_out }) += 1;
         }
         Ok((filled, left_out))
     }
