@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::time::UnixMicros;
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -63,6 +65,18 @@ name!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CallId(pub Uuid);
+
+impl CallId {
+    /// An identifier of a call that began at `at`, with 74 of the random bits that are handed in
+    /// (RFC 9562 section 5.7).
+    pub fn new(at: UnixMicros, high: u64, low: u64) -> Self {
+        let millis = u64::try_from(at.0 / 1_000).unwrap_or_default();
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&low.to_be_bytes());
+        random[8..].copy_from_slice(&high.to_be_bytes()[..2]);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+}
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

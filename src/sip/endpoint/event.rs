@@ -117,6 +117,24 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The session that it happened to.
+    pub const fn session(&self) -> SessionId {
+        match self {
+            Self::Invited { session, .. }
+            | Self::Cancelled { session, .. }
+            | Self::Acknowledged { session, .. }
+            | Self::Progress { session, .. }
+            | Self::Answered { session, .. }
+            | Self::Refused { session, .. }
+            | Self::Info { session, .. }
+            | Self::Reoffered { session, .. }
+            | Self::HungUp { session, .. }
+            | Self::Ended { session, .. } => *session,
+        }
+    }
+}
+
 /// How a session ended from our side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
