@@ -1,1 +1,31 @@
 //! The call itself: the only pure room that knows both wire and domain.
+//!
+//! A shard holds its [`Calls`]: SIP datagrams, voice events and acknowledgements of the ledger go
+//! in, [`Output`]s come out. The media of each call is a [`Voice`], which runs on a media thread
+//! and speaks with its call by [`VoiceCommand`] and [`VoiceEvent`] alone.
+//!
+//! Deliberately absent: originating calls, transfer, transcoding, and carrier failover.
+
+mod bridge;
+
+mod calls;
+mod cdr;
+mod commit;
+mod dispatch;
+mod gate;
+mod ivr;
+mod machine;
+mod occupancy;
+pub mod outcome;
+pub mod rules;
+mod voice;
+
+pub use calls::Calls;
+pub use calls::Measure;
+pub use calls::Output;
+pub use commit::Acknowledgement;
+pub use rules::Rules;
+pub use voice::{
+    LegReport, OpenedVoice, Played, Voice, VoiceCommand, VoiceEvent, VoiceId, VoiceOut,
+    VoiceReport, VoiceSettings,
+};

@@ -1,0 +1,400 @@
+//! All calls of one shard: the table, the gate in front of it, and the clock of each call.
+//!
+//! The driver feeds datagrams, voice events and acknowledgements, and carries out what
+//! [`Calls::poll`] says. Each call's step is isolated: a panic in it loses that call only.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::commit::Acknowledgement;
+use super::gate;
+use super::gate::Admitted;
+use super::gate::Refused;
+use super::machine::Call;
+use super::machine::LegState;
+use super::machine::Step;
+use super::occupancy::Occupancy;
+use super::rules::Rules;
+use super::voice::OpenedVoice;
+use super::voice::VoiceCommand;
+use super::voice::VoiceEvent;
+use super::voice::VoiceId;
+use crate::campaign::Mode;
+use crate::model::time::WallAnchor;
+use crate::model::token::Seed;
+use crate::model::token::TokenSource;
+use crate::record::Cdr;
+use crate::record::Disposition;
+use crate::sip::Endpoint;
+use crate::sip::Event;
+use crate::sip::Headers;
+use crate::sip::ListenerId;
+use crate::sip::OwnedMessage;
+use crate::sip::SessionId;
+use crate::sip::Transmit;
+use crate::suppression::Fact;
+use crate::suppression::Index;
+use crate::suppression::Leg;
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a SIP datagram.
+    Transmit(Transmit),
+    /// Open RTP ports for a new call, then say so with [`Calls::handle_voice_opened`].
+    OpenVoice {
+        /// The call.
+        voice: VoiceId,
+        /// How many legs it has, 1 or 2.
+        legs_count: u8,
+        /// The address family and interface of each leg's peer.
+        peers: [std::net::IpAddr; 2],
+    },
+    /// Tell a call's media something.
+    Voice {
+        /// The call.
+        voice: VoiceId,
+        /// What it is told.
+        command: VoiceCommand,
+    },
+    /// Make a fact durable, then say so with [`Calls::handle_acknowledgement`].
+    Submit {
+        /// Comes back with the acknowledgement.
+        token: u64,
+        /// The fact.
+        fact: Box<Fact>,
+    },
+    /// Keep a call record.
+    Record(Box<Cdr>),
+    /// Count something.
+    Measure(Measure),
+}
+
+/// What is worth counting and is in no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// An opt-out became durable.
+    Committed {
+        /// When the key was pressed.
+        pressed_at: Instant,
+    },
+    /// An opt-out could not be made durable, or not in time: an alarm.
+    NotRecorded,
+    /// Keys that are no code of the campaign.
+    WrongCode,
+    /// A call's step panicked, and the call is lost.
+    CallLost,
+}
+
+/// The calls of one shard, with the SIP endpoint under them.
+pub struct Calls {
+    rules: Arc<Rules>,
+    index: Arc<Index>,
+    endpoint: Endpoint,
+    wall: WallAnchor,
+    tokens: TokenSource,
+    calls: HashMap<u64, Call>,
+    by_session: HashMap<SessionId, (u64, Leg)>,
+    by_token: HashMap<u64, u64>,
+    /// One entry a call at most: its next deadline, also noted in the call.
+    deadlines: BTreeSet<(Instant, u64)>,
+    occupancy: Occupancy,
+    next_key: u64,
+    open: bool,
+    out: VecDeque<Output>,
+}
+
+impl Calls {
+    /// No call yet.
+    pub fn new(
+        rules: Arc<Rules>,
+        index: Arc<Index>,
+        endpoint: Endpoint,
+        wall: WallAnchor,
+        seed: Seed,
+    ) -> Self {
+        Self {
+            rules,
+            index,
+            endpoint,
+            wall,
+            tokens: TokenSource::new(seed),
+            calls: HashMap::new(),
+            by_session: HashMap::new(),
+            by_token: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            occupancy: Occupancy::default(),
+            next_key: 0,
+            open: true,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// From now on calls begin under these rules; running ones keep theirs.
+    pub fn reload(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
+    }
+
+    /// A newer reading of both clocks.
+    pub fn set_wall(&mut self, wall: WallAnchor) {
+        self.wall = wall;
+    }
+
+    /// False: no new call is taken, running ones go on.
+    pub fn set_open(&mut self, open: bool) {
+        self.open = open;
+        self.endpoint.set_open(open);
+    }
+
+    /// Hangs up every call, as at the end of a drain; what was typed still counts.
+    pub fn hang_up_all(&mut self, now: Instant) {
+        let keys: Vec<u64> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.step(now, key, |call, step| call.hang_up_by_us(step));
+        }
+        self.drain_endpoint(now);
+    }
+
+    /// A datagram came in on a signalling socket.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        listener: ListenerId,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) {
+        self.endpoint.handle_datagram(now, listener, source, bytes);
+        self.drain_endpoint(now);
+    }
+
+    /// The RTP ports of a call are open, or could not be opened.
+    pub fn handle_voice_opened(
+        &mut self,
+        now: Instant,
+        voice: VoiceId,
+        opened: Option<OpenedVoice>,
+    ) {
+        self.step(now, voice.0, |call, step| call.voice_opened(step, opened));
+        self.drain_endpoint(now);
+    }
+
+    /// The media of a call has something to say.
+    pub fn handle_voice(&mut self, now: Instant, voice: VoiceId, event: VoiceEvent) {
+        self.step(now, voice.0, |call, step| call.voice_event(step, event));
+        self.drain_endpoint(now);
+    }
+
+    /// The ledger answered a submission.
+    pub fn handle_acknowledgement(&mut self, now: Instant, ack: &Acknowledgement) {
+        if let Some(key) = self.by_token.remove(&ack.token) {
+            self.step(now, key, |call, step| call.acknowledge(step, ack));
+            self.drain_endpoint(now);
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.endpoint.handle_timeout(now);
+        self.drain_endpoint(now);
+        while let Some(&(at, key)) = self.deadlines.first() {
+            if at > now {
+                break;
+            }
+            self.step(now, key, |call, step| call.handle_timeout(step));
+            self.drain_endpoint(now);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let call = self.deadlines.first().map(|&(at, _)| at);
+        [call, self.endpoint.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// How many calls there are, those that only wait for their record among them.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// The SIP endpoint's counters.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Carries out what the endpoint has to say, until it is silent.
+    fn drain_endpoint(&mut self, now: Instant) {
+        while let Some(output) = self.endpoint.poll() {
+            match output {
+                crate::sip::Output::Transmit(transmit) => {
+                    self.out.push_back(Output::Transmit(transmit));
+                }
+                crate::sip::Output::Event(event) => self.handle_event(now, event),
+            }
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, event: Event) {
+        if let Event::Invited { session, source, request, .. } = event {
+            return self.invited(now, session, source, &request);
+        }
+        let Some(&(key, leg)) = self.by_session.get(&event.session()) else { return };
+        self.step(now, key, |call, step| call.sip_event(step, leg, event));
+    }
+
+    fn invited(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        source: SocketAddr,
+        request: &OwnedMessage,
+    ) {
+        let message = request.view();
+        let admitted = gate::admit(&self.rules, &self.index, source, &message)
+            .and_then(|admitted| self.occupancy.fits(self.calls.len(), admitted));
+        match admitted {
+            Ok(admitted) => self.begin(now, session, source, *admitted),
+            Err(refused) => self.refuse(now, session, &message, *refused),
+        }
+    }
+
+    fn begin(&mut self, now: Instant, session: SessionId, source: SocketAddr, admitted: Admitted) {
+        let trunk = Call::choose_trunk(&admitted.rules, &admitted.campaign.route, |name| {
+            self.occupancy.on_trunk(name)
+        })
+        .map(Arc::clone);
+        let is_bridge = admitted.campaign.mode == Mode::Bridge;
+        if is_bridge && trunk.is_none() {
+            let headers =
+                Headers::new().with(super::outcome::OUTCOME_HEADER, "refused;reason=trunks-full");
+            self.endpoint.reject(now, session, 503, "All Trunks Full", headers);
+            return;
+        }
+        let key = self.next_key;
+        self.next_key += 1;
+        let peer_b = trunk.as_ref().map_or_else(|| source.ip(), |trunk| trunk.remote.ip());
+        self.occupancy.enter(&admitted, trunk.as_deref());
+        let wall = self.wall.wall_at(now);
+        let id = crate::model::CallId::new(wall, self.tokens.next_u64(), self.tokens.next_u64());
+        let call = Call::new(now, id, VoiceId(key), session, source, admitted, trunk);
+        self.calls.insert(key, call);
+        self.by_session.insert(session, (key, Leg::A));
+        self.out.push_back(Output::OpenVoice {
+            voice: VoiceId(key),
+            legs_count: if is_bridge { 2 } else { 1 },
+            peers: [source.ip(), peer_b],
+        });
+        self.arm(key);
+    }
+
+    fn refuse(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        message: &crate::sip::Message<'_>,
+        refused: Refused,
+    ) {
+        let wall = self.wall.wall_at(now);
+        let id = crate::model::CallId::new(wall, self.tokens.next_u64(), self.tokens.next_u64());
+        let cdr = super::cdr::of_refusal(&self.rules, id, wall, message, &refused);
+        self.endpoint.reject(now, session, refused.status, &refused.phrase, refused.headers);
+        self.out.push_back(Output::Record(Box::new(cdr)));
+    }
+
+    /// One step of one call, on its own: what panics loses this call and no other.
+    fn step(&mut self, now: Instant, key: u64, act: impl FnOnce(&mut Call, &mut Step<'_>)) {
+        let Some(mut call) = self.calls.remove(&key) else { return };
+        let before = self.out.len();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut step = Step {
+                now,
+                wall: self.wall,
+                endpoint: &mut self.endpoint,
+                index: &self.index,
+                tokens: &mut self.tokens,
+                out: &mut self.out,
+            };
+            act(&mut call, &mut step);
+        }));
+        if result.is_err() {
+            self.out.push_back(Output::Measure(Measure::CallLost));
+            self.forget(now, key, call);
+            return;
+        }
+        for output in self.out.iter().skip(before) {
+            if let Output::Submit { token, .. } = output {
+                self.by_token.insert(*token, key);
+            }
+        }
+        if let Some(b) = &call.b {
+            self.by_session.insert(b.session, (key, Leg::B));
+        }
+        if call.is_done() {
+            return self.finish(now, key, call);
+        }
+        self.calls.insert(key, call);
+        self.arm(key);
+    }
+
+    /// Notes when the call wants its next step.
+    fn arm(&mut self, key: u64) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let at = call.poll_timeout();
+        if at != call.armed_at {
+            if let Some(before) = call.armed_at {
+                self.deadlines.remove(&(before, key));
+            }
+            call.armed_at = at;
+            self.deadlines.extend(at.map(|at| (at, key)));
+        }
+    }
+
+    fn finish(&mut self, now: Instant, key: u64, call: Call) {
+        let cdr = super::cdr::of_call(&call, self.wall, now);
+        self.out.push_back(Output::Record(Box::new(cdr)));
+        self.release(key, &call);
+    }
+
+    /// Takes leave of a call that cannot go on.
+    fn forget(&mut self, now: Instant, key: u64, mut call: Call) {
+        for leg in [Leg::A, Leg::B] {
+            let Some(target) = call.leg_mut(leg) else { continue };
+            if target.state != LegState::Gone {
+                target.state = LegState::Gone;
+                self.endpoint.bye(now, target.session, Headers::new());
+            }
+        }
+        if call.voice_open {
+            self.out.push_back(Output::Voice { voice: call.voice, command: VoiceCommand::Close });
+        }
+        call.disposition = Some(Disposition::Failed);
+        self.finish(now, key, call);
+    }
+
+    fn release(&mut self, key: u64, call: &Call) {
+        if let Some(at) = call.armed_at {
+            self.deadlines.remove(&(at, key));
+        }
+        self.occupancy.leave(&call.admitted, call.trunk.as_deref());
+        self.by_session.remove(&call.a.session);
+        if let Some(b) = &call.b {
+            self.by_session.remove(&b.session);
+        }
+        debug_assert!(!self.calls.contains_key(&key), "a released call is out of the table");
+    }
+}

@@ -1,0 +1,246 @@
+//! What reaches a call from outside, sorted to the step that answers it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::gate::Admitted;
+use super::machine::Call;
+use super::machine::CallLeg;
+use super::machine::LegState;
+use super::machine::Phase;
+use super::machine::Step;
+use super::outcome::Outcome;
+use super::rules::Trunk;
+use super::voice::OpenedVoice;
+use super::voice::VoiceCommand;
+use super::voice::VoiceEvent;
+use super::voice::VoiceId;
+use crate::campaign::Mode;
+use crate::dtmf::info::InfoError;
+use crate::dtmf::read_info;
+use crate::model::CallId;
+use crate::record::Disposition;
+use crate::sdp::LocalMedia;
+use crate::sip::Body;
+use crate::sip::Event;
+use crate::sip::Headers;
+use crate::sip::OwnedMessage;
+use crate::sip::SessionId;
+use crate::sip::TransactionId;
+use crate::suppression::Leg;
+
+impl Call {
+    /// A call that was admitted and now waits for its RTP ports.
+    pub(super) fn new(
+        now: Instant,
+        id: CallId,
+        voice: VoiceId,
+        session: SessionId,
+        source: SocketAddr,
+        admitted: Admitted,
+        trunk: Option<Arc<Trunk>>,
+    ) -> Self {
+        let call_max = admitted.campaign.call_max.min(admitted.rules.limits.call_max);
+        let matcher = admitted.rules.matcher(&admitted.campaign.name);
+        let a = CallLeg {
+            session,
+            state: LegState::Early,
+            local: LocalMedia::new(SocketAddr::new(source.ip(), 0), 0),
+            negotiated: None,
+            signalling: source.ip(),
+            sip_call_id: admitted.sip_call_id.clone(),
+            answered_at: None,
+            ended_at: None,
+        };
+        Self {
+            id,
+            voice,
+            trunk,
+            a,
+            b: None,
+            phase: Phase::Opening,
+            matcher,
+            asking: false,
+            early_keys: std::collections::VecDeque::new(),
+            evidence: std::collections::VecDeque::new(),
+            playing: None,
+            rounds: 0,
+            keys_count: 0,
+            unacknowledged: 0,
+            started_at: now,
+            hang_up_at: now + call_max + admitted.campaign.ring_max,
+            armed_at: None,
+            linger_until: None,
+            disposition: None,
+            outcome: None,
+            sip_status: None,
+            sip_reason: None,
+            voice_open: false,
+            report: None,
+            admitted,
+        }
+    }
+
+    /// The ports are open: answer, or ask the carrier.
+    pub(super) fn voice_opened(&mut self, step: &mut Step<'_>, opened: Option<OpenedVoice>) {
+        let Some(opened) = opened else {
+            return self.refuse_a(step, 503, "No Media Ports", "ports", Disposition::Refused);
+        };
+        self.voice_open = true;
+        if self.a.state == LegState::Gone {
+            return self.close_voice(step); // Cancelled while the ports were opened.
+        }
+        let [a, b] =
+            opened.addresses.map(|address| LocalMedia::new(address, step.tokens.next_u64() >> 2));
+        self.a.local = a;
+        match self.admitted.campaign.mode {
+            Mode::Ivr => self.answer_ivr(step),
+            Mode::Bridge => self.dial_trunk(step, b),
+        }
+    }
+
+    /// The media side has something to say.
+    pub(super) fn voice_event(&mut self, step: &mut Step<'_>, event: VoiceEvent) {
+        match event {
+            VoiceEvent::Key { leg, press } => self.key(step, leg, press),
+            VoiceEvent::Played { leg, played } => self.played(step, leg, &played),
+            VoiceEvent::Silent { leg } => self.media_timeout(step, leg),
+            VoiceEvent::Closed { report } => self.report = Some(report),
+        }
+    }
+
+    fn media_timeout(&mut self, step: &mut Step<'_>, leg: Leg) {
+        if self.is_up(leg) && matches!(self.phase, Phase::Up) {
+            self.disposition.get_or_insert(Disposition::Answered);
+            self.end(step, &Outcome::Ended("media-timeout"));
+        }
+    }
+
+    /// The engine is going down, or was told to end this call.
+    pub(super) fn hang_up_by_us(&mut self, step: &mut Step<'_>) {
+        self.settle_typed(step);
+        if matches!(self.phase, Phase::Opening | Phase::Ringing | Phase::Up) {
+            self.disposition.get_or_insert(Disposition::Answered);
+            self.end(step, &Outcome::Ended("shutdown"));
+        }
+    }
+
+    /// The SIP session of `leg` has something to say.
+    pub(super) fn sip_event(&mut self, step: &mut Step<'_>, leg: Leg, event: Event) {
+        match event {
+            Event::Invited { .. } => {} // The table begins calls; this session has begun.
+            Event::Cancelled { .. } => self.cancelled(step),
+            Event::Acknowledged { body, .. } => self.acknowledged(step, leg, body.as_deref()),
+            Event::Progress { response, .. } => self.progress(step, &response),
+            Event::Answered { response, .. } => self.answered(step, &response),
+            Event::Refused { status, response, .. } => {
+                self.refused(step, status, response.as_ref())
+            }
+            Event::Info { transaction, request, .. } => self.info(step, leg, transaction, &request),
+            Event::Reoffered { transaction, request, .. } => {
+                self.reoffered(step, leg, transaction, &request);
+            }
+            Event::HungUp { .. } => self.hung_up(step, leg),
+            Event::Ended { .. } => self.session_ended(step, leg),
+        }
+    }
+
+    fn cancelled(&mut self, step: &mut Step<'_>) {
+        self.leg_gone(step, Leg::A);
+        self.sip_status.get_or_insert(487);
+        self.disposition.get_or_insert(Disposition::Cancelled);
+        self.end(step, &Outcome::Ended("cancelled"));
+    }
+
+    /// Our BYE was answered (the leg is gone already), or the ACK of our 200 never came.
+    fn session_ended(&mut self, step: &mut Step<'_>, leg: Leg) {
+        let was_up = self.is_up(leg);
+        self.leg_gone(step, leg);
+        if was_up {
+            self.disposition.get_or_insert(Disposition::Failed);
+            self.end(step, &Outcome::Ended("no-ack"));
+        }
+    }
+
+    /// A key, or something else, by INFO. The person's keys join those heard in the media, so
+    /// that one press by two methods stays one key; the other leg is told either way.
+    fn info(
+        &self,
+        step: &mut Step<'_>,
+        leg: Leg,
+        transaction: TransactionId,
+        request: &OwnedMessage,
+    ) {
+        let message = request.view();
+        let content_type = message.header(crate::sip::HeaderName::ContentType).unwrap_or_default();
+        let status = match read_info(content_type, message.body()) {
+            Ok(key) => {
+                self.tell_voice(
+                    step,
+                    VoiceCommand::Info { leg, digit: key.digit, duration_ms: key.duration_ms },
+                );
+                self.pass_info(step, leg, content_type, message.body());
+                200
+            }
+            Err(InfoError::ContentType) => 415,
+            Err(_) => 400,
+        };
+        step.endpoint.respond(step.now, transaction, status, Headers::new(), None);
+    }
+
+    fn pass_info(&self, step: &mut Step<'_>, from: Leg, content_type: &[u8], body: &[u8]) {
+        let other = from.other();
+        if let Some(target) = self.leg(other)
+            && target.state == LegState::Up
+        {
+            let content_type = String::from_utf8_lossy(content_type).into_owned();
+            step.endpoint.info(
+                step.now,
+                target.session,
+                Body { content_type, bytes: body.to_vec() },
+            );
+        }
+    }
+
+    /// A re-INVITE or UPDATE: each leg's media is anchored here, so it is answered here, in the
+    /// codec that the call runs in.
+    fn reoffered(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: Leg,
+        transaction: TransactionId,
+        request: &OwnedMessage,
+    ) {
+        let message = request.view();
+        let Some(target) = self.leg_mut(leg) else { return };
+        let mut local = target.local.clone();
+        if let Some(negotiated) = &target.negotiated {
+            local.codecs = vec![negotiated.codec];
+        }
+        local.version += 1;
+        let answer = if message.body().is_empty() {
+            Ok((None, crate::sdp::offer(&local)))
+        } else {
+            crate::sdp::Offer::parse(message.body())
+                .and_then(|offer| offer.answer(&local))
+                .map(|(negotiated, sdp)| (Some(negotiated), sdp))
+        };
+        match answer {
+            Ok((negotiated, sdp)) => {
+                target.local = local;
+                if negotiated.is_some() {
+                    target.negotiated = negotiated;
+                }
+                let body =
+                    Body { content_type: super::ivr::SDP.to_owned(), bytes: sdp.into_bytes() };
+                step.endpoint.respond(step.now, transaction, 200, Headers::new(), Some(body));
+                self.settle_voice(step, leg);
+            }
+            Err(error) => {
+                let status = if error.is_unsupported() { 488 } else { 400 };
+                step.endpoint.respond(step.now, transaction, status, Headers::new(), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The gate: who sends this call, for which campaign, about whose number, and may it be made.
+//!
+//! Everything is decided on the INVITE, before any carrier sees it. What cannot be decided is
+//! refused: an unknown sender, a call without a campaign, a number that cannot be read.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::ivr::SDP;
+use super::outcome::OUTCOME_HEADER;
+use super::outcome::Outcome;
+use super::rules::Dialer;
+use super::rules::Rules;
+use crate::campaign::CallFacts;
+use crate::campaign::Campaign;
+use crate::campaign::Mode;
+use crate::campaign::Subject;
+use crate::model::ListName;
+use crate::model::Number;
+use crate::model::RecordId;
+use crate::model::number::Dialled;
+use crate::record::Disposition;
+use crate::sdp::Offer;
+use crate::sdp::SdpError;
+use crate::sip::Headers;
+use crate::sip::Message;
+use crate::sip::Scheme;
+use crate::sip::StartLine;
+use crate::sip::Uri;
+use crate::suppression::Hit;
+use crate::suppression::Index;
+use crate::suppression::Leg;
+
+/// When a dialer may try again whose channels are all in use. Our choice: a short call's length.
+const RETRY_AFTER_S: &str = "10";
+
+/// A call that may be made: what the INVITE said, read once.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) rules: Arc<Rules>,
+    pub(super) dialer: Arc<Dialer>,
+    pub(super) campaign: Arc<Campaign>,
+    /// The person's number.
+    pub(super) number: Number,
+    /// The leg on which the person is.
+    pub(super) person: Leg,
+    /// The user to dial at the trunk.
+    pub(super) dialled: String,
+    /// The user to show as the caller.
+    pub(super) caller: String,
+    /// The dialer's offer; nothing when its INVITE carried none.
+    pub(super) offer: Option<Offer>,
+    /// What the trunk's INVITE may still pass (RFC 3261 section 8.1.1.6), one less than ours had.
+    pub(super) max_forwards: u8,
+    pub(super) sip_call_id: String,
+}
+
+/// A call that is refused, with what its sender is told.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) phrase: String,
+    pub(super) headers: Headers,
+    pub(super) outcome: Outcome,
+    pub(super) disposition: Disposition,
+    pub(super) dialer: Option<Arc<Dialer>>,
+    pub(super) campaign: Option<Arc<Campaign>>,
+    pub(super) number: Option<Number>,
+    pub(super) list: Option<ListName>,
+    pub(super) record: Option<RecordId>,
+}
+
+impl Refused {
+    fn new(status: u16, phrase: &str, why: &'static str) -> Self {
+        let outcome = Outcome::Refused(why);
+        Self {
+            status,
+            phrase: phrase.to_owned(),
+            headers: Headers::new().with(OUTCOME_HEADER, &outcome.header()),
+            outcome,
+            disposition: Disposition::Refused,
+            dialer: None,
+            campaign: None,
+            number: None,
+            list: None,
+            record: None,
+        }
+    }
+
+    /// All of a cap's channels are in use.
+    pub(super) fn full(why: &'static str, admitted: &Admitted) -> Self {
+        let mut refused = Self::new(503, "Service Unavailable", why)
+            .of(&admitted.dialer, Some(&admitted.campaign));
+        refused.headers = refused.headers.with("Retry-After", RETRY_AFTER_S);
+        refused.number = Some(admitted.number);
+        refused
+    }
+
+    fn of(mut self, dialer: &Arc<Dialer>, campaign: Option<&Arc<Campaign>>) -> Self {
+        self.headers = Headers::new().with(&dialer.outcome_header, &self.outcome.header());
+        self.dialer = Some(Arc::clone(dialer));
+        self.campaign = campaign.map(Arc::clone);
+        self
+    }
+}
+
+/// Decides on an INVITE from `source`.
+pub(super) fn admit(
+    rules: &Arc<Rules>,
+    index: &Index,
+    source: SocketAddr,
+    message: &Message<'_>,
+) -> Result<Box<Admitted>, Box<Refused>> {
+    let Some(dialer) = rules.dialer_at(source.ip()) else {
+        return Err(Box::new(Refused::new(403, "Forbidden", "unknown-dialer")));
+    };
+    let admitted = read(rules, dialer, message)?;
+    if let Some(hit) = suppressed(index, &admitted) {
+        return Err(Box::new(refuse_suppressed(&admitted, hit)));
+    }
+    Ok(admitted)
+}
+
+/// The first list, in the campaign's order, on which the person's number stands.
+pub(super) fn suppressed(index: &Index, admitted: &Admitted) -> Option<Hit> {
+    let campaign = &admitted.campaign;
+    let checked = admitted.rules.checked(&campaign.name);
+    index.check(admitted.number, checked, &campaign.account, &campaign.name)
+}
+
+fn refuse_suppressed(admitted: &Admitted, hit: Hit) -> Refused {
+    let refusal = &admitted.dialer.refusal;
+    let outcome = Outcome::Suppressed { list: hit.list.clone() };
+    Refused {
+        status: refusal.status,
+        phrase: refusal.phrase.clone(),
+        headers: refusal_headers(&admitted.dialer, &outcome),
+        outcome,
+        disposition: Disposition::Suppressed,
+        dialer: Some(Arc::clone(&admitted.dialer)),
+        campaign: Some(Arc::clone(&admitted.campaign)),
+        number: Some(admitted.number),
+        list: Some(hit.list),
+        record: hit.record,
+    }
+}
+
+/// The headers of a refusal by the gate.
+pub(super) fn refusal_headers(dialer: &Dialer, outcome: &Outcome) -> Headers {
+    let headers = Headers::new().with(&dialer.outcome_header, &outcome.header());
+    match &dialer.refusal.reason {
+        Some(reason) => headers.with("Reason", reason),
+        None => headers,
+    }
+}
+
+/// Reads what the INVITE says: the campaign, the number, the offer.
+fn read(
+    rules: &Arc<Rules>,
+    dialer: &Arc<Dialer>,
+    message: &Message<'_>,
+) -> Result<Box<Admitted>, Box<Refused>> {
+    let request_user = request_user(message);
+    let from_user = from_user(message);
+    let campaign =
+        find_campaign(rules, dialer, message, from_user.as_deref(), request_user.as_deref())
+            .ok_or_else(|| {
+                let refused = Refused::new(404, "No Campaign Matches", "no-campaign");
+                Box::new(refused.of(dialer, None))
+            })?;
+    let requested = request_user.unwrap_or_default();
+    let caller =
+        campaign.caller_id.as_ref().or(from_user.as_ref()).map_or("anonymous", String::as_str);
+    let (subject, person) = subject(&campaign, message, &requested, from_user.as_deref());
+    let number = read_number(dialer, &campaign, subject.as_deref().unwrap_or_default())?;
+    refuse_short_codes(dialer, &campaign, &requested)?;
+    // What was checked is what is dialled, in the one form that every carrier reads.
+    let dialled = match campaign.subject {
+        Subject::Called => number.reveal(),
+        Subject::Calling | Subject::Header(_) => requested,
+    };
+    Ok(Box::new(Admitted {
+        rules: Arc::clone(rules),
+        dialer: Arc::clone(dialer),
+        number,
+        person,
+        dialled,
+        caller: caller.to_owned(),
+        offer: read_offer(dialer, &campaign, message)?,
+        max_forwards: message.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1),
+        sip_call_id: text(message.call_id().unwrap_or_default()),
+        campaign,
+    }))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The user of a URI as the number reader takes it: a `tel:` URI whole, since its context counts.
+fn user_text(uri: &Uri<'_>, whole: &[u8]) -> Option<String> {
+    match uri.scheme {
+        Scheme::Tel => Some(text(whole)),
+        _ => Some(text(&uri.decoded_user()?)),
+    }
+}
+
+fn request_user(message: &Message<'_>) -> Option<String> {
+    let StartLine::Request { uri: whole, .. } = message.start() else { return None };
+    user_text(&message.request_uri().ok()?, whole)
+}
+
+fn from_user(message: &Message<'_>) -> Option<String> {
+    let from = message.from().ok()?;
+    user_text(&from.uri().ok()?, from.address)
+}
+
+fn find_campaign(
+    rules: &Rules,
+    dialer: &Dialer,
+    message: &Message<'_>,
+    from_user: Option<&str>,
+    request_user: Option<&str>,
+) -> Option<Arc<Campaign>> {
+    rules.campaigns.find(&CallFacts {
+        dialer: &dialer.name,
+        header: &|name| message.extension(name),
+        from_user: from_user.map(str::as_bytes),
+        request_user: request_user.map(str::as_bytes),
+    })
+}
+
+/// Which text is the person's number, and on which leg the person is.
+fn subject(
+    campaign: &Campaign,
+    message: &Message<'_>,
+    dialled: &str,
+    from_user: Option<&str>,
+) -> (Option<String>, Leg) {
+    let called_leg = if campaign.mode == Mode::Bridge { Leg::B } else { Leg::A };
+    match &campaign.subject {
+        Subject::Called => (Some(dialled.to_owned()), called_leg),
+        Subject::Calling => (from_user.map(str::to_owned), Leg::A),
+        Subject::Header(name) => (message.extension(name).map(text), called_leg),
+    }
+}
+
+fn read_number(
+    dialer: &Arc<Dialer>,
+    campaign: &Arc<Campaign>,
+    subject: &str,
+) -> Result<Number, Box<Refused>> {
+    match dialer.numbers.dialled(subject) {
+        Ok(Dialled::Number(number)) => Ok(number),
+        Ok(Dialled::Emergency | Dialled::ShortCode) => Err(short_code(dialer, campaign)),
+        Err(_) => {
+            let refused = Refused::new(484, "Number Cannot Be Read", "number");
+            Err(Box::new(refused.of(dialer, Some(campaign))))
+        }
+    }
+}
+
+/// Emergency numbers and short codes never leave through a campaign, whatever the subject is.
+fn refuse_short_codes(
+    dialer: &Arc<Dialer>,
+    campaign: &Arc<Campaign>,
+    dialled: &str,
+) -> Result<(), Box<Refused>> {
+    if campaign.mode != Mode::Bridge {
+        return Ok(());
+    }
+    match dialer.numbers.dialled(dialled) {
+        Ok(Dialled::Emergency | Dialled::ShortCode) => Err(short_code(dialer, campaign)),
+        _ => Ok(()),
+    }
+}
+
+fn short_code(dialer: &Arc<Dialer>, campaign: &Arc<Campaign>) -> Box<Refused> {
+    let refused = Refused::new(403, "Not Through A Campaign", "short-code");
+    Box::new(refused.of(dialer, Some(campaign)))
+}
+
+fn read_offer(
+    dialer: &Arc<Dialer>,
+    campaign: &Arc<Campaign>,
+    message: &Message<'_>,
+) -> Result<Option<Offer>, Box<Refused>> {
+    if message.body().is_empty() {
+        return Ok(None);
+    }
+    let refuse = |status, phrase| {
+        let refused = Refused::new(status, phrase, "media");
+        Box::new(refused.of(dialer, Some(campaign)))
+    };
+    let is_sdp = message
+        .content_type()
+        .is_none_or(|kind| kind.trim_ascii().eq_ignore_ascii_case(SDP.as_bytes()));
+    if !is_sdp {
+        return Err(refuse(415, "Unsupported Media Type"));
+    }
+    Offer::parse(message.body()).map(Some).map_err(|error: SdpError| {
+        if error.is_unsupported() {
+            refuse(488, "Not Acceptable Here")
+        } else {
+            refuse(400, "Bad SDP")
+        }
+    })
+}

@@ -1,0 +1,358 @@
+//! One call, both legs of it, from admission to its record.
+//!
+//! ```text
+//!            ports        200/ACK or carrier's 200        a code          durable
+//!  Opening --------> Ringing ----------------------> Up ---------> Committing -------> Confirming
+//!     |                 |                             |                |                   |
+//!     +--- refused -----+------ hang-up, limits ------+------ then lingers, then done -----+
+//! ```
+//!
+//! A leg that hung up is `Gone`, while the call lives on: packets on their way still count for
+//! [`Limits::linger`](super::rules::Limits), a record may still be on its way to the disk, and the
+//! person may still be listening to the confirmation after the dialer left.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::calls::Output;
+use super::gate::Admitted;
+use super::outcome::Outcome;
+use super::rules::Trunk;
+use super::voice::VoiceCommand;
+use super::voice::VoiceId;
+use super::voice::VoiceReport;
+use crate::campaign::Mode;
+use crate::dtmf::KeyPress;
+use crate::menu::CodeId;
+use crate::menu::Matcher;
+use crate::model::CallId;
+use crate::model::Digits;
+use crate::model::UnixMicros;
+use crate::model::time::WallAnchor;
+use crate::model::token::TokenSource;
+use crate::record::Disposition;
+use crate::sdp::LocalMedia;
+use crate::sdp::Negotiated;
+use crate::sip::Endpoint;
+use crate::sip::Headers;
+use crate::sip::SessionId;
+use crate::suppression::Durable;
+use crate::suppression::Index;
+use crate::suppression::Leg;
+
+/// Most keys whose evidence a call keeps for its record; older ones make room.
+const EVIDENCE_KEYS_MAX: usize = 32;
+
+/// Where a leg is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LegState {
+    /// No final answer yet.
+    Early,
+    /// 200 sent by us, its ACK still out.
+    Answered,
+    /// Both sides know that the call is up.
+    Up,
+    /// Hung up, refused or never there.
+    Gone,
+}
+
+/// One leg: its SIP session and what was negotiated on it.
+#[derive(Debug)]
+pub(super) struct CallLeg {
+    pub(super) session: SessionId,
+    pub(super) state: LegState,
+    pub(super) local: LocalMedia,
+    pub(super) negotiated: Option<Negotiated>,
+    pub(super) signalling: std::net::IpAddr,
+    pub(super) sip_call_id: String,
+    pub(super) answered_at: Option<Instant>,
+    pub(super) ended_at: Option<Instant>,
+}
+
+/// Where the call is; see the drawing above.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Waits for its RTP ports.
+    Opening,
+    /// The carrier was asked; the person's phone may ring.
+    Ringing,
+    /// Up, and listening for a code.
+    Up,
+    /// A code was pressed; the record is on its way to the disk.
+    Committing(Pending),
+    /// The record is durable (or could not be made so), and the person is being told.
+    Confirming(Told),
+    /// Nothing more will be said; late packets and the disk are waited for.
+    Ending,
+}
+
+/// An opt-out between the match and its durability.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) token: u64,
+    pub(super) code: CodeId,
+    pub(super) digits: Digits,
+    /// The number already stood on every list of the code, durably.
+    pub(super) already: bool,
+    /// When the person has waited long enough for the fallback prompt.
+    pub(super) patience_until: Instant,
+}
+
+/// A confirmation (or its fallback) that is being played.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) code: CodeId,
+    pub(super) durable: Option<Durable>,
+}
+
+/// The outside of one call's step: the other machines it speaks to, and the moment.
+pub(super) struct Step<'a> {
+    pub(super) now: Instant,
+    pub(super) wall: WallAnchor,
+    pub(super) endpoint: &'a mut Endpoint,
+    pub(super) index: &'a Index,
+    pub(super) tokens: &'a mut TokenSource,
+    pub(super) out: &'a mut VecDeque<Output>,
+}
+
+impl Step<'_> {
+    pub(super) fn wall_now(&self) -> UnixMicros {
+        self.wall.wall_at(self.now)
+    }
+}
+
+/// A call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: CallId,
+    pub(super) voice: VoiceId,
+    pub(super) admitted: Admitted,
+    pub(super) trunk: Option<Arc<Trunk>>,
+    pub(super) a: CallLeg,
+    pub(super) b: Option<CallLeg>,
+    pub(super) phase: Phase,
+    pub(super) matcher: Option<Matcher>,
+    /// The matcher waits for the confirming press.
+    pub(super) asking: bool,
+    /// Keys that came before both sides knew that the call was up.
+    pub(super) early_keys: VecDeque<KeyPress>,
+    /// Keys heard, newest last, as evidence.
+    pub(super) evidence: VecDeque<KeyPress>,
+    /// Token of the prompt that is playing on the person's leg.
+    pub(super) playing: Option<u64>,
+    /// How often the greeting has been played.
+    pub(super) rounds: u32,
+    pub(super) keys_count: u32,
+    /// Opt-outs handed to the ledger whose answer is still out.
+    pub(super) unacknowledged: u32,
+    pub(super) started_at: Instant,
+    pub(super) hang_up_at: Instant,
+    /// The deadline under which the table holds this call.
+    pub(super) armed_at: Option<Instant>,
+    pub(super) linger_until: Option<Instant>,
+    pub(super) disposition: Option<Disposition>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) sip_status: Option<u16>,
+    pub(super) sip_reason: Option<String>,
+    pub(super) voice_open: bool,
+    pub(super) report: Option<VoiceReport>,
+}
+
+impl Call {
+    /// The leg on which the person is.
+    pub(super) fn person(&self) -> Leg {
+        self.admitted.person
+    }
+
+    /// The header under which this call's dialer is told the outcome.
+    pub(super) fn outcome_header(&self) -> &str {
+        &self.admitted.dialer.outcome_header
+    }
+
+    pub(super) fn leg(&self, leg: Leg) -> Option<&CallLeg> {
+        match leg {
+            Leg::A => Some(&self.a),
+            Leg::B => self.b.as_ref(),
+        }
+    }
+
+    pub(super) fn leg_mut(&mut self, leg: Leg) -> Option<&mut CallLeg> {
+        match leg {
+            Leg::A => Some(&mut self.a),
+            Leg::B => self.b.as_mut(),
+        }
+    }
+
+    /// Whether `leg` was answered and not hung up.
+    pub(super) fn is_up(&self, leg: Leg) -> bool {
+        self.leg(leg).is_some_and(|leg| matches!(leg.state, LegState::Answered | LegState::Up))
+    }
+
+    pub(super) fn person_is_up(&self) -> bool {
+        self.is_up(self.person())
+    }
+
+    pub(super) fn tell_voice(&self, step: &mut Step<'_>, command: VoiceCommand) {
+        if self.voice_open {
+            step.out.push_back(Output::Voice { voice: self.voice, command });
+        }
+    }
+
+    /// The ACK of our 200 came: both sides know that the call is up.
+    pub(super) fn acknowledged(&mut self, step: &mut Step<'_>, leg: Leg, body: Option<&[u8]>) {
+        if let Some(leg) = self.leg_mut(leg)
+            && leg.state == LegState::Answered
+        {
+            leg.state = LegState::Up;
+        }
+        if leg == Leg::A && !self.accept_late_answer(step, body) {
+            return;
+        }
+        if leg == self.person() {
+            self.take_early_keys(step);
+        }
+        if matches!(self.admitted.campaign.mode, Mode::Ivr) && matches!(self.phase, Phase::Up) {
+            self.greet(step);
+        }
+    }
+
+    /// A key of the person counts from the moment at which both sides know that the call is up;
+    /// one that came between our 200 and its ACK waits for that.
+    fn take_early_keys(&mut self, step: &mut Step<'_>) {
+        while let Some(press) = self.early_keys.pop_front() {
+            self.key(step, self.person(), press);
+        }
+    }
+
+    /// A key was heard on `leg`.
+    pub(super) fn key(&mut self, step: &mut Step<'_>, leg: Leg, press: KeyPress) {
+        if leg != self.person() {
+            return; // The dialer's keys steer its own machines; they opt nobody out.
+        }
+        if self.leg(leg).is_some_and(|leg| leg.state == LegState::Answered) {
+            if self.early_keys.len() < Digits::LEN_MAX {
+                self.early_keys.push_back(press);
+            }
+            return;
+        }
+        self.keys_count += 1;
+        if self.evidence.len() == EVIDENCE_KEYS_MAX {
+            self.evidence.pop_front();
+        }
+        self.evidence.push_back(press);
+        if !matches!(self.phase, Phase::Up | Phase::Ending) {
+            return; // The opt-out is already being made; a further press adds nothing to it.
+        }
+        if self.playing.is_some() && matches!(self.admitted.campaign.mode, Mode::Ivr) {
+            self.stop_playing(step);
+        }
+        if let Some(matcher) = &mut self.matcher {
+            matcher.handle_digit(step.now, press.digit);
+        }
+        self.take_verdicts(step);
+    }
+
+    /// One side hung up.
+    pub(super) fn hung_up(&mut self, step: &mut Step<'_>, leg: Leg) {
+        self.leg_gone(step, leg);
+        if leg == self.person() || !self.person_is_up() {
+            self.disposition.get_or_insert(Disposition::Answered);
+            self.end(step, &Outcome::Ended("hung-up"));
+            return;
+        }
+        // The dialer left while the person is still there: a code that was typed counts now.
+        self.settle_typed(step);
+        if matches!(self.phase, Phase::Up | Phase::Ringing) {
+            self.disposition.get_or_insert(Disposition::Answered);
+            self.end(step, &Outcome::Ended("hung-up"));
+        }
+    }
+
+    /// A hang-up ends the gap between keys: the longest complete code counts.
+    pub(super) fn settle_typed(&mut self, step: &mut Step<'_>) {
+        if let Some(matcher) = &mut self.matcher {
+            matcher.handle_hangup(step.now);
+        }
+        self.take_verdicts(step);
+    }
+
+    /// The session behind `leg` is over.
+    pub(super) fn leg_gone(&mut self, step: &Step<'_>, leg: Leg) {
+        if let Some(leg) = self.leg_mut(leg) {
+            leg.state = LegState::Gone;
+            leg.ended_at.get_or_insert(step.now);
+        }
+    }
+
+    /// Hangs up what is still up and lets late packets come in.
+    pub(super) fn end(&mut self, step: &mut Step<'_>, outcome: &Outcome) {
+        self.outcome.get_or_insert_with(|| outcome.clone());
+        let headers = self.outcome.as_ref().unwrap_or(outcome).bye_headers(self.outcome_header());
+        self.hang_up(step, Leg::A, &headers);
+        self.hang_up(step, Leg::B, &headers);
+        self.stop_playing(step);
+        self.tell_voice(step, VoiceCommand::Relay { on: false });
+        if !matches!(self.phase, Phase::Committing(_)) {
+            self.phase = Phase::Ending;
+        }
+        let linger_until = step.now + self.admitted.rules.limits.linger;
+        self.linger_until.get_or_insert(linger_until);
+    }
+
+    /// BYE, CANCEL or a refusal, whatever ends this leg where it is.
+    pub(super) fn hang_up(&mut self, step: &mut Step<'_>, leg: Leg, headers: &Headers) {
+        let Some(target) = self.leg_mut(leg) else { return };
+        if target.state == LegState::Gone {
+            return;
+        }
+        let session = target.session;
+        target.state = LegState::Gone;
+        target.ended_at.get_or_insert(step.now);
+        step.endpoint.bye(step.now, session, headers.clone());
+    }
+
+    /// The next moment at which the call has something to do by itself.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let patience = match &self.phase {
+            Phase::Committing(pending) => Some(pending.patience_until),
+            _ => None,
+        };
+        let limit = (!matches!(self.phase, Phase::Ending)).then_some(self.hang_up_at);
+        let gap = self.matcher.as_ref().and_then(Matcher::poll_timeout);
+        [patience, limit, gap, self.linger_until].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `step.now`.
+    pub(super) fn handle_timeout(&mut self, step: &mut Step<'_>) {
+        let now = step.now;
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if let Some(matcher) = &mut self.matcher {
+            matcher.handle_timeout(now);
+        }
+        self.take_verdicts(step);
+        if is_due(Some(self.hang_up_at)) && !matches!(self.phase, Phase::Ending) {
+            self.disposition.get_or_insert(Disposition::Answered);
+            self.end(step, &Outcome::Ended("call-max"));
+        }
+        self.lose_patience(step);
+        if is_due(self.linger_until) {
+            self.linger_until = None;
+            self.settle_typed(step);
+            self.close_voice(step);
+        }
+    }
+
+    pub(super) fn close_voice(&self, step: &mut Step<'_>) {
+        self.tell_voice(step, VoiceCommand::Close);
+    }
+
+    /// Whether nothing is left to wait for.
+    pub(super) fn is_done(&self) -> bool {
+        let legs_gone = [Leg::A, Leg::B]
+            .into_iter()
+            .all(|leg| self.leg(leg).is_none_or(|leg| leg.state == LegState::Gone));
+        let voice_gone = !self.voice_open || self.report.is_some();
+        legs_gone && voice_gone && self.linger_until.is_none() && self.unacknowledged == 0
+    }
+}

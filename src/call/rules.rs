@@ -1,0 +1,240 @@
+//! What calls are decided by: one immutable snapshot of the configuration.
+//!
+//! A reload makes a new snapshot; a running call keeps the one it started with.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::campaign::Campaigns;
+use crate::campaign::PromptName;
+use crate::media::prompt::Prompt;
+use crate::menu;
+use crate::menu::CodeBook;
+use crate::menu::Matcher;
+use crate::model::CampaignName;
+use crate::model::Codec;
+use crate::model::DialerName;
+use crate::model::NodeName;
+use crate::model::TrunkName;
+use crate::model::number::NumberReader;
+use crate::sip::ListenerId;
+use crate::suppression::ListMask;
+
+/// Everything that decides what happens to a call.
+#[derive(Debug)]
+pub struct Rules {
+    /// This engine's name, as it stands in every record.
+    pub node: NodeName,
+    /// The campaigns, each with its response codes.
+    pub campaigns: Arc<Campaigns>,
+    /// What is worked out of each campaign once.
+    pub compiled: HashMap<CampaignName, Compiled>,
+    /// Who may send calls, in the order of the configuration; networks do not overlap.
+    pub dialers: Vec<Arc<Dialer>>,
+    /// The ways to a carrier.
+    pub trunks: HashMap<TrunkName, Arc<Trunk>>,
+    /// The prompts that campaigns name, by name.
+    pub prompts: HashMap<PromptName, Arc<Prompt>>,
+    /// The ceilings and patience of this engine.
+    pub limits: Limits,
+    /// The digest of the configuration files, kept in each call record.
+    pub config_hash: Arc<str>,
+}
+
+/// What a call needs of its campaign, worked out once.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The codes as the matcher wants them; nothing where the campaign listens for none.
+    pub book: Option<Arc<CodeBook>>,
+    /// How long keys are waited for.
+    pub listening: menu::Settings,
+    /// The lists that a call is checked against.
+    pub checked: ListMask,
+}
+
+/// The ceilings and patience of an engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most calls at once; the next INVITE is answered 503.
+    pub calls_max: usize,
+    /// Longest call; a campaign may say less.
+    pub call_max: Duration,
+    /// How long after a hang-up packets already on their way still count. Issue's figure: 500 ms.
+    pub linger: Duration,
+    /// How long the person waits in silence for the record to become durable before the fallback
+    /// prompt. Our choice: 2 s, four times the worst stall of a loaded disk that we measured.
+    pub commit_max: Duration,
+}
+
+/// Somebody who may send calls, known by source address.
+#[derive(Debug)]
+pub struct Dialer {
+    /// The name in the configuration and in the records.
+    pub name: DialerName,
+    /// The addresses it sends from.
+    pub allow: Vec<Network>,
+    /// Most calls at once; the next one is answered 503.
+    pub channels_max: usize,
+    /// Reads the numbers it sends, with its default region.
+    pub numbers: NumberReader,
+    /// How a suppressed number is refused.
+    pub refusal: Refusal,
+    /// The header under which it is told the outcome of a call.
+    pub outcome_header: String,
+}
+
+/// How a dialer wants to be told that a number is suppressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// SIP status, 400 to 699.
+    pub status: u16,
+    /// Reason phrase; never Network Blocked, which is another's word (603+).
+    pub phrase: String,
+    /// Value of the Reason header (RFC 3326), if one is sent.
+    pub reason: Option<String>,
+}
+
+impl Default for Refusal {
+    fn default() -> Self {
+        Self {
+            status: 603,
+            phrase: "Decline".to_owned(),
+            reason: Some("Q.850;cause=21;text=\"Call rejected\"".to_owned()),
+        }
+    }
+}
+
+/// A way to a carrier.
+#[derive(Debug)]
+pub struct Trunk {
+    /// The name in the configuration and in the records.
+    pub name: TrunkName,
+    /// Where its INVITEs go.
+    pub remote: SocketAddr,
+    /// The socket they leave from.
+    pub listener: ListenerId,
+    /// Most calls at once.
+    pub channels_max: usize,
+    /// The codecs it speaks, in its order.
+    pub codecs: Vec<Codec>,
+    /// The only caller numbers that the carrier takes; empty takes any.
+    pub caller_ids: Vec<String>,
+}
+
+impl Rules {
+    /// The dialer that sends from `source`.
+    pub fn dialer_at(&self, source: IpAddr) -> Option<&Arc<Dialer>> {
+        let source = source.to_canonical();
+        self.dialers.iter().find(|dialer| dialer.allow.iter().any(|net| net.contains(source)))
+    }
+
+    /// The lists that calls of `campaign` are checked against.
+    pub fn checked(&self, campaign: &CampaignName) -> ListMask {
+        self.compiled.get(campaign).map_or(ListMask::NONE, |compiled| compiled.checked)
+    }
+
+    /// A matcher for a call of `campaign`; nothing where the campaign listens for no code.
+    pub fn matcher(&self, campaign: &CampaignName) -> Option<Matcher> {
+        let compiled = self.compiled.get(campaign)?;
+        let book = compiled.book.as_ref()?;
+        Some(Matcher::new(Arc::clone(book), compiled.listening))
+    }
+
+    /// The prompt called `name`; the configuration check has seen that it exists.
+    pub fn prompt(&self, name: &PromptName) -> Option<Arc<Prompt>> {
+        self.prompts.get(name).cloned()
+    }
+}
+
+/// A range of addresses: `192.0.2.0/28`, `2001:db8::/32`, or one address alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix_bits: u8,
+}
+
+/// Why a text is not a range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an address or a range such as 192.0.2.0/28, found `{found}`")]
+pub struct NetworkError {
+    /// The text.
+    pub found: String,
+}
+
+impl Network {
+    /// Whether `address` lies in the range; an IPv4 range holds no IPv6 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => same_prefix(
+                network.to_bits().into(),
+                address.to_bits().into(),
+                32,
+                self.prefix_bits,
+            ),
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                same_prefix(network.to_bits(), address.to_bits(), 128, self.prefix_bits)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn same_prefix(a: u128, b: u128, width: u8, prefix_bits: u8) -> bool {
+    let host_bits = u32::from(width.saturating_sub(prefix_bits));
+    let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+    a & mask == b & mask
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let wrong = || NetworkError { found: text.to_owned() };
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = match prefix {
+            Some(bits) => bits.parse().ok().filter(|&bits| bits <= width).ok_or_else(wrong)?,
+            None => width,
+        };
+        Ok(Self { address, prefix_bits })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        let cases = [
+            ("an address in the range", "192.0.2.0/28", "192.0.2.15", true),
+            ("the first address beyond it", "192.0.2.0/28", "192.0.2.16", false),
+            ("one address alone", "192.0.2.7", "192.0.2.7", true),
+            ("its neighbour", "192.0.2.7", "192.0.2.8", false),
+            ("everybody", "0.0.0.0/0", "203.0.113.9", true),
+            ("everybody of the other family", "0.0.0.0/0", "2001:db8::1", false),
+            ("a range of IPv6", "2001:db8::/32", "2001:db8:ffff::1", true),
+            ("the range beside it", "2001:db8::/32", "2001:db9::1", false),
+            ("all of IPv6", "::/0", "::1", true),
+        ];
+        for (name, network, address, want) in cases {
+            let network: Network = network.parse().unwrap();
+            assert_eq!(network.contains(address.parse().unwrap()), want, "{name}");
+        }
+        for wrong in ["", "192.0.2.0/33", "::1/129", "192.0.2/24", "192.0.2.0/-1", "host.example"] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong} is no range");
+        }
+    }
+}
