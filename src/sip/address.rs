@@ -3,6 +3,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use std::fmt;
+
 use super::error::SipError;
 use super::scan;
 use super::uri::Params;
@@ -10,7 +12,7 @@ use super::uri::Uri;
 use super::uri::split_before;
 
 /// One name-addr or addr-spec with its header parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NameAddr<'a> {
     /// The display name as written, without its quotes, escapes kept; `None` if there is none.
     pub display: Option<&'a [u8]>,
@@ -18,6 +20,14 @@ pub struct NameAddr<'a> {
     pub address: &'a [u8],
     /// The header's parameters, such as tag.
     pub params: Params<'a>,
+}
+
+impl fmt::Debug for NameAddr<'_> {
+    /// Without display name and user: they can hold a phone number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tag = self.tag().map(|tag| tag.escape_ascii().to_string());
+        f.debug_struct("NameAddr").field("tag", &tag).finish_non_exhaustive()
+    }
 }
 
 impl<'a> NameAddr<'a> {

@@ -77,6 +77,9 @@ impl<'b> Lines<'b> {
     }
 
     fn unfolded(&mut self, value: &[u8]) {
+        if memchr::memchr2(b'\r', b'\n', value).is_none() {
+            return self.out.extend_from_slice(value);
+        }
         let unfold = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
         self.out.extend(value.iter().map(unfold));
     }

@@ -11,6 +11,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::address::NameAddr;
@@ -19,6 +20,7 @@ use super::error::SipError;
 use super::name::HeaderName;
 use super::name::Method;
 use super::scan;
+use super::scan::LineEnd;
 use super::scan::Pieces;
 use super::uri::Uri;
 use super::via::Via;
@@ -32,7 +34,7 @@ pub const HEADERS_MAX: usize = 96;
 pub const MESSAGE_BYTES_MAX: usize = 65_535;
 
 /// The first line of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum StartLine<'a> {
     /// A request line.
     Request {
@@ -52,6 +54,16 @@ pub enum StartLine<'a> {
     },
 }
 
+impl fmt::Debug for StartLine<'_> {
+    /// Without the Request-URI and the phrase: they can hold a phone number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request { method, .. } => write!(f, "Request({method})"),
+            Self::Response { status, .. } => write!(f, "Response({status})"),
+        }
+    }
+}
+
 /// Where one header stands. `start..name_end` is its name, `value_start..value_end` its value.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -66,7 +78,7 @@ const EMPTY_SLOT: Slot =
     Slot { name: HeaderName::Extension, start: 0, name_end: 0, value_start: 0, value_end: 0 };
 
 /// A message that borrows the octets it was read from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Message<'a> {
     bytes: &'a [u8],
     start: StartLine<'a>,
@@ -74,6 +86,18 @@ pub struct Message<'a> {
     slots_len: usize,
     body: &'a [u8],
     pub(super) defect: Option<SipError>,
+}
+
+impl fmt::Debug for Message<'_> {
+    /// Start line and sizes only: headers and body can hold phone numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("start", &self.start)
+            .field("headers", &self.slots_len)
+            .field("body_len", &self.body.len())
+            .field("defect", &self.defect)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Message<'a> {
@@ -93,18 +117,21 @@ impl<'a> Message<'a> {
         if bytes.is_empty() {
             return Err(ParseError::KeepAlive);
         }
-        let line_end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
-        let (line, _) = scan::cut(bytes, line_end);
-        let (start, defect) = read_start_line(line.strip_suffix(b"\r").unwrap_or(line))?;
+        let first = scan::line_end(bytes, 0).unwrap_or(LineEnd {
+            end: bytes.len(),
+            next: bytes.len(),
+            has_bare_cr: false,
+        });
+        let start = read_start_line(bytes.get(..first.end).unwrap_or_default())?;
         let mut message = Self {
             bytes,
-            start,
+            start: start.0,
             slots: [EMPTY_SLOT; HEADERS_MAX],
             slots_len: 0,
             body: &[],
-            defect,
+            defect: start.1.or(first.has_bare_cr.then_some(SipError::RequestLine)),
         };
-        let body_start = message.read_headers(line_end + 1);
+        let body_start = message.read_headers(first.next);
         message.read_body(body_start);
         Ok(message)
     }
@@ -112,50 +139,49 @@ impl<'a> Message<'a> {
     /// Fills the header table from `at`; gives where the body begins.
     fn read_headers(&mut self, mut at: usize) -> usize {
         let bytes = self.bytes;
-        loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let Some(mut end) = memchr::memchr(b'\n', rest) else {
-                self.note(SipError::HeadersUnfinished);
-                return bytes.len();
-            };
-            if matches!(rest.get(..end), Some(b"" | b"\r")) {
-                return at + end + 1;
+        while let Some(mut line) = scan::line_end(bytes, at) {
+            if line.end == at {
+                return line.next;
             }
             // A line that begins with white space continues the one before it.
-            while let Some(b' ' | b'\t') = rest.get(end + 1) {
-                let after = rest.get(end + 1..).unwrap_or_default();
-                let Some(more) = memchr::memchr(b'\n', after) else {
+            while let Some(b' ' | b'\t') = bytes.get(line.next) {
+                let Some(more) = scan::line_end(bytes, line.next) else {
                     self.note(SipError::HeadersUnfinished);
                     return bytes.len();
                 };
-                end += 1 + more;
+                line = LineEnd { has_bare_cr: line.has_bare_cr || more.has_bare_cr, ..more };
             }
-            self.read_header(at, at + end);
-            at += end + 1;
+            if line.has_bare_cr {
+                self.note(SipError::HeaderLine);
+            } else {
+                self.read_header(at, line.end);
+            }
+            at = line.next;
         }
+        self.note(SipError::HeadersUnfinished);
+        bytes.len()
     }
 
     /// Enters the header that stands in `start..end` into the table.
     fn read_header(&mut self, start: usize, end: usize) {
         let line = self.bytes.get(start..end).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some((name, value)) = scan::split_once(line, b':') else {
+        let name_len = line.iter().position(|byte| !scan::is_token_byte(*byte)).unwrap_or(0);
+        let (name, rest) = line.split_at_checked(name_len).unwrap_or_default();
+        let colon = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
+        let colon = colon.filter(|at| name_len > 0 && rest.get(*at) == Some(&b':'));
+        let Some(colon) = colon else {
             return self.note(SipError::HeaderLine);
         };
-        let value_start = start + name.len() + 1;
-        let name = name.trim_ascii_end();
-        if !scan::is_token(name) || has_bare_cr(value) {
-            return self.note(SipError::HeaderLine);
-        }
-        let trimmed = scan::trim(value);
+        let value = rest.get(colon + 1..).unwrap_or_default();
         let lead = value.iter().take_while(|byte| scan::is_space(**byte)).count();
-        let value_start = if trimmed.is_empty() { value_start } else { value_start + lead };
+        let value_start = start + name_len + colon + 1 + lead;
+        let value = scan::trim(value);
         let slot = Slot {
             name: HeaderName::from_bytes(name),
             start: offset(start),
-            name_end: offset(start + name.len()),
+            name_end: offset(start + name_len),
             value_start: offset(value_start),
-            value_end: offset(value_start + trimmed.len()),
+            value_end: offset(value_start + value.len()),
         };
         match self.slots.get_mut(self.slots_len) {
             Some(place) => {
@@ -416,12 +442,6 @@ fn offset(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
 
-/// Whether a CR stands in `value` that no LF follows: some reader behind us may take it for the
-/// end of the line.
-fn has_bare_cr(value: &[u8]) -> bool {
-    memchr::memchr_iter(b'\r', value).any(|at| value.get(at + 1) != Some(&b'\n'))
-}
-
 type Start<'a> = (StartLine<'a>, Option<SipError>);
 
 fn read_start_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
@@ -440,14 +460,8 @@ fn read_status_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
     let status = scan::decimal(code).filter(|status| (100..700).contains(status));
     let status = status.and_then(|status| u16::try_from(status).ok());
     let status = status.filter(|_| code.len() == 3).ok_or(ParseError::StatusCode)?;
-    let defect = if !version.eq_ignore_ascii_case(b"SIP/2.0") {
-        Some(SipError::Version)
-    } else if has_bare_cr(reason) {
-        Some(SipError::HeaderLine)
-    } else {
-        None
-    };
-    Ok((StartLine::Response { status, reason }, defect))
+    let is_known = version.eq_ignore_ascii_case(b"SIP/2.0");
+    Ok((StartLine::Response { status, reason }, (!is_known).then_some(SipError::Version)))
 }
 
 /// `method SP uri SP SIP/2.0`; other white space is noted, so that it can be answered.
@@ -478,9 +492,15 @@ fn read_request_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
 }
 
 /// A message that owns its octets: cheap to clone, sent between rooms and threads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OwnedMessage {
     bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for OwnedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view().fmt(f)
+    }
 }
 
 impl OwnedMessage {

@@ -8,15 +8,92 @@ pub const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// What an octet may be, as bits: one look at a table answers for each.
+const CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::indexing_slicing, reason = "at compile time")]
+        {
+            table[byte] = classes(byte as u8);
+        }
+        byte += 1;
+    }
+    table
+};
+
+const TOKEN: u8 = 1;
+const DELIMITER: u8 = 2;
+const OUTSIDE_URI: u8 = 4;
+const HOST: u8 = 8;
+
+const fn classes(byte: u8) -> u8 {
+    let is_token = byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+    let is_delimiter = is_space(byte) || matches!(byte, b'"' | b'<' | b'>');
+    let is_outside_uri = is_delimiter || byte < b' ' || byte == 0x7F;
+    let is_host = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    (is_token as u8 * TOKEN)
+        | (is_delimiter as u8 * DELIMITER)
+        | (is_outside_uri as u8 * OUTSIDE_URI)
+        | (is_host as u8 * HOST)
+}
+
+fn is_of(byte: u8, class: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
+}
+
 /// Whether `byte` may stand in a token (RFC 3261 section 25.1).
-pub const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+pub fn is_token_byte(byte: u8) -> bool {
+    is_of(byte, TOKEN)
+}
+
+/// Whether `byte` is white space, a quote or an angle bracket: none may stand in a parameter
+/// outside a quoted string.
+pub fn is_delimiter(byte: u8) -> bool {
+    is_of(byte, DELIMITER)
+}
+
+/// Whether `byte` must be escaped wherever it stands in a URI: delimiters and controls.
+pub fn is_outside_uri(byte: u8) -> bool {
+    is_of(byte, OUTSIDE_URI)
+}
+
+/// Whether `byte` may stand in a domain name; `_` is in no RFC and in many networks.
+pub fn is_host_byte(byte: u8) -> bool {
+    is_of(byte, HOST)
 }
 
 /// Whether `bytes` is a token: at least one octet, each a token octet.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+/// Where a line ends, and where the next begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineEnd {
+    /// The offset behind the last octet of the line, its CR LF or bare LF not counted.
+    pub end: usize,
+    /// The offset of the line behind it.
+    pub next: usize,
+    /// A CR that no LF follows stands in the line: some reader behind us may end the line there.
+    pub has_bare_cr: bool,
+}
+
+/// The end of the line that begins at `start`; `None` if the octets end first.
+pub fn line_end(bytes: &[u8], start: usize) -> Option<LineEnd> {
+    let mut has_bare_cr = false;
+    let mut at = start;
+    loop {
+        let rest = bytes.get(at..)?;
+        let end = at + memchr::memchr2(b'\r', b'\n', rest)?;
+        match bytes.get(end..)? {
+            [b'\n', ..] => return Some(LineEnd { end, next: end + 1, has_bare_cr }),
+            [b'\r', b'\n', ..] => return Some(LineEnd { end, next: end + 2, has_bare_cr }),
+            _ => has_bare_cr = true,
+        }
+        at = end + 1;
+    }
 }
 
 /// `bytes` without the white space at both ends.

@@ -9,6 +9,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -58,7 +59,7 @@ impl<'a> Host<'a> {
         if let Some(ip) = read_ipv4(bytes) {
             return Ok(Self::Ip(IpAddr::V4(ip)));
         }
-        if bytes.is_empty() || !bytes.iter().copied().all(is_name_byte) {
+        if bytes.is_empty() || !bytes.iter().copied().all(scan::is_host_byte) {
             return Err(SipError::Uri);
         }
         Ok(Self::Name(bytes))
@@ -97,9 +98,14 @@ pub(super) fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 fn read_ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    // A name never starts with a digit on the path that matters; it spares the parse.
-    bytes.first().filter(|byte| byte.is_ascii_digit())?;
-    str::from_utf8(bytes).ok()?.parse().ok()
+    let mut pieces = bytes.split(|byte| *byte == b'.');
+    let mut octets = [0_u8; 4];
+    for octet in &mut octets {
+        let piece =
+            pieces.next().filter(|piece| piece.len() == 1 || piece.first() != Some(&b'0'))?;
+        *octet = scan::decimal(piece).and_then(|value| u8::try_from(value).ok())?;
+    }
+    pieces.next().is_none().then(|| Ipv4Addr::from(octets))
 }
 
 fn read_ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
@@ -123,11 +129,6 @@ fn read_ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
     str::from_utf8(joined.get(..len)?).ok()?.parse().ok()
 }
 
-/// Octets of a domain name; `_` is in no RFC and in many networks.
-const fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
-}
-
 /// The `;name=value` pairs behind a URI, an address or a Via. Empty ones (`;;`) are skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Params<'a>(&'a [u8]);
@@ -148,7 +149,7 @@ impl<'a> Params<'a> {
             _ => return Err(SipError::Uri),
         };
         let is_whole = |(name, value): (&[u8], Option<&[u8]>)| {
-            !name.iter().copied().any(needs_quotes) && value.is_none_or(is_whole_value)
+            !name.iter().copied().any(scan::is_delimiter) && value.is_none_or(is_whole_value)
         };
         if params.iter().all(is_whole) { Ok(params) } else { Err(SipError::Uri) }
     }
@@ -181,19 +182,15 @@ impl<'a> Params<'a> {
     }
 }
 
-const fn needs_quotes(byte: u8) -> bool {
-    scan::is_space(byte) || matches!(byte, b'"' | b'<' | b'>')
-}
-
 fn is_whole_value(value: &[u8]) -> bool {
     match scan::take_quoted(value) {
         Some((_, rest)) => rest.is_empty(),
-        None => !value.iter().copied().any(needs_quotes),
+        None => !value.iter().copied().any(scan::is_delimiter),
     }
 }
 
 /// A URI, its parts borrowed from the message as they were written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Uri<'a> {
     /// The scheme.
     pub scheme: Scheme<'a>,
@@ -212,6 +209,17 @@ pub struct Uri<'a> {
     pub headers: Option<&'a [u8]>,
 }
 
+impl fmt::Debug for Uri<'_> {
+    /// Without the user: it can be a phone number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uri")
+            .field("scheme", &self.scheme)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> Uri<'a> {
     /// Reads a URI that stands alone, without angle brackets.
     ///
@@ -220,7 +228,7 @@ impl<'a> Uri<'a> {
     /// [`SipError::Uri`] when there is no scheme, when octets stand in it that must be escaped
     /// (white space, controls, `<`, `>`, `"`), or when host or port are malformed.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, SipError> {
-        if bytes.iter().copied().any(must_be_escaped) {
+        if bytes.iter().copied().any(scan::is_outside_uri) {
             return Err(SipError::Uri);
         }
         let (scheme, rest) = scan::split_once(bytes, b':').ok_or(SipError::Uri)?;
@@ -310,10 +318,6 @@ const fn hex_digit(byte: u8) -> Option<u8> {
         b'A'..=b'F' => Some(byte - b'A' + 10),
         _ => None,
     }
-}
-
-const fn must_be_escaped(byte: u8) -> bool {
-    byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7F)
 }
 
 fn is_scheme(bytes: &[u8]) -> bool {

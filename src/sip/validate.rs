@@ -10,8 +10,10 @@ use super::message::Message;
 use super::message::StartLine;
 use super::name::HeaderName;
 use super::name::Method;
+use super::scan::Pieces;
 use super::uri::Scheme;
 use super::uri::Uri;
+use super::via::Via;
 
 /// Longest body. Ours: ten times the largest offer of a carrier (1.5 kB), and room for SDP with
 /// ISUP beside it; more gets 413.
@@ -22,18 +24,22 @@ pub const BODY_BYTES_MAX: usize = 16_384;
 pub const URI_BYTES_MAX: usize = 1_024;
 
 /// Headers that may stand once (RFC 3261 section 7.3.1: no comma-separated list).
-const SINGLE: [HeaderName; 7] = [
-    HeaderName::CallId,
-    HeaderName::ContentLength,
-    HeaderName::ContentType,
-    HeaderName::CSeq,
-    HeaderName::From,
-    HeaderName::MaxForwards,
-    HeaderName::To,
-];
+const SINGLE: u64 = MANDATORY & !bit(HeaderName::Via)
+    | bit(HeaderName::ContentLength)
+    | bit(HeaderName::ContentType)
+    | bit(HeaderName::MaxForwards);
 
-/// Headers whose every address must be readable: routes and targets are followed.
-const FOLLOWED: [HeaderName; 3] = [HeaderName::Contact, HeaderName::RecordRoute, HeaderName::Route];
+/// Headers that every message has (section 8.1.1; RFC 2543 knew no Max-Forwards).
+const MANDATORY: u64 = bit(HeaderName::CallId)
+    | bit(HeaderName::CSeq)
+    | bit(HeaderName::From)
+    | bit(HeaderName::To)
+    | bit(HeaderName::Via);
+
+/// The place of a name in a set of names; there are fewer than 64.
+const fn bit(name: HeaderName) -> u64 {
+    1 << name as u64
+}
 
 impl Message<'_> {
     /// Whether the message may be acted on.
@@ -47,11 +53,22 @@ impl Message<'_> {
         if let StartLine::Request { uri, .. } = self.start() {
             validate_request_uri(uri)?;
         }
-        self.validate_single()?;
-        self.validate_mandatory()?;
-        for name in FOLLOWED {
-            self.addresses(name).try_for_each(|address| address.map(|_| ()))?;
+        let mut seen = 0;
+        for (name, _, value) in self.all_headers() {
+            if seen & SINGLE & bit(name) != 0 {
+                return Err(SipError::Repeated(name));
+            }
+            seen |= bit(name);
+            validate_value(name, value)?;
         }
+        if let Some(missing) =
+            HeaderName::ALL.iter().find(|name| MANDATORY & !seen & bit(**name) != 0)
+        {
+            return Err(SipError::Missing(*missing));
+        }
+        self.call_id()?;
+        self.max_forwards()?;
+        self.validate_cseq()?;
         match self.body().len() {
             found if found > BODY_BYTES_MAX => {
                 Err(SipError::BodyLong { max: BODY_BYTES_MAX, found })
@@ -60,25 +77,7 @@ impl Message<'_> {
         }
     }
 
-    fn validate_single(&self) -> Result<(), SipError> {
-        let mut seen = 0_u64;
-        for (name, _, _) in self.all_headers().filter(|(name, _, _)| SINGLE.contains(name)) {
-            let bit = 1 << name as u64;
-            if seen & bit != 0 {
-                return Err(SipError::Repeated(name));
-            }
-            seen |= bit;
-        }
-        Ok(())
-    }
-
-    fn validate_mandatory(&self) -> Result<(), SipError> {
-        self.via()?;
-        self.vias().try_for_each(|via| via.map(|_| ()))?;
-        validate_tag(HeaderName::From, self.from()?)?;
-        validate_tag(HeaderName::To, self.to()?)?;
-        self.call_id()?;
-        self.max_forwards()?;
+    fn validate_cseq(&self) -> Result<(), SipError> {
         let (_, cseq_method) = self.cseq_token()?;
         match self.start() {
             StartLine::Request { method_token, .. } if cseq_method == method_token => Ok(()),
@@ -86,6 +85,22 @@ impl Message<'_> {
             StartLine::Request { .. } => Err(SipError::MethodMismatch),
             StartLine::Response { .. } => Ok(()),
         }
+    }
+}
+
+/// Whether each element of a header that we follow, or answer by, can be read.
+fn validate_value(name: HeaderName, value: &[u8]) -> Result<(), SipError> {
+    let malformed = SipError::Malformed(name);
+    match name {
+        HeaderName::Via if value.is_empty() => Err(malformed),
+        HeaderName::Via => Pieces::commas(value).try_for_each(|via| Via::parse(via).map(drop)),
+        HeaderName::From | HeaderName::To => {
+            validate_tag(name, NameAddr::parse(value).map_err(|_| malformed)?)
+        }
+        HeaderName::Contact | HeaderName::RecordRoute | HeaderName::Route => Pieces::commas(value)
+            .try_for_each(|address| NameAddr::parse(address).map(drop))
+            .map_err(|_| malformed),
+        _ => Ok(()),
     }
 }
 
