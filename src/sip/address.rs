@@ -88,3 +88,52 @@ impl<'a> NameAddr<'a> {
 const fn must_be_bracketed(byte: u8) -> bool {
     matches!(byte, b'?' | b',' | b'"' | b'>') || scan::is_space(byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Display name, URI, tag and number of parameters, between bars.
+    fn check(text: &[u8]) -> String {
+        let Ok(read) = NameAddr::parse(text) else { return "refused".to_owned() };
+        let text = |bytes: Option<&[u8]>| bytes.unwrap_or_default().escape_ascii().to_string();
+        let (display, address, tag) = (text(read.display), text(Some(read.address)), read.tag());
+        format!("{display}|{address}|{}|{}", text(tag), read.params.iter().count())
+    }
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        #[rustfmt::skip]
+        let cases: [(&str, &[u8], &str); 26] = [
+            ("bare",                       b"sip:a@b;tag=1",                      "|sip:a@b|1|1"),
+            ("bracketed",                  b"<sip:a@b;x=y>;tag=1",                "|sip:a@b;x=y|1|1"),
+            ("a token name",               b"Alice Doe <sip:a@b>",                "Alice Doe|sip:a@b||0"),
+            ("no space",                   b"Alice<sip:a@b>;tag=7",               "Alice|sip:a@b|7|1"),
+            ("a quoted name",              b"\"A, B\" <sip:a@b>;tag=1",           "A, B|sip:a@b|1|1"),
+            ("an empty name",              b"\"\" <sip:a@b>",                     "|sip:a@b||0"),
+            ("an escaped quote",           br#""a\"b" <sip:a@b>;tag=1"#,          r#"a\\\"b|sip:a@b|1|1"#),
+            ("a trap inside quotes",       b"\"Camp;tag=evil, <sip:x@y>\" <sip:a@b>;tag=1", "Camp;tag=evil, <sip:x@y>|sip:a@b|1|1"),
+            ("a Latin-1 octet",            b"\"Jos\xE9\" <sip:a@b>;tag=1",        r"Jos\xe9|sip:a@b|1|1"),
+            ("folded",                     b"\"A\"\r\n <sip:a@b>\r\n ;\r\n\ttag = 1", "A|sip:a@b|1|1"),
+            ("an unquoted comma",          b"Doe, Alice <sip:a@b>;tag=1",         "Doe, Alice|sip:a@b|1|1"),
+            ("spaces in the brackets",     b"< sip:a@b >",                        "|sip:a@b||0"),
+            ("a tel URI",                  b"<tel:+12025550143>;tag=1",           "|tel:+12025550143|1|1"),
+            ("the star",                   b"*",                                  "|*||0"),
+            ("a quoted parameter",         b"<sip:a@b>;p=\"x;tag=2\";tag=1",      "|sip:a@b|1|2"),
+            ("tag in any case",            b"<sip:a@b>;TAG=1",                    "|sip:a@b|1|1"),
+            ("empty parameters",           b"<sip:a@b>;;tag=1;",                  "|sip:a@b|1|1"),
+            ("a question mark, bare",      b"sip:a@b?x=y",                        "refused"),
+            ("a comma, bare",              b"sip:a@b,c",                          "refused"),
+            ("an open quote",              b"\"A <sip:a@b>",                      "refused"),
+            ("an open bracket",            b"<sip:a@b;tag=1",                     "refused"),
+            ("nothing in the brackets",    b"<>;tag=1",                           "refused"),
+            ("a name and no address",      b"\"A\"",                              "refused"),
+            ("octets behind the bracket",  b"<sip:a@b>x;tag=1",                   "refused"),
+            ("a parameter with a bracket", b"<sip:a@b>;p=<;tag=1",                "refused"),
+            ("nothing",                    b"",                                   "refused"),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(check(text), want, "{name}: {}", text.escape_ascii());
+        }
+    }
+}

@@ -138,7 +138,7 @@ impl<'b> ResponseBuilder<'b> {
             }
         }
         copy_first(&mut lines, request, HeaderName::From);
-        copy_to(&mut lines, request, to_tag);
+        copy_to(&mut lines, request, to_tag.filter(|_| status != 100));
         copy_first(&mut lines, request, HeaderName::CallId);
         copy_first(&mut lines, request, HeaderName::CSeq);
         if status == 100 {
@@ -254,5 +254,153 @@ impl<'b> RequestBuilder<'b> {
     /// The first thing that was refused; the buffer is empty then.
     pub fn finish(self, body: Option<(&str, &[u8])>) -> Result<(), BuildError> {
         self.lines.finish(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::OwnedMessage;
+    use super::*;
+
+    const VIA: &str = "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1";
+
+    /// An OPTIONS with these Via lines, and Record-Route, Timestamp and a folded From.
+    fn request(vias: &[&str], to: &str) -> OwnedMessage {
+        let vias: String = vias.iter().map(|via| format!("v: {via}\r\n")).collect();
+        let text = format!(
+            "OPTIONS sip:h SIP/2.0\r\n{vias}f: \"A\"\r\n <sip:a@b>;tag=1\r\nt: {to}\r\n\
+             i: 7@b\r\nCSeq: 5  OPTIONS\r\nRecord-Route: <sip:p;lr>,\r\n <sip:q;lr>\r\n\
+             Timestamp: 3.14\r\n\r\n"
+        );
+        OwnedMessage::parse(text.as_bytes()).expect("a request")
+    }
+
+    fn source(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    fn respond(request: &OwnedMessage, status: u16, from: &str) -> String {
+        let mut out = b"what stood here before".to_vec();
+        ResponseBuilder::new(&mut out, &request.view(), status, "Phrase", source(from), Some("us"))
+            .header("Server", "x")
+            .finish(None)
+            .expect("clean values");
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn a_response_copies_what_its_request_said() {
+        let request = request(&[VIA, "SIP/2.0/UDP up.example;branch=z9hG4bK2"], "<sip:c@d>");
+        let head = "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1\r\n\
+            Via: SIP/2.0/UDP up.example;branch=z9hG4bK2\r\n";
+        let routes = "Record-Route: <sip:p;lr>,   <sip:q;lr>\r\n";
+        let from = "From: \"A\"   <sip:a@b>;tag=1\r\n";
+        let ids = "Call-ID: 7@b\r\nCSeq: 5  OPTIONS\r\n";
+        let tail = "Server: x\r\nContent-Length: 0\r\n\r\n";
+        let to = "To: <sip:c@d>;tag=us\r\n";
+        for (status, routes, to, stamp) in [
+            (100, "", "To: <sip:c@d>\r\n", "Timestamp: 3.14\r\n"),
+            (180, routes, to, ""),
+            (200, routes, to, ""),
+            (300, "", to, ""),
+            (486, "", to, ""),
+        ] {
+            let want =
+                format!("SIP/2.0 {status} Phrase\r\n{head}{routes}{from}{to}{ids}{stamp}{tail}");
+            assert_eq!(respond(&request, status, "192.0.2.1:9"), want, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_there_stays() {
+        let answer = respond(&request(&[VIA], "<sip:c@d>;tag=theirs"), 200, "192.0.2.1:9");
+        assert!(answer.contains("To: <sip:c@d>;tag=theirs\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn the_topmost_via_says_where_the_request_came_from() {
+        #[rustfmt::skip]
+        let cases = [
+            ("the host is the source",       "192.0.2.1:5060;branch=z",             "192.0.2.1:5060;branch=z"),
+            ("the host is another",          "192.0.2.7;branch=z",                  "192.0.2.7;branch=z;received=192.0.2.1"),
+            ("the host is a name",           "h.example;branch=z",                  "h.example;branch=z;received=192.0.2.1"),
+            ("the port is asked for",        "192.0.2.1;rport;branch=z",            "192.0.2.1;branch=z;received=192.0.2.1;rport=4060"),
+            ("a port is claimed",            "192.0.2.1;rport=9;branch=z",          "192.0.2.1;branch=z;received=192.0.2.1;rport=4060"),
+            ("a source is claimed",          "192.0.2.1;received=192.0.2.66;branch=z", "192.0.2.1;branch=z"),
+            ("both are claimed, in capitals", "h;RPORT=1;Received=1.1.1.1;x=\";\"", "h;x=\";\";received=192.0.2.1;rport=4060"),
+            ("two values in one line",       "192.0.2.7;branch=z, SIP/2.0/UDP h2;rport", "192.0.2.7;branch=z;received=192.0.2.1, SIP/2.0/UDP h2;rport"),
+            ("a bracket that is IPv6",       "[2001:db8::1];branch=z",              "[2001:db8::1];branch=z;received=192.0.2.1"),
+        ];
+        for (name, via, want) in cases {
+            let request = request(&[&format!("SIP/2.0/UDP {via}")], "<sip:c@d>");
+            let answer = respond(&request, 200, "192.0.2.1:4060");
+            let line = answer.lines().nth(1);
+            assert_eq!(line, Some(&*format!("Via: SIP/2.0/UDP {want}")), "{name}");
+        }
+        let request = request(&["SIP/2.0/UDP h;rport"], "<sip:c@d>");
+        let answer = respond(&request, 200, "[2001:db8::9]:4060");
+        assert!(answer.contains("Via: SIP/2.0/UDP h;received=2001:db8::9;rport=4060\r\n"));
+    }
+
+    #[test]
+    fn no_value_can_begin_a_header_of_its_own() {
+        let request = request(&[VIA], "<sip:c@d>");
+        let request = request.view();
+        let from = source("192.0.2.1:9");
+        #[rustfmt::skip]
+        let cases = [
+            ("CR LF in a value",   "OK", "t", "X", "a\r\nEvil: 1", Err(BuildError::Value)),
+            ("a bare LF",          "OK", "t", "X", "a\nEvil: 1",   Err(BuildError::Value)),
+            ("a bare CR",          "OK", "t", "X", "a\rEvil: 1",   Err(BuildError::Value)),
+            ("NUL",                "OK", "t", "X", "a\0",          Err(BuildError::Value)),
+            ("a fold",             "OK", "t", "X", "a\r\n b",      Err(BuildError::Value)),
+            ("CR LF in a name",    "OK", "t", "X: 1\r\nY", "a",    Err(BuildError::Name)),
+            ("a colon in a name",  "OK", "t", "X:",  "a",          Err(BuildError::Name)),
+            ("an empty name",      "OK", "t", "",    "a",          Err(BuildError::Name)),
+            ("CR LF in a phrase",  "OK\r\nX: 1", "t", "X", "a",    Err(BuildError::StartLine)),
+            ("CR LF in a tag",     "OK", "t\r\nX: 1", "X", "a",    Err(BuildError::Value)),
+            ("a tag and more",     "OK", "t;x=y", "X", "a",        Err(BuildError::Value)),
+            ("Latin-1 is harmless", "OK", "t", "X", "caf\u{e9}",   Ok(())),
+        ];
+        for (name, phrase, tag, header, value, want) in cases {
+            let mut out = Vec::new();
+            let got = ResponseBuilder::new(&mut out, &request, 200, phrase, from, Some(tag))
+                .header(header, value)
+                .finish(None);
+            assert_eq!(got, want, "{name}");
+            assert_eq!(out.is_empty(), want.is_err(), "{name}: half a message was left");
+        }
+        let mut out = Vec::new();
+        let wrong = ResponseBuilder::new(&mut out, &request, 99, "OK", from, None).finish(None);
+        assert_eq!(wrong, Err(BuildError::Status(99)));
+        let wrong = ResponseBuilder::new(&mut out, &request, 200, "OK", from, None)
+            .finish(Some(("a/b\r\nX: 1", b"body")));
+        assert_eq!((wrong, out.len()), (Err(BuildError::Value), 0));
+    }
+
+    #[test]
+    fn requests_are_written_as_they_are_read() {
+        let mut out = Vec::new();
+        let body: &[u8] = b"v=0\r\n";
+        RequestBuilder::new(&mut out, "INVITE", "sip:b@h;lr")
+            .header(HeaderName::Via, VIA)
+            .header("X-Bajavoz-Outcome", "opt-out")
+            .finish(Some(("application/sdp", body)))
+            .unwrap();
+        let want = "INVITE sip:b@h;lr SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1\r\n\
+            X-Bajavoz-Outcome: opt-out\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\n\
+            v=0\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+        for (method, uri) in [
+            ("IN VITE", "sip:h"),
+            ("", "sip:h"),
+            ("INVITE", ""),
+            ("INVITE", "sip:h SIP/2.0\r\nX: 1\r\n"),
+            ("INVITE", "sip:a b"),
+        ] {
+            let mut out = Vec::new();
+            let wrong = RequestBuilder::new(&mut out, method, uri).finish(None);
+            assert_eq!(wrong, Err(BuildError::StartLine), "{method} {uri}");
+        }
     }
 }

@@ -117,19 +117,18 @@ impl<'a> Message<'a> {
         if bytes.is_empty() {
             return Err(ParseError::KeepAlive);
         }
-        let first = scan::line_end(bytes, 0).unwrap_or(LineEnd {
-            end: bytes.len(),
-            next: bytes.len(),
-            has_bare_cr: false,
-        });
-        let start = read_start_line(bytes.get(..first.end).unwrap_or_default())?;
+        let len = bytes.len();
+        let first = scan::line_end(bytes, 0);
+        let first = first.unwrap_or(LineEnd { end: len, next: len, has_bare_cr: false });
+        let (start, fault) = read_start_line(bytes.get(..first.end).unwrap_or_default())?;
+        let stray_cr = first.has_bare_cr.then_some(SipError::RequestLine);
         let mut message = Self {
             bytes,
-            start: start.0,
+            start,
             slots: [EMPTY_SLOT; HEADERS_MAX],
             slots_len: 0,
             body: &[],
-            defect: start.1.or(first.has_bare_cr.then_some(SipError::RequestLine)),
+            defect: fault.or(stray_cr),
         };
         let body_start = message.read_headers(first.next);
         message.read_body(body_start);
@@ -479,10 +478,11 @@ fn read_request_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
     if !is_sip || uri.is_empty() || !scan::is_token(method_token) {
         return Err(ParseError::StartLine);
     }
-    let plain_len = method_token.len() + uri.len() + version.len() + 2;
+    let is_plain = line.len() == method_token.len() + uri.len() + version.len() + 2
+        && [method_end, version_start].iter().all(|at| line.get(*at) == Some(&b' '));
     let defect = if !version.eq_ignore_ascii_case(b"SIP/2.0") {
         Some(SipError::Version)
-    } else if line.len() != plain_len {
+    } else if !is_plain {
         Some(SipError::RequestLine)
     } else {
         None
@@ -527,5 +527,144 @@ impl OwnedMessage {
 impl From<&Message<'_>> for OwnedMessage {
     fn from(message: &Message<'_>) -> Self {
         Self { bytes: Arc::from(message.bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request with these header lines, each ended, and this body.
+    fn request(headers: &str, body: &str) -> String {
+        format!(
+            "INFO sip:h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:c@d>;tag=2\r\nCall-ID: 7\r\nCSeq: 5 INFO\r\n{headers}\r\n{body}"
+        )
+    }
+
+    fn verdict(text: &str) -> Result<(), SipError> {
+        Message::parse(text.as_bytes()).expect("a message").validate()
+    }
+
+    #[test]
+    fn what_carriers_send_is_read() {
+        let plain = request("", "");
+        #[rustfmt::skip]
+        let cases: [(&str, Vec<u8>); 7] = [
+            ("line ends before it",   format!("\r\n\r\n{plain}").into()),
+            ("bare LF",               plain.replace("\r\n", "\n").into()),
+            ("a space before colons", plain.replace(": ", " \t: ").into()),
+            ("no space after them",   plain.replace(": ", ":").into()),
+            ("compact names",         plain.replace("Via", "v").replace("From", "f").replace("To:", "t:").replace("Call-ID", "i").into()),
+            ("names in capitals",     plain.replace("Via", "VIA").replace("Call-ID", "CALL-ID").into()),
+            ("folded",                plain.replace(": ", ":\r\n ").replace(";", "\r\n\t;").into()),
+        ];
+        for (name, bytes) in cases {
+            let message = Message::parse(&bytes).unwrap();
+            assert_eq!(message.validate(), Ok(()), "{name}");
+            assert_eq!(message.method(), Some(Method::Info), "{name}");
+            assert_eq!(message.cseq(), Ok((5, Method::Info)), "{name}");
+            assert_eq!(message.call_id(), Ok(&b"7"[..]), "{name}");
+            assert_eq!(message.from().unwrap().tag(), Some(&b"1"[..]), "{name}");
+            assert_eq!(message.via().unwrap().branch(), Some(&b"z9hG4bK1"[..]), "{name}");
+        }
+        let latin =
+            b"OPTIONS tel:+12025550143 SIP/2.0\r\nFrom: \"Jos\xE9\" <sip:a@b>\r\nX: 1\r\n\r\n!";
+        let latin = Message::parse(latin).unwrap();
+        assert_eq!(latin.from().unwrap().display, Some(&b"Jos\xE9"[..]));
+        assert_eq!((latin.extension("x"), latin.body()), (Some(&b"1"[..]), &b"!"[..]));
+        assert_eq!(latin.request_uri().unwrap().user, Some(&b"+12025550143"[..]));
+    }
+
+    #[test]
+    fn the_body_ends_where_it_is_said_to() {
+        let short = |declared, found| Err(SipError::BodyShort { declared, found });
+        let malformed = Err(SipError::Malformed(HeaderName::ContentLength));
+        let cases = [
+            ("no length: the rest", "", "abc", "abc", Ok(())),
+            ("a length", "l: 2\r\n", "abc", "ab", Ok(())),
+            ("its own length", "Content-Length: 3\r\n", "abc", "abc", Ok(())),
+            ("no body", "l: 0\r\n", "abc", "", Ok(())),
+            ("one too many", "l: 4\r\n", "abc", "abc", short(4, 3)),
+            ("the largest", "l: 4294967295\r\n", "abc", "abc", short(u32::MAX, 3)),
+            ("beyond the largest", "l: 4294967296\r\n", "abc", "abc", malformed),
+            ("negative", "l: -1\r\n", "abc", "abc", malformed),
+            ("no number", "l:\r\n", "abc", "abc", malformed),
+        ];
+        for (name, header, body, want, verdict) in cases {
+            let text = request(header, body);
+            let message = Message::parse(text.as_bytes()).unwrap();
+            assert_eq!(message.body(), want.as_bytes(), "{name}");
+            assert_eq!(message.validate(), verdict, "{name}");
+        }
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let good = request("", "");
+        let malformed = |name| Err(SipError::Malformed(name));
+        #[rustfmt::skip]
+        let cases = [
+            ("good",                   good.clone(),                                   Ok(())),
+            ("a line without colon",   request("nothing\r\n", ""),                     Err(SipError::HeaderLine)),
+            ("a line without name",    request(": x\r\n", ""),                         Err(SipError::HeaderLine)),
+            ("a name with a space",    request("X Y: x\r\n", ""),                      Err(SipError::HeaderLine)),
+            ("a bare CR in a value",   request("X: a\rEvil: b\r\n", ""),               Err(SipError::HeaderLine)),
+            ("a fold after nothing",   good.replacen("\r\nVia", "\r\n Via", 1),        Err(SipError::HeaderLine)),
+            ("a CR in the first line", good.replacen("sip:h", "sip:h\rx", 1),          Err(SipError::RequestLine)),
+            ("a tab in the first line", good.replacen(" sip:h", "\tsip:h", 1),         Err(SipError::RequestLine)),
+            ("no empty line",          good.trim_end().to_owned() + "\r\n",            Err(SipError::HeadersUnfinished)),
+            ("a fold that never ends", good.trim_end().to_owned() + "\r\n x",          Err(SipError::HeadersUnfinished)),
+            ("no To",                  good.replace("To: ", "X: "),                    Err(SipError::Missing(HeaderName::To))),
+            ("no Via",                 good.replace("Via: ", "X: "),                   Err(SipError::Missing(HeaderName::Via))),
+            ("an empty Via",           request("Via:\r\n", ""),                        malformed(HeaderName::Via)),
+            ("a bad second Via",       request("Via: SIP/2.0/UDP h,,\r\n", ""),        malformed(HeaderName::Via)),
+            ("an empty Call-ID",       good.replace("ID: 7", "ID: "),                  malformed(HeaderName::CallId)),
+            ("a split Call-ID",        good.replace("ID: 7", "ID: 7 8"),               malformed(HeaderName::CallId)),
+            ("two Call-IDs",           request("i: 8\r\n", ""),                        Err(SipError::Repeated(HeaderName::CallId))),
+            ("an empty tag",           good.replace("tag=2", "tag="),                  malformed(HeaderName::To)),
+            ("no CSeq number",         good.replace("5 INFO", "INFO"),                 malformed(HeaderName::CSeq)),
+            ("a CSeq of 2^32",         good.replace("5 INFO", "4294967296 INFO"),      malformed(HeaderName::CSeq)),
+            ("a CSeq of 2^32 - 1",     good.replace("5 INFO", "4294967295 INFO"),      Ok(())),
+            ("Max-Forwards 255",       request("Max-Forwards: 255\r\n", ""),           Ok(())),
+            ("Max-Forwards 256",       request("Max-Forwards: 256\r\n", ""),           malformed(HeaderName::MaxForwards)),
+            ("a bad Route",            request("Route: <sip:p;lr\r\n", ""),            malformed(HeaderName::Route)),
+            ("a bad Contact",          request("m: sip:a@b?x=y\r\n", ""),              malformed(HeaderName::Contact)),
+            ("another method in CSeq", good.replace("5 INFO", "5 BYE"),                Err(SipError::MethodMismatch)),
+            ("version 3",              good.replacen("SIP/2.0", "SIP/3.0", 1),         Err(SipError::Version)),
+            ("version in small",       good.replacen("SIP/2.0", "sip/2.0", 1),         Ok(())),
+            ("a mailto",               good.replacen("sip:h", "mailto:a@b", 1),        Err(SipError::UriScheme)),
+            ("a tel",                  good.replacen("sip:h", "tel:112", 1),           Ok(())),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(verdict(&text), want, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_to_the_octet() {
+        // Five headers stand in every request here.
+        let many = |count: usize| request(&"X: 1\r\n".repeat(count - 5), "");
+        assert_eq!(verdict(&many(HEADERS_MAX)), Ok(()));
+        let over = Err(SipError::HeaderCount { max: HEADERS_MAX });
+        assert_eq!(verdict(&many(HEADERS_MAX + 1)), over);
+        let longest = vec![b'x'; MESSAGE_BYTES_MAX];
+        assert_eq!(Message::parse(&longest).err(), Some(ParseError::StartLine));
+        let too_long = vec![b'x'; MESSAGE_BYTES_MAX + 1];
+        let (max, found) = (MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX + 1);
+        assert_eq!(Message::parse(&too_long).err(), Some(ParseError::TooLong { max, found }));
+        let full = request("", "");
+        let full = request("", &"x".repeat(MESSAGE_BYTES_MAX - full.len()));
+        assert_eq!(Message::parse(full.as_bytes()).unwrap().call_id(), Ok(&b"7"[..]));
+    }
+
+    #[test]
+    fn debug_shows_no_number() {
+        let text = request("P-Asserted-Identity: <tel:+12025550143>\r\n", "")
+            .replace("sip:h ", "sip:+12025550143@h ");
+        let owned = OwnedMessage::parse(text.as_bytes()).unwrap();
+        let message = owned.view();
+        let shown = format!("{owned:?} {:?} {:?}", message.request_uri(), message.from());
+        assert!(!shown.contains("555") && !shown.contains("53, 53, 53"), "{shown}");
     }
 }

@@ -330,3 +330,114 @@ pub(super) fn split_before(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
     let at = memchr::memchr(separator, bytes).unwrap_or(bytes.len());
     (bytes.get(..at).unwrap_or_default(), bytes.get(at..).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scheme, user, password, host, port, parameters and headers, between bars.
+    fn check(text: &str) -> String {
+        let Ok(uri) = Uri::parse(text.as_bytes()) else { return "refused".to_owned() };
+        let scheme = match uri.scheme {
+            Scheme::Sip => "sip".to_owned(),
+            Scheme::Sips => "sips".to_owned(),
+            Scheme::Tel => "tel".to_owned(),
+            Scheme::Other(scheme) => scheme.escape_ascii().to_string(),
+        };
+        let host = match uri.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.escape_ascii().to_string(),
+            Host::Absent => String::new(),
+        };
+        let text = |bytes: Option<&[u8]>| bytes.unwrap_or_default().escape_ascii().to_string();
+        let port = uri.port.map(|port| port.to_string()).unwrap_or_default();
+        let params = uri.params.iter().map(|(name, value)| match value {
+            Some(_) => format!("{}={}", text(Some(name)), text(value)),
+            None => text(Some(name)),
+        });
+        let params = params.collect::<Vec<_>>().join("&");
+        let (user, password, headers) = (text(uri.user), text(uri.password), text(uri.headers));
+        format!("{scheme}|{user}|{password}|{host}|{port}|{params}|{headers}")
+    }
+
+    #[test]
+    fn uris_are_taken_apart() {
+        #[rustfmt::skip]
+        let cases = [
+            ("the shortest",                "sip:a",                            "sip|||a|||"),
+            ("schemes have no case",        "SIPS:bob@Example.COM",             "sips|bob||Example.COM|||"),
+            ("all parts",                   "sip:u:p@h.example:5061;x;y=z?a=b", "sip|u|p|h.example|5061|x&y=z|a=b"),
+            ("a number as user",            "sip:+12025550143@192.0.2.1",       "sip|+12025550143||192.0.2.1|||"),
+            ("parameters in the user",      "sip:1;phone-context=+1@h;user=phone", "sip|1;phone-context=+1||h||user=phone|"),
+            ("an IPv6 reference",           "sip:[2001:db8::1]",                "sip|||2001:db8::1|||"),
+            ("an IPv6 reference and port",  "sip:[2001:db8::1]:5070",           "sip|||2001:db8::1|5070||"),
+            ("three colons (RFC 5118 4.10)", "sip:[2001:db8:::192.0.2.1]",      "sip|||2001:db8::c000:201|||"),
+            ("an underscore in the host",   "sip:my_pbx.example",               "sip|||my_pbx.example|||"),
+            ("a Latin-1 octet in the user", "sip:jos\u{e9}@h",                  r"sip|jos\xc3\xa9||h|||"),
+            ("nothing before the @",        "sip:@h",                           "sip|||h|||"),
+            ("a tel URI",                   "tel:+1-202-555-0143;ext=7",        "tel|+1-202-555-0143||||ext=7|"),
+            ("another scheme",              "isbn:2983792873",                  "isbn|2983792873|||||"),
+            ("an odd but legal parameter",  "sip:h;;lr",                        "sip|||h||lr|"),
+            ("not an IPv4 address",         "sip:1.2.3.256",                    "sip|||1.2.3.256|||"),
+            ("leading zeros are a name",    "sip:01.2.3.4",                     "sip|||01.2.3.4|||"),
+            ("port 0",                      "sip:h:0",                          "sip|||h|0||"),
+            ("port 65535",                  "sip:h:65535",                      "sip|||h|65535||"),
+            ("port 65536",                  "sip:h:65536",                      "refused"),
+            ("an empty port",               "sip:h:",                           "refused"),
+            ("IPv6 without brackets",       "sip:2001:db8::10",                 "refused"),
+            ("a bracket that stays open",   "sip:[2001:db8::1",                 "refused"),
+            ("no IPv6 address in brackets", "sip:[h]",                          "refused"),
+            ("octets behind the bracket",   "sip:[::1]x",                       "refused"),
+            ("four colons",                 "sip:[2001::::1]",                  "refused"),
+            ("two @",                       "sip:a@b@c",                        "refused"),
+            ("no host",                     "sip:bob@",                         "refused"),
+            ("nothing behind the scheme",   "sip:",                             "refused"),
+            ("no scheme",                   "bob@h",                            "refused"),
+            ("an empty scheme",             ":h",                               "refused"),
+            ("a scheme that is a number",   "1sip:h",                           "refused"),
+            ("white space",                 "sip:a b@h",                        "refused"),
+            ("a line end",                  "sip:a@h\r\nX: y",                  "refused"),
+            ("brackets",                    "<sip:h>",                          "refused"),
+            ("nothing",                     "",                                 "refused"),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(check(text), want, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone_once() {
+        let cases: [(&str, &[u8]); 8] = [
+            ("alice", b"alice"),
+            ("%61lice", b"alice"),
+            ("a%2525", b"a%25"),
+            ("%00%FF", b"\x00\xFF"),
+            ("%e9%E9", b"\xE9\xE9"),
+            ("100%", b"100%"),
+            ("%4", b"%4"),
+            ("%zz%4g", b"%zz%4g"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(decode_escapes(text.as_bytes()).as_ref(), want, "{text}");
+        }
+        assert!(matches!(decode_escapes(b"plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn received_comes_with_brackets_or_without() {
+        let cases = [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("2001:db8::9:255", Some("2001:db8::9:255")),
+            ("[2001:db8::9:255]", Some("2001:db8::9:255")),
+            ("[192.0.2.1]", None),
+            ("[2001:db8::9", None),
+            ("host.example", None),
+            ("192.0.2.1.5", None),
+            ("", None),
+        ];
+        for (text, want) in cases {
+            let want = want.map(|text| text.parse().unwrap());
+            assert_eq!(read_ip(text.as_bytes()), want, "{text}");
+        }
+    }
+}

@@ -124,3 +124,57 @@ fn validate_request_uri(bytes: &[u8]) -> Result<(), SipError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(user_len: usize, body_len: usize) -> Result<(), SipError> {
+        let text = format!(
+            "INFO sip:{}@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:c@d>\r\nCall-ID: 7\r\nCSeq: 5 INFO\r\n\r\n{}",
+            "u".repeat(user_len),
+            "x".repeat(body_len)
+        );
+        Message::parse(text.as_bytes()).expect("a message").validate()
+    }
+
+    #[test]
+    fn limits_hold_to_the_octet() {
+        let user = URI_BYTES_MAX - "sip:@h".len();
+        let (max, found) = (URI_BYTES_MAX, URI_BYTES_MAX + 1);
+        assert_eq!(verdict(user, 0), Ok(()));
+        assert_eq!(verdict(user + 1, 0), Err(SipError::RequestUriLong { max, found }));
+        let (max, found) = (BODY_BYTES_MAX, BODY_BYTES_MAX + 1);
+        assert_eq!(verdict(1, BODY_BYTES_MAX), Ok(()));
+        assert_eq!(verdict(1, BODY_BYTES_MAX + 1), Err(SipError::BodyLong { max, found }));
+    }
+
+    #[test]
+    fn every_name_has_a_place_in_a_set() {
+        let all = HeaderName::ALL.iter().fold(0, |set, name| set | bit(*name));
+        assert_eq!(all.count_ones() as usize, HeaderName::ALL.len());
+    }
+
+    #[test]
+    fn each_fault_has_the_status_of_the_standard() {
+        let (max, found) = (1, 2);
+        let cases = [
+            (SipError::Missing(HeaderName::To), 400, "Missing To"),
+            (SipError::Malformed(HeaderName::Via), 400, "Bad Via"),
+            (
+                SipError::BodyShort { declared: 2, found: 1 },
+                400,
+                "Body Shorter Than Content-Length",
+            ),
+            (SipError::BodyLong { max, found }, 413, "Request Entity Too Large"),
+            (SipError::RequestUriLong { max, found }, 414, "Request-URI Too Long"),
+            (SipError::UriScheme, 416, "Unsupported URI Scheme"),
+            (SipError::MethodUnknown, 501, "Not Implemented"),
+            (SipError::Version, 505, "Version Not Supported"),
+        ];
+        for (error, status, phrase) in cases {
+            assert_eq!((error.status(), error.phrase()), (status, phrase), "{error}");
+        }
+    }
+}

@@ -74,3 +74,51 @@ impl<'a> Via<'a> {
         Some(value.and_then(scan::decimal).and_then(|port| u16::try_from(port).ok()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Transport, sent-by, host, port, branch, received and rport, between bars.
+    fn check(text: &str) -> String {
+        let Ok(via) = Via::parse(text.as_bytes()) else { return "refused".to_owned() };
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        let host = match via.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => text(name),
+            Host::Absent => String::new(),
+        };
+        let port = via.port.map(|port| port.to_string()).unwrap_or_default();
+        let received = via.received().map(|ip| ip.to_string()).unwrap_or_default();
+        let rport = via.rport().map_or_else(String::new, |rport| format!("{rport:?}"));
+        let branch = text(via.branch().unwrap_or_default());
+        format!("{}|{host}|{port}|{branch}|{received}|{rport}", text(via.transport))
+    }
+
+    #[test]
+    fn vias_are_taken_apart() {
+        #[rustfmt::skip]
+        let cases = [
+            ("usual",              "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx;rport",    "UDP|192.0.2.1|5060|z9hG4bKx||None"),
+            ("answered",           "SIP/2.0/UDP h;branch=z9hG4bKx;received=192.0.2.9;rport=4", "UDP|h||z9hG4bKx|192.0.2.9|Some(4)"),
+            ("spaced",             "SIP / 2.0 / TCP  h : 5070 ; branch = x",              "TCP|h|5070|x||"),
+            ("folded",             "SIP/2.0\r\n /UDP\r\n  h;branch=\r\n x",               "UDP|h||x||"),
+            ("IPv6",               "SIP/2.0/UDP [2001:db8::1]:6050;branch=x",             "UDP|2001:db8::1|6050|x||"),
+            ("RFC 2543",           "SIP/2.0/UDP h",                                       "UDP|h||||"),
+            ("no known transport", "SIP/2.0/UNKNOWN h;branch=x",                          "UNKNOWN|h||x||"),
+            ("an empty branch",    "SIP/2.0/UDP h;branch=",                               "UDP|h||||"),
+            ("a bad received",     "SIP/2.0/UDP h;received=nobody;rport=x",               "UDP|h||||None"),
+            ("no transport",       "SIP/2.0 h",                                           "refused"),
+            ("no host",            "SIP/2.0/UDP ;branch=x",                               "refused"),
+            ("no space",           "SIP/2.0/UDP",                                         "refused"),
+            ("bare IPv6",          "SIP/2.0/UDP 2001:db8::1;branch=x",                    "refused"),
+            ("an open quote",      "SIP/2.0/UDP h;branch=\"x",                            "refused"),
+            ("a split branch",     "SIP/2.0/UDP h;branch=x y",                            "refused"),
+            ("two hosts",          "SIP/2.0/UDP a b;branch=x",                            "refused"),
+            ("nothing",            "",                                                    "refused"),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(check(text), want, "{name}: {text}");
+        }
+    }
+}
