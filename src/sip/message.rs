@@ -12,57 +12,25 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::fmt;
-use std::sync::Arc;
 
-use super::address::NameAddr;
 use super::error::ParseError;
 use super::error::SipError;
 use super::name::HeaderName;
 use super::name::Method;
 use super::scan;
 use super::scan::LineEnd;
-use super::scan::Pieces;
-use super::uri::Uri;
-use super::via::Via;
+use super::start::read_start_line;
 
-/// Most header lines of a message. Ours: the longest torture message of RFC 4475 has 38, carriers
+pub use super::owned::OwnedMessage;
+pub use super::start::StartLine;
+
+/// Most header lines of a message. Ours: the longest torture message of RFC 4475 has 43, carriers
 /// send 15 to 25; a bomb of headers costs us no more than this table.
 pub const HEADERS_MAX: usize = 96;
 
 /// Most octets of a message: what the length field of UDP can say (RFC 768), so that the offsets
 /// of the header table fit 16 bits.
 pub const MESSAGE_BYTES_MAX: usize = 65_535;
-
-/// The first line of a message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum StartLine<'a> {
-    /// A request line.
-    Request {
-        /// The method, [`Method::Other`] if we do not know it.
-        method: Method,
-        /// The method as written.
-        method_token: &'a [u8],
-        /// The Request-URI as written.
-        uri: &'a [u8],
-    },
-    /// A status line.
-    Response {
-        /// The status code, 100 to 699.
-        status: u16,
-        /// The reason phrase, maybe empty, in any encoding.
-        reason: &'a [u8],
-    },
-}
-
-impl fmt::Debug for StartLine<'_> {
-    /// Without the Request-URI and the phrase: they can hold a phone number.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request { method, .. } => write!(f, "Request({method})"),
-            Self::Response { status, .. } => write!(f, "Response({status})"),
-        }
-    }
-}
 
 /// Where one header stands. `start..name_end` is its name, `value_start..value_end` its value.
 #[derive(Clone, Copy, Debug)]
@@ -236,18 +204,6 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The Request-URI, read.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::RequestUri`] when it is malformed, or the message is a response.
-    pub fn request_uri(&self) -> Result<Uri<'a>, SipError> {
-        match self.start {
-            StartLine::Request { uri, .. } => Uri::parse(uri).map_err(|_| SipError::RequestUri),
-            StartLine::Response { .. } => Err(SipError::RequestUri),
-        }
-    }
-
     /// The body, maybe empty.
     pub const fn body(&self) -> &'a [u8] {
         self.body
@@ -296,238 +252,11 @@ impl<'a> Message<'a> {
             .find(|slot| self.text_name(slot).eq_ignore_ascii_case(name.as_bytes()))
             .map(|slot| self.value(slot))
     }
-
-    /// The elements of a header that is a list, over all its lines, split at commas that stand
-    /// outside quotes and angle brackets (RFC 3261 section 7.3.1).
-    pub fn list(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.headers(name).flat_map(Pieces::commas)
-    }
-
-    /// The addresses of a header that is a list of them: Contact, Route, Record-Route,
-    /// P-Asserted-Identity, Diversion, History-Info.
-    pub fn addresses(
-        &self,
-        name: HeaderName,
-    ) -> impl Iterator<Item = Result<NameAddr<'a>, SipError>> {
-        self.list(name).map(move |value| read_address(name, value))
-    }
-
-    /// The option tags of Require, Proxy-Require, Supported or Unsupported.
-    pub fn option_tags(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.list(name).filter(|tag| !tag.is_empty())
-    }
-
-    /// The one value of a header that must be there.
-    fn only(&self, name: HeaderName) -> Result<&'a [u8], SipError> {
-        self.header(name).ok_or(SipError::Missing(name))
-    }
-
-    /// Every Via in order, the topmost first.
-    pub fn vias(&self) -> impl Iterator<Item = Result<Via<'a>, SipError>> {
-        self.list(HeaderName::Via).map(Via::parse)
-    }
-
-    /// The topmost Via: where the message comes from, or where it goes back to.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Missing`] or [`SipError::Malformed`].
-    pub fn via(&self) -> Result<Via<'a>, SipError> {
-        self.vias().next().unwrap_or(Err(SipError::Missing(HeaderName::Via)))
-    }
-
-    /// Who the request says it is from.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Missing`] or [`SipError::Malformed`].
-    pub fn from(&self) -> Result<NameAddr<'a>, SipError> {
-        read_address(HeaderName::From, self.only(HeaderName::From)?)
-    }
-
-    /// Who the request says it is for.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Missing`] or [`SipError::Malformed`].
-    pub fn to(&self) -> Result<NameAddr<'a>, SipError> {
-        read_address(HeaderName::To, self.only(HeaderName::To)?)
-    }
-
-    /// The first Contact: the remote target of a dialog.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Missing`] or [`SipError::Malformed`].
-    pub fn contact(&self) -> Result<NameAddr<'a>, SipError> {
-        let missing = Err(SipError::Missing(HeaderName::Contact));
-        self.addresses(HeaderName::Contact).next().unwrap_or(missing)
-    }
-
-    /// The sequence number and method of CSeq. Numbers of 2^31 and above break RFC 3261 section
-    /// 8.1.1.5 and are let pass: they order as well as any.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Missing`] or [`SipError::Malformed`].
-    pub fn cseq(&self) -> Result<(u32, Method), SipError> {
-        self.cseq_token().map(|(number, token)| (number, Method::from_token(token)))
-    }
-
-    /// [`Self::cseq`] with the method as written.
-    pub(super) fn cseq_token(&self) -> Result<(u32, &'a [u8]), SipError> {
-        let value = self.only(HeaderName::CSeq)?;
-        let malformed = SipError::Malformed(HeaderName::CSeq);
-        let end = value.iter().position(|byte| scan::is_space(*byte)).ok_or(malformed)?;
-        let (number, token) = scan::cut(value, end);
-        let token = scan::trim(token);
-        match scan::decimal(number) {
-            Some(number) if scan::is_token(token) => Ok((number, token)),
-            _ => Err(malformed),
-        }
-    }
-
-    /// The Call-ID as written.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Missing`], or [`SipError::Malformed`] when it is empty or holds white space.
-    pub fn call_id(&self) -> Result<&'a [u8], SipError> {
-        let value = self.only(HeaderName::CallId)?;
-        if value.is_empty() || value.iter().copied().any(scan::is_space) {
-            return Err(SipError::Malformed(HeaderName::CallId));
-        }
-        Ok(value)
-    }
-
-    /// How many hops are left; `None` when the request does not say (RFC 2543 did not).
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Malformed`] when it is not a number from 0 to 255.
-    pub fn max_forwards(&self) -> Result<Option<u8>, SipError> {
-        let malformed = SipError::Malformed(HeaderName::MaxForwards);
-        let number = self.number(HeaderName::MaxForwards)?;
-        number.map(|number| u8::try_from(number).map_err(|_| malformed)).transpose()
-    }
-
-    /// The number in front of a header such as Expires, Session-Expires, Min-SE or Retry-After;
-    /// parameters and a comment behind it are left out.
-    ///
-    /// # Errors
-    ///
-    /// [`SipError::Malformed`] when it is not a number below 2^32.
-    pub fn number(&self, name: HeaderName) -> Result<Option<u32>, SipError> {
-        let Some(value) = self.header(name) else { return Ok(None) };
-        let is_end = |byte: &u8| matches!(byte, b';' | b'(') || scan::is_space(*byte);
-        let end = value.iter().position(is_end).unwrap_or(value.len());
-        let (number, _) = scan::cut(value, end);
-        scan::decimal(number).map(Some).ok_or(SipError::Malformed(name))
-    }
-
-    /// The media type of the body, `type/subtype`, without parameters, as written.
-    pub fn content_type(&self) -> Option<&'a [u8]> {
-        let value = self.header(HeaderName::ContentType)?;
-        Some(Pieces::new(value, b';').next().unwrap_or_default())
-    }
-}
-
-fn read_address(name: HeaderName, value: &[u8]) -> Result<NameAddr<'_>, SipError> {
-    NameAddr::parse(value).map_err(|_| SipError::Malformed(name))
 }
 
 /// An offset into a message, whose length [`Message::parse`] has checked.
 fn offset(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
-}
-
-type Start<'a> = (StartLine<'a>, Option<SipError>);
-
-fn read_start_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
-    let prefix = line.get(..4).unwrap_or_default();
-    if prefix.eq_ignore_ascii_case(b"SIP/") {
-        read_status_line(line)
-    } else {
-        read_request_line(line)
-    }
-}
-
-/// `SIP/2.0 SP 3DIGIT SP reason`; the last space is often lost when the phrase is empty.
-fn read_status_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
-    let (version, rest) = scan::split_once(line, b' ').ok_or(ParseError::StartLine)?;
-    let (code, reason) = scan::split_once(rest, b' ').unwrap_or((rest, b""));
-    let status = scan::decimal(code).filter(|status| (100..700).contains(status));
-    let status = status.and_then(|status| u16::try_from(status).ok());
-    let status = status.filter(|_| code.len() == 3).ok_or(ParseError::StatusCode)?;
-    let is_known = version.eq_ignore_ascii_case(b"SIP/2.0");
-    Ok((StartLine::Response { status, reason }, (!is_known).then_some(SipError::Version)))
-}
-
-/// `method SP uri SP SIP/2.0`; other white space is noted, so that it can be answered.
-fn read_request_line(line: &[u8]) -> Result<Start<'_>, ParseError> {
-    let text = scan::trim(line);
-    let method_end = text.iter().position(|byte| scan::is_space(*byte));
-    let version_start = text.iter().rposition(|byte| scan::is_space(*byte));
-    let (Some(method_end), Some(version_start)) = (method_end, version_start) else {
-        return Err(ParseError::StartLine);
-    };
-    let (method_token, _) = scan::cut(text, method_end);
-    let (_, version) = scan::cut(text, version_start);
-    let uri = scan::trim(text.get(method_end..version_start).unwrap_or_default());
-    let is_sip = version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
-    if !is_sip || uri.is_empty() || !scan::is_token(method_token) {
-        return Err(ParseError::StartLine);
-    }
-    let is_plain = line.len() == method_token.len() + uri.len() + version.len() + 2
-        && [method_end, version_start].iter().all(|at| line.get(*at) == Some(&b' '));
-    let defect = if !version.eq_ignore_ascii_case(b"SIP/2.0") {
-        Some(SipError::Version)
-    } else if !is_plain {
-        Some(SipError::RequestLine)
-    } else {
-        None
-    };
-    let method = Method::from_token(method_token);
-    Ok((StartLine::Request { method, method_token, uri }, defect))
-}
-
-/// A message that owns its octets: cheap to clone, sent between rooms and threads.
-#[derive(Clone)]
-pub struct OwnedMessage {
-    bytes: Arc<[u8]>,
-}
-
-impl fmt::Debug for OwnedMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.view().fmt(f)
-    }
-}
-
-impl OwnedMessage {
-    /// Keeps `bytes`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Message::parse`]: what is kept can be read.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        Message::parse(bytes).map(|message| Self::from(&message))
-    }
-
-    /// The message; it is read again, which costs less than a microsecond.
-    pub fn view(&self) -> Message<'_> {
-        Message::parse(&self.bytes).expect("what is kept has been read before")
-    }
-
-    /// The octets.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl From<&Message<'_>> for OwnedMessage {
-    fn from(message: &Message<'_>) -> Self {
-        Self { bytes: Arc::from(message.bytes) }
-    }
 }
 
 #[cfg(test)]

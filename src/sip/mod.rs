@@ -5,13 +5,16 @@ pub mod build;
 mod dialog;
 pub mod endpoint;
 pub mod error;
+mod fields;
 pub mod ids;
 pub mod message;
 mod mint;
 pub mod name;
+mod owned;
 pub mod scan;
 mod session;
 mod slab;
+mod start;
 mod timers;
 #[cfg(test)]
 mod torture;
