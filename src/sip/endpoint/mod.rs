@@ -23,6 +23,8 @@ mod payload;
 mod responses;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 mod within;
 mod write;
