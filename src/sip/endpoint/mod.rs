@@ -16,11 +16,13 @@
 
 mod commands;
 mod counters;
+mod dial;
 mod event;
 mod incoming;
 mod invited;
 mod payload;
 mod responses;
+mod send;
 mod settings;
 mod table;
 #[cfg(test)]
@@ -30,25 +32,18 @@ mod within;
 mod write;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::keyed::KeyedMap;
 use crate::model::token::Seed;
 use crate::model::token::TokenSource;
 
-use super::dialog::Dialog;
-use super::ids::ListenerId;
 use super::ids::SessionId;
 use super::ids::TransactionId;
 use super::mint::Minted;
-use super::name::HeaderName;
-use super::name::Method;
 use super::session::Session;
 use super::slab::Slab;
 use super::timers::TimerWheel;
-use super::transaction::ClientOther;
 use super::transaction::Timing;
 use super::transaction::key::Digester;
 use super::transaction::key::RequestKey;
@@ -66,16 +61,11 @@ pub use payload::InviteError;
 pub use settings::Listener;
 pub use settings::Settings;
 
+use send::Outgoing;
+use send::Reply;
 use table::Owner;
-use table::Role;
-use table::Sent;
 use table::Transaction;
-use write::Draft;
 use write::ListenerText;
-
-/// Most datagrams that may wait in [`Endpoint::poll`]. Ours: several times what one batch of
-/// datagrams and timers makes; beyond, the driver does not poll, and UDP may lose anything.
-const TRANSMITS_MAX: usize = 65_536;
 
 /// The SIP side of one shard.
 #[derive(Debug)]
@@ -161,18 +151,6 @@ impl Endpoint {
         self.transactions.len()
     }
 
-    fn emit(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
-    }
-
-    fn send(&mut self, listener: ListenerId, to: SocketAddr, bytes: Arc<[u8]>) {
-        if self.outputs.len() >= TRANSMITS_MAX {
-            self.counters.transmits_dropped += 1;
-            return;
-        }
-        self.outputs.push_back(Output::Transmit(Transmit { listener, to, bytes }));
-    }
-
     /// A new name of ours for the slot `index`.
     fn mint(&mut self, index: u32) -> Minted {
         Minted { shard: self.settings.shard, index, secret: self.tokens.next_u64() }
@@ -228,84 +206,6 @@ impl Endpoint {
         }
     }
 
-    /// Sends what a transaction holds once more.
-    fn resend(&mut self, id: TransactionId) {
-        let Some(transaction) = self.transactions.find(id.0) else { return };
-        let Some(message) = transaction.message.clone() else { return };
-        let (listener, peer) = (transaction.listener, transaction.peer);
-        self.counters.retransmissions += 1;
-        self.send(listener, peer, message);
-    }
-
-    /// Sends a response in a server transaction; `false`, and nothing goes out, when that has
-    /// had its final response or is gone.
-    fn reply(&mut self, now: Instant, id: TransactionId, reply: &Reply<'_>) -> bool {
-        let Some(transaction) = self.transactions.find_mut(id.0) else { return false };
-        let (may_send, received) = match &mut transaction.role {
-            Role::ServerInvite(machine, received) => {
-                (machine.handle_response(now, reply.status), received)
-            }
-            Role::ServerOther(machine, received) => {
-                (machine.handle_response(now, reply.status), received)
-            }
-            Role::ClientInvite(..) | Role::ClientOther(..) => return false,
-        };
-        let Some(listener) = self.listeners.get(usize::from(transaction.listener.0)) else {
-            return false;
-        };
-        if !may_send {
-            return false;
-        }
-        let phrase = reply.reason_phrase;
-        let mut draft = Draft::response(&mut self.scratch, reply.status, phrase, &received.head);
-        if reply.status >= 200 {
-            received.head = Box::default();
-            draft.lines(&self.server);
-        }
-        if matches!(received.method, Method::Invite | Method::Update)
-            && (101..=299).contains(&reply.status)
-        {
-            draft.contact(listener).line(HeaderName::Allow, write::ALLOW.as_bytes());
-        }
-        let (bytes, left_out) = draft.lines(reply.headers.lines()).finish(reply.body);
-        self.counters.headers_refused += reply.headers.refused() + u64::from(left_out);
-        transaction.message = Some(Arc::clone(&bytes));
-        let (listener, peer) = (transaction.listener, transaction.peer);
-        self.send(listener, peer, bytes);
-        self.arm_transaction(id);
-        true
-    }
-
-    /// Sends a request within a dialog in a transaction of its own.
-    fn request(
-        &mut self,
-        now: Instant,
-        (dialog, call_id): (&mut Dialog, &[u8]),
-        request: &Outgoing<'_>,
-    ) {
-        let Some(listener) = self.listeners.get(usize::from(request.listener.0)) else { return };
-        let index = self.transactions.next_key() as u32;
-        let secret = self.tokens.next_u64();
-        let branch = Minted { shard: self.settings.shard, index, secret };
-        let method = request.method;
-        dialog.local_cseq = dialog.local_cseq.wrapping_add(1);
-        let (message, left_out) =
-            write::within(&mut self.scratch, dialog, call_id, method, listener, branch)
-                .lines(&self.user_agent)
-                .lines(request.headers.lines())
-                .finish(request.body);
-        self.counters.headers_refused += request.headers.refused() + u64::from(left_out);
-        self.start_transaction(Transaction {
-            listener: request.listener,
-            peer: dialog.next_hop,
-            session: request.session,
-            message: Some(Arc::clone(&message)),
-            armed: None,
-            role: Role::ClientOther(ClientOther::new(now, self.timing), Sent { secret, method }),
-        });
-        self.send(request.listener, dialog.next_hop, message);
-    }
-
     /// Takes a session out of the table; what it still owed the peer is answered with 487
     /// (RFC 3261 section 15.1.2).
     fn close_session(&mut self, now: Instant, id: SessionId) -> Option<Box<Session>> {
@@ -320,34 +220,6 @@ impl Endpoint {
     const fn has_transactions_left(&self) -> bool {
         self.transactions.len() < self.settings.transactions_max
     }
-}
-
-/// A response of ours.
-#[derive(Clone, Copy)]
-struct Reply<'a> {
-    status: u16,
-    /// Empty for the usual one.
-    reason_phrase: &'a str,
-    headers: &'a Headers,
-    body: Option<&'a Body>,
-}
-
-impl Reply<'_> {
-    const fn bare(status: u16) -> Self {
-        const NONE: &Headers = &Headers::new();
-        Self { status, reason_phrase: "", headers: NONE, body: None }
-    }
-}
-
-/// A request of ours within a dialog.
-#[derive(Clone, Copy)]
-struct Outgoing<'a> {
-    listener: ListenerId,
-    /// Who is told how it ends.
-    session: Option<SessionId>,
-    method: Method,
-    headers: &'a Headers,
-    body: Option<&'a Body>,
 }
 
 /// The deadline to ask for: the wanted one, unless what is armed comes first.

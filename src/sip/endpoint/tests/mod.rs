@@ -15,13 +15,16 @@ mod strangers;
 mod within;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::token::Seed;
+use crate::sip::ids::ListenerId;
 use crate::sip::message::Message;
 use crate::sip::message::OwnedMessage;
 use crate::sip::message::StartLine;
+use crate::sip::name::HeaderName;
 use crate::sip::name::Method;
 
 use super::*;
