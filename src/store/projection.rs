@@ -58,12 +58,16 @@ pub(super) struct Feed {
     messages: SyncSender<Message>,
     /// Set when facts could not be handed over and stand in the journal only.
     missed: Arc<AtomicBool>,
+    /// The last record that is durable: what the journal holds behind it may be lost in a power
+    /// cut, and the database must never know more than the journal.
+    durable: Arc<AtomicU64>,
     pub(super) stats: Arc<ProjectionStats>,
 }
 
 impl Feed {
     /// Hands over durable facts of our own writer, the last of which is `head`.
     pub(super) fn facts(&self, facts: Vec<Projected>, head: (u64, Hash)) {
+        self.durable.store(head.0, Ordering::Release);
         if self.messages.try_send(Message::Facts { facts, head }).is_err() {
             self.missed.store(true, Ordering::Release);
         }
@@ -101,13 +105,20 @@ impl Projection {
         let (messages, queue) = sync_channel(QUEUE_LEN_MAX);
         let missed = Arc::new(AtomicBool::new(false));
         let stats = Arc::new(ProjectionStats::default());
-        let feed = Feed { messages, missed: Arc::clone(&missed), stats: Arc::clone(&stats) };
+        let durable = Arc::new(AtomicU64::new(0));
+        let feed = Feed {
+            messages,
+            missed: Arc::clone(&missed),
+            durable: Arc::clone(&durable),
+            stats: Arc::clone(&stats),
+        };
         let projector = Projector {
             database,
             keys,
             journal_dir,
             cursor: Cursor { writer, seq: 0, hash: Hash::NONE, is_closed: false },
             missed,
+            durable,
             stats,
             calls: Vec::new(),
         };
@@ -140,6 +151,7 @@ struct Projector {
     journal_dir: PathBuf,
     cursor: Cursor,
     missed: Arc<AtomicBool>,
+    durable: Arc<AtomicU64>,
     stats: Arc<ProjectionStats>,
     calls: Vec<Cdr>,
 }
@@ -174,6 +186,9 @@ impl Projector {
 
     /// Takes in a group, unless one before it was missed: then the journal is read instead.
     fn facts(&mut self, facts: &[Projected], (seq, hash): (u64, Hash)) {
+        if seq <= self.cursor.seq {
+            return; // The journal was read while this group stood in the queue.
+        }
         let first = facts.first().map_or(0, |projected| projected.record.id.seq);
         if first != self.cursor.seq + 1 {
             self.missed.store(true, Ordering::Release);
@@ -226,15 +241,18 @@ impl Projector {
         let streams = streams(&self.journal_dir)?;
         let stream = streams.into_iter().find(|stream| stream.writer == writer);
         let Some(stream) = stream else { return Ok(()) };
+        let durable = self.durable.load(Ordering::Acquire);
         let mut facts = Vec::new();
         // A batch that is being written right now looks like a cut one: it is handed over later.
-        let end = stream.read(self.cursor.seq, |record| {
-            let fact = open_record(&self.keys, &record)?;
-            facts.push(Projected { record, fact });
+        stream.read(self.cursor.seq, |record| {
+            if record.id.seq <= durable {
+                let fact = open_record(&self.keys, &record)?;
+                facts.push(Projected { record, fact });
+            }
             Ok::<_, StoreError>(())
         })?;
-        if end.seq > self.cursor.seq {
-            let cursor = Cursor { seq: end.seq, hash: end.hash, ..self.cursor };
+        if let Some(Projected { record, .. }) = facts.last() {
+            let cursor = Cursor { seq: record.id.seq, hash: record.hash(), ..self.cursor };
             self.database.take_in(Some(cursor), &facts, &[])?;
             self.cursor = cursor;
         }

@@ -310,3 +310,6 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,6 +130,22 @@ impl Stream {
         }
     }
 
+    /// Makes what a process wrote and could not sync any more durable, so that whoever learns of
+    /// it from here never knows more than the journal after a power cut.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Io`].
+    pub fn sync(&self) -> Result<(), JournalError> {
+        let Some(last) = self.segments.last() else { return Ok(()) };
+        let path = self.dir.join(last.file_name());
+        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(|source| JournalError::Io {
+            doing: "sync",
+            path,
+            source,
+        })
+    }
+
     /// Settles the end of a stream whose writer is gone: what is behind it is cut off, and a
     /// segment without any record goes.
     ///
