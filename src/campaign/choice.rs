@@ -216,6 +216,7 @@ mod tests {
             listening: Listening {
                 first_key_max: Duration::from_secs(8),
                 digit_gap_max: Duration::from_secs(2),
+                confirm_max: Duration::from_secs(10),
             },
             on_unconfirmed: OnUnconfirmed::Block,
             other_way: Some("by post".to_owned()),

@@ -55,7 +55,8 @@ impl Campaign {
     pub fn prompts(&self) -> impl Iterator<Item = &PromptName> {
         let of_codes = self.codes.iter().flat_map(|code| {
             let CodePrompts { ask, done, already, failed } = &code.prompts;
-            [ask, done, already, failed]
+            let ask = (code.confirm == Confirm::PressAgain).then_some(ask);
+            [done, already, failed].into_iter().chain(ask)
         });
         self.greeting.play.iter().chain(of_codes)
     }
@@ -156,10 +157,12 @@ pub enum OnUnconfirmed {
 /// How long keys are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listening {
-    /// From the end of the greeting, or of the `ask` prompt, to the first key.
+    /// From the end of the greeting to the first key.
     pub first_key_max: Duration,
     /// From one key to the next of the same code; zero decides at once.
     pub digit_gap_max: Duration,
+    /// From the start of the `ask` prompt to the keys pressed again.
+    pub confirm_max: Duration,
 }
 
 /// What an `ivr` campaign plays after it answered.

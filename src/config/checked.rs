@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::diagnostic::Diagnostic;
 use crate::campaign::{Campaigns, Origin, PromptName};
+use crate::model::codec::Codec;
 use crate::model::{DialerName, ListName, NodeName, TrunkName};
 
 /// The whole configuration, checked.
@@ -39,8 +41,10 @@ pub struct Checked {
     pub limits: Limits,
     /// The campaigns, with the tables by which a call finds its own.
     pub campaigns: Arc<Campaigns>,
-    /// Every prompt that a campaign names, and its file.
+    /// Every prompt that a campaign may play, and its file.
     pub prompts: BTreeMap<PromptName, PathBuf>,
+    /// What loads but is probably not meant.
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Checked {
@@ -92,16 +96,6 @@ pub struct Trunk {
     pub codecs: Vec<Codec>,
     /// Where its table begins.
     pub origin: Origin,
-}
-
-/// A codec of the telephone network, by its name in SDP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Codec {
-    /// G.711 A-law.
-    Pcma,
-    /// G.711 mu-law.
-    Pcmu,
 }
 
 /// Someone who may send calls.
@@ -233,6 +227,12 @@ pub struct Media {
 pub struct Inband {
     /// Whether tones are listened for at all.
     pub listen: bool,
+    /// Least level of each tone.
+    pub level_min_dbm0: i8,
+    /// Most by which the low tone may be the stronger one.
+    pub twist_forward_max_db: u8,
+    /// Most by which the high tone may be the stronger one.
+    pub twist_reverse_max_db: u8,
 }
 
 /// Where opt-outs and call records are kept.

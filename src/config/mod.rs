@@ -1,8 +1,35 @@
 //! TOML files, checked whole, into each room's settings.
+//!
+//! ```text
+//! folder -> Source -> draft (shape by keys.rs, then serde) -> check -> Checked
+//!                       |                                       |
+//!                       +------------- Diagnostics -------------+
+//! ```
+//!
+//! All files are read and every fault of all of them is reported at once; nothing is bound, opened
+//! or changed before. [`Checked`] is all or nothing, so that a reload is too.
 
+mod check;
 mod checked;
+mod diagnostic;
+mod draft;
+mod file;
+mod folder;
+mod keys;
+mod reference;
+mod scalar;
+mod shape;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
 
+pub use check::{Rooms, check};
 pub use checked::{
-    Checked, Codec, Dialer, Http, Inband, Limits, List, Listener, LogFormat, Media, Network, Node,
+    Checked, Dialer, Http, Inband, Limits, List, Listener, LogFormat, Media, Network, Node,
     Refusal, Scope, Store, Telemetry, Trunk,
 };
+pub use diagnostic::{Diagnostic, Severity};
+pub use folder::load;
+pub use reference::reference;
+pub use source::{Place, Source};
