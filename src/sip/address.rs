@@ -54,7 +54,9 @@ impl<'a> NameAddr<'a> {
         }
         let (address, params) = split_before(value, b';');
         let address = scan::trim(address);
-        if address.is_empty() || address.iter().copied().any(must_be_bracketed) {
+        // Half of a list that a comma in an unquoted display name has split is no address.
+        let is_uri = address == b"*" || memchr::memchr(b':', address).is_some();
+        if !is_uri || address.iter().copied().any(must_be_bracketed) {
             return Err(SipError::Uri);
         }
         Ok(Self { display: None, address, params: Params::parse(params)? })
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn addresses_are_taken_apart() {
         #[rustfmt::skip]
-        let cases: [(&str, &[u8], &str); 26] = [
+        let cases: [(&str, &[u8], &str); 28] = [
             ("bare",                       b"sip:a@b;tag=1",                      "|sip:a@b|1|1"),
             ("bracketed",                  b"<sip:a@b;x=y>;tag=1",                "|sip:a@b;x=y|1|1"),
             ("a token name",               b"Alice Doe <sip:a@b>",                "Alice Doe|sip:a@b||0"),
@@ -124,6 +126,8 @@ mod tests {
             ("empty parameters",           b"<sip:a@b>;;tag=1;",                  "|sip:a@b|1|1"),
             ("a question mark, bare",      b"sip:a@b?x=y",                        "refused"),
             ("a comma, bare",              b"sip:a@b,c",                          "refused"),
+            ("a word",                     b"Bell",                               "refused"),
+            ("a control in a parameter",   b"<sip:a@b>;tag=a\x01",                "refused"),
             ("an open quote",              b"\"A <sip:a@b>",                      "refused"),
             ("an open bracket",            b"<sip:a@b;tag=1",                     "refused"),
             ("nothing in the brackets",    b"<>;tag=1",                           "refused"),

@@ -121,10 +121,11 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     ///
-    /// [`SipError::Missing`], or [`SipError::Malformed`] when it is empty or holds white space.
+    /// [`SipError::Missing`], or [`SipError::Malformed`] when it is empty or holds white space or
+    /// controls.
     pub fn call_id(&self) -> Result<&'a [u8], SipError> {
         let value = self.only(HeaderName::CallId)?;
-        if value.is_empty() || value.iter().copied().any(scan::is_space) {
+        if value.is_empty() || value.iter().copied().any(scan::is_blank) {
             return Err(SipError::Malformed(HeaderName::CallId));
         }
         Ok(value)

@@ -350,6 +350,8 @@ mod tests {
             ("a bad second Via",       request("Via: SIP/2.0/UDP h,,\r\n", ""),        malformed(HeaderName::Via)),
             ("an empty Call-ID",       good.replace("ID: 7", "ID: "),                  malformed(HeaderName::CallId)),
             ("a split Call-ID",        good.replace("ID: 7", "ID: 7 8"),               malformed(HeaderName::CallId)),
+            ("NUL in the Call-ID",     good.replace("ID: 7", "ID: 7\0"),              malformed(HeaderName::CallId)),
+            ("a list split in two",    request("m: Doe, J <sip:a@b>\r\n", ""),       malformed(HeaderName::Contact)),
             ("two Call-IDs",           request("i: 8\r\n", ""),                        Err(SipError::Repeated(HeaderName::CallId))),
             ("an empty tag",           good.replace("tag=2", "tag="),                  malformed(HeaderName::To)),
             ("no CSeq number",         good.replace("5 INFO", "INFO"),                 malformed(HeaderName::CSeq)),

@@ -8,6 +8,11 @@ pub const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// Whether `byte` is a space or a control.
+pub const fn is_blank(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7F
+}
+
 /// What an octet may be, as bits: one look at a table answers for each.
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
@@ -24,19 +29,14 @@ const CLASSES: [u8; 256] = {
 
 const TOKEN: u8 = 1;
 const DELIMITER: u8 = 2;
-const OUTSIDE_URI: u8 = 4;
-const HOST: u8 = 8;
+const HOST: u8 = 4;
 
 const fn classes(byte: u8) -> u8 {
     let is_token = byte.is_ascii_alphanumeric()
         || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
-    let is_delimiter = is_space(byte) || matches!(byte, b'"' | b'<' | b'>');
-    let is_outside_uri = is_delimiter || byte < b' ' || byte == 0x7F;
+    let is_delimiter = is_blank(byte) || matches!(byte, b'"' | b'<' | b'>');
     let is_host = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    (is_token as u8 * TOKEN)
-        | (is_delimiter as u8 * DELIMITER)
-        | (is_outside_uri as u8 * OUTSIDE_URI)
-        | (is_host as u8 * HOST)
+    (is_token as u8 * TOKEN) | (is_delimiter as u8 * DELIMITER) | (is_host as u8 * HOST)
 }
 
 fn is_of(byte: u8, class: u8) -> bool {
@@ -48,15 +48,10 @@ pub fn is_token_byte(byte: u8) -> bool {
     is_of(byte, TOKEN)
 }
 
-/// Whether `byte` is white space, a quote or an angle bracket: none may stand in a parameter
-/// outside a quoted string.
+/// Whether `byte` is blank, a quote or an angle bracket: none may stand in a URI unescaped, nor in
+/// a parameter outside a quoted string.
 pub fn is_delimiter(byte: u8) -> bool {
     is_of(byte, DELIMITER)
-}
-
-/// Whether `byte` must be escaped wherever it stands in a URI: delimiters and controls.
-pub fn is_outside_uri(byte: u8) -> bool {
-    is_of(byte, OUTSIDE_URI)
 }
 
 /// Whether `byte` may stand in a domain name; `_` is in no RFC and in many networks.

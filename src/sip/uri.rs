@@ -228,7 +228,7 @@ impl<'a> Uri<'a> {
     /// [`SipError::Uri`] when there is no scheme, when octets stand in it that must be escaped
     /// (white space, controls, `<`, `>`, `"`), or when host or port are malformed.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, SipError> {
-        if bytes.iter().copied().any(scan::is_outside_uri) {
+        if bytes.iter().copied().any(scan::is_delimiter) {
             return Err(SipError::Uri);
         }
         let (scheme, rest) = scan::split_once(bytes, b':').ok_or(SipError::Uri)?;
