@@ -29,7 +29,10 @@ PEAK_MAX = 27_500
 VOICES = {"en": ("af_heart", "en-us", 0.95), "es": ("ef_dora", "es", 0.95)}
 SENTENCE_PAUSE_S = 0.28
 # espeak-ng's spelling of a sound (with ^ as the tie) and the model's.
-SPANISH = [("t^ʃ", "ʧ"), ("d^ʒ", "ʤ"), ("t^s", "ʦ"), ("^", "")]
+SPANISH = [
+    ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^ʒ", "ʤ"), ("e^ɪ", "A"), ("o^ʊ", "O"), ("t^s", "ʦ"),
+    ("t^ʃ", "ʧ"), ("ɔ^ɪ", "Y"), ("^", ""),
+]
 ENGLISH = [
     ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^ʒ", "ʤ"), ("e^ɪ", "A"), ("o^ʊ", "O"), ("t^ʃ", "ʧ"),
     ("ɔ^ɪ", "Y"), ("ə^l", "ᵊl"), ("ɚ", "əɹ"), ("ɜːɹ", "ɜɹ"), ("ɜː", "ɜɹ"), ("ɪə", "iə"),
