@@ -26,6 +26,9 @@ use super::voice::VoiceCommand;
 use super::voice::VoiceEvent;
 use super::voice::VoiceId;
 use crate::campaign::Mode;
+use crate::model::CampaignName;
+use crate::model::Digits;
+use crate::model::ListName;
 use crate::model::time::WallAnchor;
 use crate::model::token::Seed;
 use crate::model::token::TokenSource;
@@ -41,6 +44,7 @@ use crate::sip::Transmit;
 use crate::suppression::Fact;
 use crate::suppression::Index;
 use crate::suppression::Leg;
+use crate::suppression::Origin;
 
 /// What the driver has to do.
 #[derive(Debug)]
@@ -51,10 +55,12 @@ pub enum Output {
     OpenVoice {
         /// The call.
         voice: VoiceId,
+        /// The campaign that it belongs to.
+        campaign: CampaignName,
         /// How many legs it has, 1 or 2.
         legs_count: u8,
-        /// The address family and interface of each leg's peer.
-        peers: [std::net::IpAddr; 2],
+        /// The listener that each leg's signalling runs over: its media stands beside it.
+        listeners: [ListenerId; 2],
     },
     /// Tell a call's media something.
     Voice {
@@ -83,6 +89,14 @@ pub enum Measure {
     Committed {
         /// When the key was pressed.
         pressed_at: Instant,
+        /// Whether the confirming press came, where one was asked for.
+        origin: Origin,
+        /// The lists.
+        lists: Vec<ListName>,
+        /// The campaign.
+        campaign: CampaignName,
+        /// The keys.
+        digits: Digits,
     },
     /// An opt-out could not be made durable, or not in time: an alarm.
     NotRecorded,
@@ -250,8 +264,8 @@ impl Calls {
     }
 
     fn handle_event(&mut self, now: Instant, event: Event) {
-        if let Event::Invited { session, source, request, .. } = event {
-            return self.invited(now, session, source, &request);
+        if let Event::Invited { session, listener, source, request } = event {
+            return self.invited(now, session, listener, source, &request);
         }
         let Some(&(key, leg)) = self.by_session.get(&event.session()) else { return };
         self.step(now, key, |call, step| call.sip_event(step, leg, event));
@@ -261,6 +275,7 @@ impl Calls {
         &mut self,
         now: Instant,
         session: SessionId,
+        listener: ListenerId,
         source: SocketAddr,
         request: &OwnedMessage,
     ) {
@@ -268,12 +283,19 @@ impl Calls {
         let admitted = gate::admit(&self.rules, &self.index, source, &message)
             .and_then(|admitted| self.occupancy.fits(self.calls.len(), admitted));
         match admitted {
-            Ok(admitted) => self.begin(now, session, source, *admitted),
+            Ok(admitted) => self.begin(now, session, listener, source, *admitted),
             Err(refused) => self.refuse(now, session, &message, *refused),
         }
     }
 
-    fn begin(&mut self, now: Instant, session: SessionId, source: SocketAddr, admitted: Admitted) {
+    fn begin(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        listener: ListenerId,
+        source: SocketAddr,
+        admitted: Admitted,
+    ) {
         let trunk = Call::choose_trunk(&admitted.rules, &admitted.campaign.route, |name| {
             self.occupancy.on_trunk(name)
         })
@@ -287,17 +309,19 @@ impl Calls {
         }
         let key = self.next_key;
         self.next_key += 1;
-        let peer_b = trunk.as_ref().map_or_else(|| source.ip(), |trunk| trunk.remote.ip());
+        let listener_b = trunk.as_ref().map_or(listener, |trunk| trunk.listener);
         self.occupancy.enter(&admitted, trunk.as_deref());
         let wall = self.wall.wall_at(now);
         let id = crate::model::CallId::new(wall, self.tokens.next_u64(), self.tokens.next_u64());
+        let campaign = admitted.campaign.name.clone();
         let call = Call::new(now, id, VoiceId(key), session, source, admitted, trunk);
         self.calls.insert(key, call);
         self.by_session.insert(session, (key, Leg::A));
         self.out.push_back(Output::OpenVoice {
             voice: VoiceId(key),
+            campaign,
             legs_count: if is_bridge { 2 } else { 1 },
-            peers: [source.ip(), peer_b],
+            listeners: [listener, listener_b],
         });
         self.arm(key);
     }

@@ -109,7 +109,8 @@ impl Call {
             .push_back(Output::Submit { token, fact: Box::new(Fact::OptOut(Box::new(opt_out))) });
         self.unacknowledged += 1;
         let patience_until = step.now + self.admitted.rules.limits.commit_max;
-        self.phase = Phase::Committing(Pending { token, code, digits, already, patience_until });
+        self.phase =
+            Phase::Committing(Pending { token, code, digits, origin, already, patience_until });
     }
 
     /// Refuses the number from now on; whether it stood on all of `lists` durably before.
@@ -191,28 +192,26 @@ impl Call {
     /// The ledger answered.
     pub(super) fn acknowledge(&mut self, step: &mut Step<'_>, ack: &Acknowledgement) {
         self.unacknowledged = self.unacknowledged.saturating_sub(1);
-        let Phase::Committing(pending) = &self.phase else { return };
+        let Phase::Committing(pending) = self.phase else { return };
         if pending.token != ack.token {
             return;
         }
-        let (code, digits, already) = (pending.code, pending.digits, pending.already);
         match ack.durable {
-            Some(durable) => self.recorded(step, code, digits, already, durable),
-            None => self.not_recorded(step, code, digits),
+            Some(durable) => self.recorded(step, pending, durable),
+            None => self.not_recorded(step, pending.code, pending.digits),
         }
     }
 
-    fn recorded(
-        &mut self,
-        step: &mut Step<'_>,
-        code: CodeId,
-        digits: Digits,
-        already: bool,
-        durable: Durable,
-    ) {
+    fn recorded(&mut self, step: &mut Step<'_>, pending: Pending, durable: Durable) {
+        let Pending { code, digits, origin, already, .. } = pending;
         self.settle(step, code, durable.record);
+        let lists = self.code(code).map(|code| code.add_to.clone()).unwrap_or_default();
         step.out.push_back(Output::Measure(Measure::Committed {
             pressed_at: self.evidence.back().map_or(step.now, |press| press.pressed_at),
+            origin,
+            lists,
+            campaign: self.admitted.campaign.name.clone(),
+            digits,
         }));
         let outcome = Outcome::OptOut { digits, record: durable.record };
         self.disposition = Some(Disposition::OptedOut);

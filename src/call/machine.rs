@@ -40,6 +40,7 @@ use crate::sip::SessionId;
 use crate::suppression::Durable;
 use crate::suppression::Index;
 use crate::suppression::Leg;
+use crate::suppression::Origin;
 
 /// Most keys whose evidence a call keeps for its record; older ones make room.
 const EVIDENCE_KEYS_MAX: usize = 32;
@@ -88,11 +89,12 @@ pub(super) enum Phase {
 }
 
 /// An opt-out between the match and its durability.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
     pub(super) token: u64,
     pub(super) code: CodeId,
     pub(super) digits: Digits,
+    pub(super) origin: Origin,
     /// The number already stood on every list of the code, durably.
     pub(super) already: bool,
     /// When the person has waited long enough for the fallback prompt.

@@ -1,7 +1,6 @@
 //! What may be run: the whole configuration, every value in range and every name defined.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use super::diagnostic::Diagnostic;
 use crate::campaign::{Campaigns, Origin, PromptName};
 use crate::model::codec::Codec;
-use crate::model::{DialerName, ListName, NodeName, TrunkName};
+use crate::model::{DialerName, ListName, Network, NodeName, TrunkName};
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -126,60 +125,6 @@ pub struct Refusal {
     pub cause: u8,
 }
 
-/// A network in CIDR form, its host bits zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// The network of `address` and its first `prefix` bits; `None` beyond 32 or 128 bits.
-    ///
-    /// Host bits are cleared.
-    pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let network = Self { address, prefix };
-        (prefix <= width).then(|| Self { address: network.masked(address), prefix })
-    }
-
-    /// Whether `address` lies in it; an IPv4 address in IPv6 clothes counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == self.address
-    }
-
-    /// Whether some address lies in both.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.contains(other.address) || other.contains(self.address)
-    }
-
-    /// How many leading bits are fixed.
-    pub const fn prefix(&self) -> u8 {
-        self.prefix
-    }
-
-    fn masked(&self, address: IpAddr) -> IpAddr {
-        let host_bits = |width: u8| u32::from(width.saturating_sub(self.prefix));
-        match address {
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
-                IpAddr::from((v4.to_bits() & mask).to_be_bytes())
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
-                IpAddr::from((v6.to_bits() & mask).to_be_bytes())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
 /// A suppression list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
@@ -278,32 +223,4 @@ pub struct Limits {
     pub call_max: Duration,
     /// How long running calls may finish after SIGTERM or `drain`.
     pub drain_max: Duration,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_hold_their_addresses() {
-        #[rustfmt::skip]
-        let cases = [
-            ("the first of a network",          "192.0.2.0",   28,  "192.0.2.0",          true),
-            ("the last of a network",           "192.0.2.0",   28,  "192.0.2.15",         true),
-            ("one past the last",               "192.0.2.0",   28,  "192.0.2.16",         false),
-            ("one address",                     "192.0.2.7",   32,  "192.0.2.7",          true),
-            ("host bits are cleared",           "192.0.2.9",   28,  "192.0.2.1",          true),
-            ("IPv4 in IPv6 clothes",            "192.0.2.0",   28,  "::ffff:192.0.2.3",   true),
-            ("IPv6",                            "2001:db8::",  32,  "2001:db8:1::2",      true),
-            ("IPv6 beyond",                     "2001:db8::",  32,  "2001:db9::",         false),
-            ("IPv4 is not in an IPv6 network",  "::",          0,   "192.0.2.3",          false),
-            ("everything",                      "0.0.0.0",     0,   "255.255.255.255",    true),
-        ];
-        for (name, network, prefix, address, want) in cases {
-            let network = Network::new(network.parse().unwrap(), prefix).unwrap();
-            assert_eq!(network.contains(address.parse().unwrap()), want, "{name}");
-        }
-        assert_eq!(Network::new("::".parse().unwrap(), 129), None);
-        assert_eq!(Network::new("0.0.0.0".parse().unwrap(), 33), None);
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::checked::Network;
+use crate::model::Network;
 
 /// Why a text is not such a value, and what was probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ pub mod codec;
 pub mod digit;
 pub mod ids;
 pub mod keyed;
+pub mod network;
 pub mod number;
 pub mod time;
 pub mod token;
@@ -14,5 +15,6 @@ pub use ids::{
     AccountName, CallId, CampaignName, DialerName, ListName, NodeName, RecordId, TrunkName,
     WriterId,
 };
+pub use network::Network;
 pub use number::{Dialled, Number, NumberError, NumberReader};
 pub use time::UnixMicros;

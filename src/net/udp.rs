@@ -10,6 +10,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::Interest;
@@ -182,23 +184,24 @@ impl SignallingSocket {
         &self.counters
     }
 
-    /// Waits until something can be received; may be dropped at any await (`select!`).
+    /// Ready when something may wait to be received; for one task at a time, which may ask
+    /// several sockets at once.
     ///
     /// # Errors
     ///
     /// Only when the runtime is shutting down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_recv_ready(context)
     }
 
-    /// Waits until the kernel takes datagrams again; for a queue that [`Self::send_batch`] could
-    /// not empty. May be dropped at any await.
+    /// Ready when the kernel may take datagrams again; for a queue that [`Self::send_batch`]
+    /// could not empty, and for one task at a time.
     ///
     /// # Errors
     ///
-    /// As [`Self::readable`].
-    pub async fn writable(&self) -> io::Result<()> {
-        self.socket.writable().await
+    /// As [`Self::poll_readable`].
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_send_ready(context)
     }
 
     /// Takes what waits, at most [`BATCH_DATAGRAMS`], into `batch`. Zero: nothing waits any more,
@@ -316,6 +319,7 @@ fn ask_for_buffers(socket: &Socket) -> io::Result<BufferSizes> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::time::Duration;
 
     use tokio::time::timeout;
@@ -338,7 +342,10 @@ mod tests {
     ) -> Vec<(SocketAddr, Vec<u8>)> {
         let mut all = Vec::new();
         while all.len() < count {
-            timeout(PATIENCE, socket.readable()).await.expect("in time").expect("readable");
+            timeout(PATIENCE, poll_fn(|context| socket.poll_readable(context)))
+                .await
+                .expect("in time")
+                .expect("readable");
             while socket.recv_batch(batch).expect("received") > 0 {
                 all.extend(batch.datagrams().map(|(source, bytes)| (source, bytes.to_vec())));
             }
@@ -348,7 +355,10 @@ mod tests {
 
     async fn send(socket: &mut SignallingSocket, queue: &mut SendQueue) {
         while !queue.is_empty() {
-            timeout(PATIENCE, socket.writable()).await.expect("in time").expect("writable");
+            timeout(PATIENCE, poll_fn(|context| socket.poll_writable(context)))
+                .await
+                .expect("in time")
+                .expect("writable");
             socket.send_batch(queue);
         }
     }
