@@ -4,7 +4,6 @@
 //! [`Calls::poll`] says. Each call's step is isolated: a panic in it loses that call only.
 
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -29,6 +28,7 @@ use crate::campaign::Mode;
 use crate::model::CampaignName;
 use crate::model::Digits;
 use crate::model::ListName;
+use crate::model::keyed::KeyedMap;
 use crate::model::time::WallAnchor;
 use crate::model::token::Seed;
 use crate::model::token::TokenSource;
@@ -113,9 +113,9 @@ pub struct Calls {
     endpoint: Endpoint,
     wall: WallAnchor,
     tokens: TokenSource,
-    calls: HashMap<u64, Call>,
-    by_session: HashMap<SessionId, (u64, Leg)>,
-    by_token: HashMap<u64, u64>,
+    calls: KeyedMap<u64, Call>,
+    by_session: KeyedMap<SessionId, (u64, Leg)>,
+    by_token: KeyedMap<u64, u64>,
     /// One entry a call at most: its next deadline, also noted in the call.
     deadlines: BTreeSet<(Instant, u64)>,
     occupancy: Occupancy,
@@ -133,15 +133,16 @@ impl Calls {
         wall: WallAnchor,
         seed: Seed,
     ) -> Self {
+        let mut tokens = TokenSource::new(seed);
         Self {
             rules,
             index,
             endpoint,
             wall,
-            tokens: TokenSource::new(seed),
-            calls: HashMap::new(),
-            by_session: HashMap::new(),
-            by_token: HashMap::new(),
+            calls: KeyedMap::with_hasher(tokens.next_keyed_hash()),
+            by_session: KeyedMap::with_hasher(tokens.next_keyed_hash()),
+            by_token: KeyedMap::with_hasher(tokens.next_keyed_hash()),
+            tokens,
             deadlines: BTreeSet::new(),
             occupancy: Occupancy::default(),
             next_key: 0,

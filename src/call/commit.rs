@@ -103,7 +103,7 @@ impl Call {
         let already = self.block(step, &lists);
         self.tell_voice(step, VoiceCommand::Relay { on: false });
         self.stop_playing(step);
-        let token = step.tokens.next_u64();
+        let token = step.tokens.next_u64() >> 1;
         let opt_out = self.describe(step, code, lists, digits, origin);
         step.out
             .push_back(Output::Submit { token, fact: Box::new(Fact::OptOut(Box::new(opt_out))) });
@@ -313,7 +313,7 @@ impl Call {
                 None => Telling::NotPlayed,
             },
         };
-        let token = step.tokens.next_u64();
+        let token = step.tokens.next_u64() >> 1;
         self.unacknowledged += 1;
         step.out.push_back(Output::Submit { token, fact: Box::new(Fact::Confirmed(confirmation)) });
     }
@@ -334,7 +334,7 @@ impl Call {
         if self.leg(leg).is_none_or(|leg| leg.state == LegState::Gone) {
             return;
         }
-        let token = step.tokens.next_u64();
+        let token = step.tokens.next_u64() >> 1;
         self.playing = Some(token);
         self.tell_voice(step, VoiceCommand::Play { leg, token, prompts });
     }

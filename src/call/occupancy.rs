@@ -1,6 +1,6 @@
 //! How many calls each dialer, campaign and trunk has, and the caps on them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::gate::Admitted;
 use super::gate::Refused;
@@ -12,9 +12,9 @@ use crate::model::TrunkName;
 /// Calls in progress, by whom they belong to.
 #[derive(Debug, Default)]
 pub(super) struct Occupancy {
-    dialers: HashMap<DialerName, usize>,
-    campaigns: HashMap<CampaignName, usize>,
-    trunks: HashMap<TrunkName, usize>,
+    dialers: BTreeMap<DialerName, usize>,
+    campaigns: BTreeMap<CampaignName, usize>,
+    trunks: BTreeMap<TrunkName, usize>,
 }
 
 impl Occupancy {
@@ -66,11 +66,11 @@ impl Occupancy {
     }
 }
 
-fn count<N: std::hash::Hash + Eq>(counts: &HashMap<N, usize>, name: &N) -> usize {
+fn count<N: Ord>(counts: &BTreeMap<N, usize>, name: &N) -> usize {
     counts.get(name).copied().unwrap_or_default()
 }
 
-fn lower<N: std::hash::Hash + Eq>(counts: &mut HashMap<N, usize>, name: &N) {
+fn lower<N: Ord>(counts: &mut BTreeMap<N, usize>, name: &N) {
     if let Some(count) = counts.get_mut(name) {
         *count = count.saturating_sub(1);
     }

@@ -2,7 +2,7 @@
 //!
 //! A reload makes a new snapshot; a running call keeps the one it started with.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,13 +32,13 @@ pub struct Rules {
     /// The campaigns, each with its response codes.
     pub campaigns: Arc<Campaigns>,
     /// What is worked out of each campaign once.
-    pub compiled: HashMap<CampaignName, Compiled>,
+    pub compiled: BTreeMap<CampaignName, Compiled>,
     /// Who may send calls, in the order of the configuration; networks do not overlap.
     pub dialers: Vec<Arc<Dialer>>,
     /// The ways to a carrier.
-    pub trunks: HashMap<TrunkName, Arc<Trunk>>,
+    pub trunks: BTreeMap<TrunkName, Arc<Trunk>>,
     /// The prompts that campaigns name, by name.
-    pub prompts: HashMap<PromptName, Arc<Prompt>>,
+    pub prompts: BTreeMap<PromptName, Arc<Prompt>>,
     /// The ceilings and patience of this engine.
     pub limits: Limits,
     /// The digest of the configuration files, kept in each call record.

@@ -1,0 +1,159 @@
+//! What the engine counts: from its threads and records to the metrics page.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use crate::call::VoiceReport;
+use crate::record::Cdr;
+use crate::sip;
+use crate::telemetry::Metrics;
+use crate::telemetry::Side;
+use crate::telemetry::Snapshot;
+
+/// The engine's figures, shared by its threads.
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) metrics: Metrics,
+    alarm: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Figures {
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { metrics, alarm: AtomicBool::new(false), draining: AtomicBool::new(false) }
+    }
+
+    /// A call is over, or was refused.
+    pub(super) fn note_call(&self, cdr: &Cdr) {
+        let (dialer, campaign) = (cdr.dialer.as_ref(), cdr.campaign.as_ref());
+        self.metrics.call_ended(dialer, campaign, cdr.disposition.as_str());
+        if let (Some(list), Some(campaign)) = (&cdr.list, campaign) {
+            self.metrics.call_blocked(list, campaign);
+        }
+    }
+
+    /// An opt-out could not be made durable, or not in time.
+    pub(super) fn raise_alarm(&self) {
+        self.alarm.store(true, Ordering::Relaxed);
+        self.metrics.store_alarm(true);
+    }
+
+    /// No new call is taken any more.
+    pub(super) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no new call is taken any more.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Opt-outs become durable again.
+    pub(super) fn clear_alarm(&self) {
+        if self.alarm.swap(false, Ordering::Relaxed) {
+            self.metrics.store_alarm(false);
+        }
+    }
+
+    /// Whether opt-outs cannot be made durable.
+    pub(super) fn is_alarmed(&self) -> bool {
+        self.alarm.load(Ordering::Relaxed)
+    }
+}
+
+/// Totals that a shard keeps beside what its machines count themselves.
+#[derive(Debug, Default)]
+pub(super) struct ShardTotals {
+    requests: [[u64; METHODS.len()]; 2],
+    responses: [[u64; 7]; 2],
+    pub(super) wrong_code: u64,
+    pub(super) calls_lost: u64,
+    rtp_believed: u64,
+    rtp_refused: u64,
+    keys: [u64; 3],
+}
+
+/// The methods that are told apart; the rest is `other`.
+const METHODS: [&str; 9] =
+    ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "PRACK", "other"];
+
+const fn place(side: Side) -> usize {
+    match side {
+        Side::In => 0,
+        Side::Out => 1,
+    }
+}
+
+impl ShardTotals {
+    /// A SIP datagram came or went; its first line says what it is.
+    pub(super) fn note_sip(&mut self, side: Side, datagram: &[u8]) {
+        if let Some(rest) = datagram.strip_prefix(b"SIP/2.0 ") {
+            let class = rest.first().map_or(0, |digit| usize::from(digit.wrapping_sub(b'0')));
+            let class = if class < 7 { class } else { 0 };
+            self.responses[place(side)][class] += 1;
+            return;
+        }
+        let end = datagram.iter().position(|&byte| byte == b' ').unwrap_or_default();
+        let method = datagram.get(..end).unwrap_or_default();
+        let known = METHODS.iter().position(|known| known.as_bytes() == method);
+        self.requests[place(side)][known.unwrap_or(METHODS.len() - 1)] += 1;
+    }
+
+    /// A call's media closed.
+    pub(super) fn note_voice(&mut self, report: &VoiceReport) {
+        for leg in &report.legs {
+            self.rtp_believed += leg.packets_in;
+            self.rtp_refused += leg.packets_refused;
+            for (total, count) in self.keys.iter_mut().zip(leg.keys) {
+                *total += u64::from(count);
+            }
+        }
+    }
+
+    /// All of it, with what the endpoint counted, as the metrics page shows it.
+    pub(super) fn snapshot(&self, sip: &sip::Counters) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for side in [Side::In, Side::Out] {
+            for (method, total) in METHODS.iter().zip(self.requests[place(side)]) {
+                snapshot.sip_requests(method, side, total);
+            }
+            for (class, total) in (0..7).zip(self.responses[place(side)]) {
+                snapshot.sip_responses(class * 100, side, total);
+            }
+        }
+        snapshot.rtp_packets("believed", self.rtp_believed);
+        snapshot.rtp_packets("refused", self.rtp_refused);
+        for (method, total) in ["event", "tone", "info"].into_iter().zip(self.keys) {
+            snapshot.dtmf_events(method, "pressed", total);
+        }
+        for (reason, total) in refusals(sip) {
+            snapshot.refused(reason, total);
+        }
+        snapshot.refused("wrong_code", self.wrong_code);
+        snapshot.refused("call_lost", self.calls_lost);
+        snapshot
+    }
+}
+
+/// What the endpoint refused, by reason.
+const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 17] {
+    [
+        ("sip_unreadable", sip.unreadable),
+        ("sip_unanswerable", sip.unanswerable),
+        ("sip_request_invalid", sip.requests_invalid),
+        ("sip_response_invalid", sip.responses_invalid),
+        ("sip_response_stray", sip.responses_stray),
+        ("sip_ack_stray", sip.acks_stray),
+        ("sip_request_stray", sip.requests_stray),
+        ("sip_request_stale", sip.requests_stale),
+        ("sip_request_merged", sip.requests_merged),
+        ("sip_extension", sip.extensions_refused),
+        ("sip_method", sip.methods_refused),
+        ("sip_hops", sip.hops_exhausted),
+        ("sip_closed", sip.refused_closed),
+        ("sip_sessions_full", sip.refused_sessions),
+        ("sip_transactions_full", sip.refused_transactions),
+        ("sip_glare", sip.refused_glare),
+        ("sip_transmit_dropped", sip.transmits_dropped),
+    ]
+}

@@ -1,0 +1,193 @@
+//! From a checked configuration to what decides calls: the rules, and each room's settings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::EngineError;
+use crate::call::Rules;
+use crate::call::VoiceSettings;
+use crate::call::rules::Compiled;
+use crate::call::rules::Dialer;
+use crate::call::rules::Limits;
+use crate::call::rules::Refusal;
+use crate::call::rules::Trunk;
+use crate::campaign::Campaign;
+use crate::campaign::Confirm;
+use crate::campaign::PromptName;
+use crate::config::Checked;
+use crate::dtmf::tone;
+use crate::media::prompt::Prompt;
+use crate::menu;
+use crate::menu::Code;
+use crate::menu::CodeBook;
+use crate::model::number::NumberReader;
+use crate::sip::ListenerId;
+use crate::suppression::Index;
+use crate::suppression::List;
+use crate::suppression::Scope;
+use crate::suppression::policy::checked_lists;
+
+/// How long packets on their way count after a hang-up.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How long a person waits in silence for the disk before the fallback prompt.
+const COMMIT_MAX: Duration = Duration::from_secs(2);
+
+/// The lists as the index wants them.
+pub fn lists(checked: &Checked) -> Vec<List> {
+    let scope = |scope| match scope {
+        crate::config::Scope::Global => Scope::Global,
+        crate::config::Scope::Account => Scope::Account,
+        crate::config::Scope::Campaign => Scope::Campaign,
+    };
+    checked
+        .lists
+        .values()
+        .map(|list| List {
+            name: list.name.clone(),
+            title: list.title.clone(),
+            scope: scope(list.scope),
+        })
+        .collect()
+}
+
+/// How the media of calls is treated.
+pub(super) fn voice_settings(checked: &Checked) -> VoiceSettings {
+    let media = &checked.media;
+    let inband = media.inband;
+    VoiceSettings {
+        symmetric: media.symmetric,
+        idle_max: media.idle_max,
+        tones: inband.listen,
+        tone: tone::Settings {
+            level_min_dbm0: f32::from(inband.level_min_dbm0),
+            twist_forward_max_db: f32::from(inband.twist_forward_max_db),
+            twist_reverse_max_db: f32::from(inband.twist_reverse_max_db),
+            ..tone::Settings::default()
+        },
+    }
+}
+
+/// The rules of a configuration; prompts are read here, so that all of them exist or none.
+pub(super) fn rules(checked: &Checked, index: &Index) -> Result<Rules, EngineError> {
+    let prompts = read_prompts(checked)?;
+    let compiled = checked
+        .campaigns
+        .iter()
+        .map(|campaign| Ok((campaign.name.clone(), compile(campaign, &prompts, index)?)))
+        .collect::<Result<_, EngineError>>()?;
+    let dialers = checked.dialers.values().map(dialer).collect::<Result<_, EngineError>>()?;
+    let trunks = checked.trunks.values().map(|it| (it.name.clone(), Arc::new(trunk(it))));
+    Ok(Rules {
+        node: checked.node.name.clone(),
+        campaigns: Arc::clone(&checked.campaigns),
+        compiled,
+        dialers,
+        trunks: trunks.collect(),
+        prompts,
+        limits: Limits {
+            calls_max: checked.limits.calls_max as usize,
+            call_max: checked.limits.call_max,
+            linger: LINGER,
+            commit_max: COMMIT_MAX,
+        },
+        config_hash: hex(&checked.hash).into(),
+    })
+}
+
+fn read_prompts(checked: &Checked) -> Result<BTreeMap<PromptName, Arc<Prompt>>, EngineError> {
+    let read = |(name, path): (&PromptName, &PathBuf)| {
+        Ok((name.clone(), Arc::new(read_prompt(name.as_str(), path)?)))
+    };
+    checked.prompts.iter().map(read).collect()
+}
+
+/// Reads one prompt's file.
+///
+/// # Errors
+///
+/// [`EngineError::Prompt`] says what is wrong with the file.
+pub fn read_prompt(name: &str, path: &Path) -> Result<Prompt, EngineError> {
+    let wrong = |why: String| EngineError::Prompt { path: path.to_owned(), why };
+    let file = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    Prompt::from_wav(name, &file).map_err(|error| wrong(error.to_string()))
+}
+
+fn compile(
+    campaign: &Campaign,
+    prompts: &BTreeMap<PromptName, Arc<Prompt>>,
+    index: &Index,
+) -> Result<Compiled, EngineError> {
+    let codes = campaign.codes.iter().map(|code| Code {
+        digits: code.digits,
+        confirm: match code.confirm {
+            Confirm::None => menu::Confirm::Never,
+            Confirm::PressAgain => menu::Confirm::Again,
+        },
+    });
+    let book = if campaign.codes.is_empty() {
+        None
+    } else {
+        let book = CodeBook::new(codes).map_err(|error| EngineError::Codes {
+            campaign: campaign.name.clone(),
+            why: error.to_string(),
+        })?;
+        Some(Arc::new(book))
+    };
+    // The time for the confirming press counts from the end of the prompt that asks for it.
+    let asking = campaign.codes.iter().filter_map(|code| prompts.get(&code.prompts.ask));
+    let asking_max = asking.map(|prompt| prompt.duration()).max().unwrap_or_default();
+    let listening = menu::Settings {
+        first_key_max: Some(campaign.listening.first_key_max),
+        digit_gap_max: campaign.listening.digit_gap_max,
+        confirm_max: asking_max + campaign.listening.first_key_max,
+    };
+    let add_to = campaign.codes.iter().flat_map(|code| &code.add_to);
+    let checked = index.mask(&checked_lists(&campaign.check, add_to))?;
+    Ok(Compiled { book, listening, checked })
+}
+
+fn dialer(dialer: &crate::config::Dialer) -> Result<Arc<Dialer>, EngineError> {
+    Ok(Arc::new(Dialer {
+        name: dialer.name.clone(),
+        allow: dialer.allow.clone(),
+        channels_max: dialer.channels_max as usize,
+        numbers: NumberReader::new(&dialer.default_region)?,
+        refusal: Refusal {
+            status: dialer.refusal.status,
+            phrase: phrase(dialer.refusal.status).to_owned(),
+            reason: Some(format!("Q.850;cause={}", dialer.refusal.cause)),
+        },
+        outcome_header: dialer.outcome_header.clone(),
+    }))
+}
+
+/// The phrase of a refusal; 603 is Decline, never Network Blocked, which is 603+.
+const fn phrase(status: u16) -> &'static str {
+    match status {
+        403 => "Forbidden",
+        404 => "Not Found",
+        480 => "Temporarily Unavailable",
+        486 => "Busy Here",
+        503 => "Service Unavailable",
+        _ => "Decline",
+    }
+}
+
+fn trunk(trunk: &crate::config::Trunk) -> Trunk {
+    Trunk {
+        name: trunk.name.clone(),
+        remote: trunk.address,
+        listener: ListenerId(u8::try_from(trunk.listener).unwrap_or(u8::MAX)),
+        channels_max: trunk.channels_max as usize,
+        codecs: trunk.codecs.clone(),
+        caller_ids: trunk.caller_ids.clone(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
