@@ -148,6 +148,10 @@ impl<'a> Params<'a> {
             [b';', rest @ ..] => Self(rest),
             _ => return Err(SipError::Uri),
         };
+        // Nearly always there is nothing to look at more closely.
+        if !params.0.iter().copied().any(scan::is_delimiter) {
+            return Ok(params);
+        }
         let is_whole = |(name, value): (&[u8], Option<&[u8]>)| {
             !name.iter().copied().any(scan::is_delimiter) && value.is_none_or(is_whole_value)
         };

@@ -1,5 +1,8 @@
 //! A second opinion: on well-formed messages that both understand, our reader and `rsip` say the
-//! same. What `rsip` cannot read (IPv6, compact names, folding, tel) is shown elsewhere.
+//! same, and a response that we write says to `rsip` what it says to us. What `rsip` cannot read
+//! (IPv6, compact names, folding, tel) is shown elsewhere.
+
+use std::net::SocketAddr;
 
 use rsip::SipMessage;
 use rsip::headers::ToTypedHeader;
@@ -11,7 +14,9 @@ use crate::model::token::Seed;
 use crate::model::token::TokenSource;
 
 use super::super::build::RequestBuilder;
+use super::super::build::ResponseBuilder;
 use super::super::message::Message;
+use super::super::message::StartLine;
 use super::super::name::HeaderName;
 use super::super::uri::Host;
 use super::CARRIER_INVITE;
@@ -20,10 +25,7 @@ use super::corpus;
 /// What both can be asked.
 #[derive(Debug, PartialEq, Eq)]
 struct Facts {
-    method: String,
-    user: Option<String>,
-    host: String,
-    port: Option<u16>,
+    start: Start,
     call_id: String,
     cseq: (u32, String),
     from_tag: Option<String>,
@@ -33,6 +35,12 @@ struct Facts {
     body: Vec<u8>,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+enum Start {
+    Request { method: String, user: Option<String>, host: String, port: Option<u16> },
+    Response(u16),
+}
+
 fn text(bytes: &[u8]) -> Option<String> {
     String::from_utf8(bytes.to_vec()).ok()
 }
@@ -40,20 +48,24 @@ fn text(bytes: &[u8]) -> Option<String> {
 fn ours(bytes: &[u8]) -> Option<Facts> {
     let message = Message::parse(bytes).ok()?;
     message.validate().ok()?;
-    let method = text(message.cseq_token().ok()?.1)?;
-    let uri = message.request_uri().ok()?;
-    let host = match uri.host {
-        Host::Ip(ip) => ip.to_string(),
-        Host::Name(name) => text(name)?,
-        Host::Absent => return None,
+    let start = match message.start() {
+        StartLine::Response { status, .. } => Start::Response(status),
+        StartLine::Request { method_token, .. } => {
+            let uri = message.request_uri().ok()?;
+            let host = match uri.host {
+                Host::Ip(ip) => ip.to_string(),
+                Host::Name(name) => text(name)?,
+                Host::Absent => return None,
+            };
+            let (method, user) = (text(method_token)?, uri.user.and_then(text));
+            Start::Request { method, user, host, port: uri.port }
+        }
     };
+    let (number, method) = message.cseq_token().ok()?;
     Some(Facts {
-        user: uri.user.and_then(text),
-        host,
-        port: uri.port,
+        start,
         call_id: text(message.call_id().ok()?)?,
-        cseq: (message.cseq().ok()?.0, method.clone()),
-        method,
+        cseq: (number, text(method)?),
         from_tag: message.from().ok()?.tag().and_then(text),
         to_tag: message.to().ok()?.tag().and_then(text),
         branch: message.via().ok()?.branch().and_then(text),
@@ -63,24 +75,29 @@ fn ours(bytes: &[u8]) -> Option<Facts> {
 }
 
 fn theirs(bytes: &[u8]) -> Option<Facts> {
-    let SipMessage::Request(request) = SipMessage::try_from(bytes).ok()? else { return None };
-    let cseq = request.cseq_header().ok()?.typed().ok()?;
-    let from = request.from_header().ok()?.typed().ok()?;
-    let to = request.to_header().ok()?.typed().ok()?;
-    let via = request.via_header().ok()?.typed().ok()?;
-    let uri = &request.uri;
+    let message = SipMessage::try_from(bytes).ok()?;
+    let start = match &message {
+        SipMessage::Response(response) => Start::Response(response.status_code.code()),
+        SipMessage::Request(rsip::Request { method, uri, .. }) => Start::Request {
+            method: method.to_string(),
+            user: uri.user().map(str::to_owned),
+            host: uri.host().to_string(),
+            port: uri.port().map(|port| *port.value()),
+        },
+    };
+    let cseq = message.cseq_header().ok()?.typed().ok()?;
+    let from = message.from_header().ok()?.typed().ok()?;
+    let to = message.to_header().ok()?.typed().ok()?;
+    let via = message.via_header().ok()?.typed().ok()?;
     Some(Facts {
-        method: request.method.to_string(),
-        user: uri.user().map(str::to_owned),
-        host: uri.host().to_string(),
-        port: uri.port().map(|port| *port.value()),
-        call_id: request.call_id_header().ok()?.value().to_owned(),
+        start,
+        call_id: message.call_id_header().ok()?.value().to_owned(),
         cseq: (cseq.seq, cseq.method.to_string()),
         from_tag: from.tag().map(|tag| tag.value().to_owned()),
         to_tag: to.tag().map(|tag| tag.value().to_owned()),
         branch: via.branch().map(|branch| branch.value().to_owned()),
-        headers: request.headers().iter().count(),
-        body: request.body.clone(),
+        headers: message.headers().iter().count(),
+        body: message.body().clone(),
     })
 }
 
@@ -114,14 +131,31 @@ fn drawn(tokens: &mut TokenSource) -> Vec<u8> {
     out
 }
 
+/// Our response to a request.
+fn response(tokens: &mut TokenSource, request: &[u8]) -> Vec<u8> {
+    let request = Message::parse(request).expect("a request of our own making");
+    let statuses = [100, 180, 183, 200, 302, 404, 481, 486, 487, 503, 603];
+    let end = u64::try_from(statuses.len()).expect("a few");
+    let status = statuses[usize::try_from(tokens.next_u64() % end).expect("one of a few")];
+    let source = SocketAddr::from(([192, 0, 2, 4], 5060));
+    let mut out = Vec::new();
+    ResponseBuilder::new(&mut out, &request, status, "Phrase", source, Some("o.1"))
+        .header("X-Bajavoz-Outcome", "suppressed;list=all")
+        .finish((status == 200).then_some(("application/sdp", b"v=0\r\n")))
+        .expect("clean values");
+    out
+}
+
 #[test]
 fn both_readers_say_the_same() {
     let mut tokens = TokenSource::new(Seed(3261, 0));
-    let drawn: Vec<Vec<u8>> = (0..2_000).map(|_| drawn(&mut tokens)).collect();
+    let requests: Vec<Vec<u8>> = (0..2_000).map(|_| drawn(&mut tokens)).collect();
+    let responses: Vec<Vec<u8>> =
+        requests.iter().map(|request| response(&mut tokens, request)).collect();
     let messages = corpus()
         .map(|case| (case.name, case.bytes))
         .chain([("the carrier's INVITE", CARRIER_INVITE)])
-        .chain(drawn.iter().map(|bytes| ("drawn", &bytes[..])));
+        .chain(requests.iter().chain(&responses).map(|bytes| ("drawn", &bytes[..])));
     let mut compared = 0;
     for (name, bytes) in messages {
         // A message that one of them does not understand is no matter of dispute.
@@ -132,5 +166,5 @@ fn both_readers_say_the_same() {
         assert_eq!(ours, theirs, "{name}: {}", bytes.escape_ascii());
         compared += 1;
     }
-    assert!(compared > 2_000, "only {compared} messages were understood by both");
+    assert!(compared > 4_000, "only {compared} messages were understood by both");
 }
