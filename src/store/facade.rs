@@ -141,7 +141,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Closed`] when a thread is gone.
+    /// [`StoreError::Behind`] while the database cannot be written, and [`StoreError::Closed`]
+    /// when a thread is gone.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.ledger.flush()
     }

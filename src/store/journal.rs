@@ -63,3 +63,6 @@ pub enum JournalError {
         found: u64,
     },
 }
+
+#[cfg(test)]
+mod tests;

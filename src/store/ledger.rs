@@ -28,8 +28,8 @@ pub const QUEUE_LEN_MAX: usize = 8192;
 pub(super) enum Job {
     /// Make this durable and answer with the token.
     Fact { token: u64, fact: Box<Fact> },
-    /// Tell once everything before is durable and in the database.
-    Flush(SyncSender<()>),
+    /// Settle everything before, and tell whether it is in the database.
+    Flush(SyncSender<bool>),
     /// End after everything before.
     Close,
 }
@@ -80,11 +80,15 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Closed`] when a thread is gone.
+    /// As [`super::Store::flush`].
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         let (done, wait) = sync_channel(1);
         self.jobs.send(Job::Flush(done)).map_err(|_error| StoreError::Closed)?;
-        wait.recv().map_err(|_error| StoreError::Closed)
+        match wait.recv() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Behind),
+            Err(_gone) => Err(StoreError::Closed),
+        }
     }
 
     /// Ends the thread after everything submitted before.

@@ -37,6 +37,9 @@ pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// The database cannot be written; facts wait in the journal and nothing is lost.
+    #[error("the database is behind the journal and cannot be written")]
+    Behind,
     /// The ledger or the projection is gone.
     #[error("the store is closed")]
     Closed,

@@ -39,7 +39,7 @@ const IDLE_MAX: Duration = Duration::from_millis(200);
 enum Message {
     Facts { facts: Vec<Projected>, head: (u64, Hash) },
     Call(Box<Cdr>),
-    Flush(SyncSender<()>),
+    Flush(SyncSender<bool>),
     Close,
 }
 
@@ -80,8 +80,8 @@ impl Feed {
         }
     }
 
-    /// Has `done` told once everything before is in the database.
-    pub(super) fn flush(&self, done: SyncSender<()>) {
+    /// Has `done` told whether everything before is in the database, once it was tried.
+    pub(super) fn flush(&self, done: SyncSender<bool>) {
         // When the thread is gone `done` is dropped, which tells the waiting side.
         let _ = self.messages.send(Message::Flush(done));
     }
@@ -171,7 +171,7 @@ impl Projector {
                     self.catch_up();
                     self.write_calls();
                     // Whoever waited may have given up.
-                    let _ = done.send(());
+                    let _ = done.send(!self.missed.load(Ordering::Acquire));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.catch_up();

@@ -4,6 +4,7 @@
 //! in again from the journal, from the cursor that stands in the same database.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::Transaction;
@@ -27,6 +28,10 @@ pub use query::{CallFilter, Reader};
 mod migrations {
     refinery::embed_migrations!("src/store/migrations");
 }
+
+/// How long somebody else's transaction (a shell on the file; readers never) is waited for
+/// before ours is put off: short, since what is put off stays in the journal.
+const BUSY_MAX: Duration = Duration::from_millis(250);
 
 /// How far a writer's stream has been taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,7 @@ impl Database {
     /// Opens or creates the database and brings its tables up to date.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_MAX)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "foreign_keys", "OFF")?;

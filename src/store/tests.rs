@@ -1,13 +1,23 @@
 //! The store as a whole, on real files: what is acknowledged is found again, once.
 
+mod faults;
+mod history;
+
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::channel;
 
 use super::*;
+use crate::model::CallId;
 use crate::model::ListName;
 use crate::model::Number;
+use crate::record::CallMode;
+use crate::record::Cdr;
+use crate::record::Disposition;
+use crate::record::KeyCounts;
+use crate::record::LegRecord;
 use crate::suppression::Ack;
 use crate::suppression::Confirmation;
 use crate::suppression::Fact;
@@ -138,4 +148,164 @@ fn two_processes_never_share_a_store() {
     assert!(error.ends_with(&held), "{error}");
     store.close().unwrap();
     assert!(Archive::open_exclusive(dir.path()).is_ok());
+}
+
+#[test]
+fn a_locked_database_delays_no_opt_out_and_is_caught_up_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    store.submit(0, Fact::OptOut(Box::new(optout(0)))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.flush().unwrap();
+
+    let shell = rusqlite::Connection::open(dir.path().join("bajavoz.sqlite")).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 1..40 {
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        acks.recv().unwrap().result.unwrap();
+    }
+    store.record_call(call(7));
+    assert!(matches!(store.flush(), Err(StoreError::Behind)));
+    assert_eq!(store.reader().unwrap().count(&Filter::default()).unwrap(), 1);
+
+    shell.execute_batch("ROLLBACK").unwrap();
+    store.flush().unwrap();
+    assert_eq!(store.reader().unwrap().count(&Filter::default()).unwrap(), 40);
+    let counters = store.counters();
+    assert!(counters.projection_failed > 0, "{counters:?}");
+    store.close().unwrap();
+    let (archive, recovered) = Archive::open_exclusive(dir.path()).unwrap();
+    assert_eq!(recovered.facts, 0, "the cursor is at the end");
+    assert_eq!(archive.reader().unwrap().count(&Filter::default()).unwrap(), 40);
+}
+
+fn call(n: u64) -> Cdr {
+    Cdr {
+        call: CallId(uuid::Uuid::from_u128(n.into())),
+        node: "madrid-1".into(),
+        dialer: Some("vicidial".into()),
+        campaign: Some("spring".into()),
+        account: Some("acme".into()),
+        trunk: None,
+        mode: Some(CallMode::Ivr),
+        number: Some(number(n)),
+        disposition: Disposition::Suppressed,
+        list: Some("global".into()),
+        record: None,
+        sip_status: Some(603),
+        reason: Some("Q.850;cause=21".to_owned()),
+        started_at: UnixMicros(1_000 + n.cast_signed()),
+        answered_at: None,
+        ended_at: UnixMicros(2_000),
+        a: LegRecord { sip_call_id: format!("a-{n}"), ..LegRecord::default() },
+        b: None,
+        keys: KeyCounts::default(),
+    }
+}
+
+#[test]
+fn calls_are_kept_and_found_by_what_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, ..) = open(dir.path());
+    for n in 0..20 {
+        store.record_call(call(n));
+    }
+    store.flush().unwrap();
+    let found = |filter: CallFilter| {
+        let mut calls = Vec::new();
+        let reader = store.reader().unwrap();
+        let visit = |call| {
+            calls.push(call);
+            ControlFlow::Continue(())
+        };
+        reader.calls(&filter, visit).unwrap();
+        calls
+    };
+    assert_eq!(found(CallFilter::default()), (0..20).map(call).collect::<Vec<_>>());
+    let of_one = CallFilter { number: Some(number(3)), ..CallFilter::default() };
+    assert_eq!(found(of_one), [call(3)]);
+    let some = CallFilter {
+        from: Some(UnixMicros(1_005)),
+        to: Some(UnixMicros(1_007)),
+        campaign: Some("spring".into()),
+        number: None,
+    };
+    assert_eq!(found(some), [call(5), call(6)]);
+    let other = CallFilter { campaign: Some("autumn".into()), ..CallFilter::default() };
+    assert_eq!(found(other), []);
+}
+
+#[test]
+fn opt_outs_are_found_by_every_condition() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    let mut facts: Vec<OptOut> = (0..6).map(optout).collect();
+    facts[1].campaign = Some("autumn".into());
+    facts[2].origin = Origin::ManualWeb;
+    facts[3].lists = vec!["acme".into()];
+    facts[4].number = number(0);
+    facts[5].pressed_at = UnixMicros(5);
+    for (token, fact) in facts.iter().enumerate() {
+        store.submit(token as u64, Fact::OptOut(Box::new(fact.clone()))).unwrap();
+    }
+    acks.iter().take(facts.len()).for_each(|ack| assert!(ack.result.is_ok()));
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    let t = |n: i64| Some(UnixMicros(1_795_000_000_000_000 + n));
+    let all = Filter::default;
+    #[rustfmt::skip]
+    let cases: [(&str, Filter, &[usize]); 9] = [
+        ("all, by time of the press", all(), &[5, 0, 1, 2, 3, 4]),
+        ("from a time on", Filter { from: t(2), ..all() }, &[2, 3, 4]),
+        ("before a time", Filter { to: t(1), ..all() }, &[5, 0]),
+        ("of a campaign", Filter { campaign: Some("autumn".into()), ..all() }, &[1]),
+        ("of an origin", Filter { origin: Some(Origin::ManualWeb), ..all() }, &[2]),
+        ("on a list", Filter { list: Some("global".into()), ..all() }, &[5, 0, 1, 2, 4]),
+        ("of a number", Filter { number: Some(number(0)), ..all() }, &[0, 4]),
+        ("of a number on a list from a time on", Filter { number: Some(number(0)), list: Some("acme".into()), from: t(1), ..all() }, &[4]),
+        ("a quote in a name is a name", Filter { campaign: Some("x' OR 1=1 --".into()), ..all() }, &[]),
+    ];
+    for (name, filter, want) in cases {
+        let mut found = Vec::new();
+        let visit = |entry: crate::suppression::export::Entry| {
+            found.push(entry.optout);
+            ControlFlow::Continue(())
+        };
+        reader.export(&filter, visit).unwrap();
+        let want: Vec<OptOut> = want.iter().map(|&index| facts[index].clone()).collect();
+        assert_eq!(found, want, "{name}");
+        assert_eq!(reader.count(&filter).unwrap(), want.len() as u64, "{name}");
+    }
+    let mut first = 0;
+    let visit = |_entry| {
+        first += 1;
+        ControlFlow::Break(())
+    };
+    reader.export(&all(), visit).unwrap();
+    assert_eq!(first, 1, "it stops when it is told to");
+}
+
+#[test]
+fn a_database_that_knows_more_than_the_journal_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    for n in 0..3 {
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        acks.recv().unwrap().result.unwrap();
+    }
+    store.flush().unwrap();
+    // As a crash leaves it, since a stream that was closed is not looked at again.
+    let copy = tempfile::tempdir().unwrap();
+    history::copy_store(dir.path(), copy.path());
+    let journal = copy.path().join("journal");
+    let segment = std::fs::read_dir(&journal).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &bytes[..4096]).unwrap();
+    let error = Archive::open_exclusive(copy.path()).unwrap_err();
+    let StoreError::JournalBehind { journal: 0, database: 3, .. } = error else {
+        panic!("{error}");
+    };
+    std::fs::remove_file(&segment).unwrap();
+    let error = Archive::open_exclusive(copy.path()).unwrap_err();
+    assert!(matches!(error, StoreError::JournalBehind { .. }), "{error}");
 }

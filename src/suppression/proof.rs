@@ -312,4 +312,5 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "the tests index records that they made themselves")]
 mod tests;

@@ -99,6 +99,18 @@ impl Journal {
         self.disk.finish(&self.segment.file_name(), self.used_len)
     }
 
+    /// Length on disk of the batch being collected.
+    #[cfg(test)]
+    pub(super) fn batch_len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Where the next batch goes.
+    #[cfg(test)]
+    pub(super) const fn place(&self) -> (SegmentName, u64) {
+        (self.segment, self.used_len)
+    }
+
     fn begin_segment(&mut self, prev_hash: Hash) -> io::Result<()> {
         let segment = SegmentName { writer: self.segment.writer, first_seq: self.next_seq };
         self.file = begin(self.disk.as_mut(), segment, prev_hash)?;

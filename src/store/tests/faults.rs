@@ -1,0 +1,279 @@
+//! A disk that fails at step N, for every N and in every way, under a whole store.
+//!
+//! After each run the store is opened again on a sound disk. What must hold: everything
+//! acknowledged is there, once; nothing is there that was not submitted; and after the first
+//! error nothing was acknowledged any more.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::MutexGuard;
+
+use super::*;
+use crate::store::archive::journal_dir;
+use crate::store::journal::JournalDisk;
+use crate::store::journal::JournalFile;
+use crate::store::journal::RealDisk;
+use crate::suppression::LedgerError;
+
+const SEGMENT_LEN: u64 = 8 * 1024;
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// The step fails and does nothing; every later step would succeed.
+    Refused,
+    /// A write stops half way, a sync fails after the data went out, a segment is made and the
+    /// answer is an error.
+    HalfDone,
+    /// A sync fails and what it should have kept is gone, while later syncs say yes.
+    Dropped,
+    /// The power goes: what was not synced is partly gone, and every later step fails.
+    PowerCut,
+}
+
+struct Plan {
+    fault: Fault,
+    fail_at: u64,
+    step: u64,
+    is_hit: bool,
+}
+
+impl Plan {
+    /// Whether the step that is about to be done is the one that fails.
+    fn is_due(&mut self) -> bool {
+        let step = self.step;
+        self.step += 1;
+        let is_due = step == self.fail_at || (self.is_hit && self.fault == Fault::PowerCut);
+        self.is_hit |= is_due;
+        is_due
+    }
+}
+
+struct FaultyDisk {
+    disk: RealDisk,
+    dir: PathBuf,
+    plan: Arc<Mutex<Plan>>,
+}
+
+struct FaultyFile {
+    file: Box<dyn JournalFile>,
+    path: PathBuf,
+    plan: Arc<Mutex<Plan>>,
+    unsynced: Vec<(u64, usize)>,
+}
+
+fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
+    plan.lock().expect("no holder of the plan panics")
+}
+
+impl JournalDisk for FaultyDisk {
+    fn create(&mut self, name: &str, header: &[u8]) -> io::Result<Box<dyn JournalFile>> {
+        let fault = {
+            let mut plan = lock(&self.plan);
+            plan.is_due().then_some(plan.fault)
+        };
+        if fault.is_some_and(|fault| fault != Fault::HalfDone) {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        let file = self.disk.create(name, header)?;
+        if fault.is_some() {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        let path = self.dir.join(name);
+        let plan = Arc::clone(&self.plan);
+        Ok(Box::new(FaultyFile { file, path, plan, unsynced: Vec::new() }))
+    }
+
+    fn finish(&mut self, name: &str, len: u64) -> io::Result<()> {
+        if lock(&self.plan).is_due() {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        self.disk.finish(name, len)
+    }
+}
+
+impl JournalFile for FaultyFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut plan = lock(&self.plan);
+        if plan.is_due() {
+            if plan.fault == Fault::HalfDone {
+                self.file.write_at(&bytes[..bytes.len() / 2], offset)?;
+            }
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        self.unsynced.push((offset, bytes.len()));
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let fault = {
+            let mut plan = lock(&self.plan);
+            plan.is_due().then_some(plan.fault)
+        };
+        match fault {
+            None => {
+                self.unsynced.clear();
+                return self.file.sync();
+            }
+            Some(Fault::Refused | Fault::HalfDone) => {}
+            Some(Fault::Dropped) => self.lose(|_sector| true),
+            Some(Fault::PowerCut) => self.lose(|sector| sector % 2 == 0),
+        }
+        Err(io::Error::from_raw_os_error(EIO))
+    }
+}
+
+impl FaultyFile {
+    /// Undoes unsynced writes, sector by sector: what was there before were zeros.
+    fn lose(&mut self, is_lost: impl Fn(u64) -> bool) {
+        let file = OpenOptions::new().write(true).open(&self.path).expect("the segment is there");
+        for (offset, len) in self.unsynced.drain(..) {
+            for at in offset..offset + len as u64 {
+                if is_lost(at / 512) {
+                    File::write_all_at(&file, &[0], at).expect("a sound disk takes it");
+                }
+            }
+        }
+    }
+}
+
+/// One run: submits in groups, waits for the answers, and says what was acknowledged.
+/// Also whether the planned step was reached.
+fn run(dir: &Path, fault: Fault, fail_at: u64) -> (BTreeSet<u64>, bool) {
+    let plan = Arc::new(Mutex::new(Plan { fault, fail_at, step: 0, is_hit: false }));
+    let journal_dir = journal_dir(dir);
+    let disk = FaultyDisk {
+        disk: RealDisk::new(journal_dir.clone(), SEGMENT_LEN),
+        dir: journal_dir,
+        plan: Arc::clone(&plan),
+    };
+    let (acks, received) = channel();
+    let settings = Settings { segment_bytes: SEGMENT_LEN, ..settings(dir) };
+    let on_ack = move |ack| acks.send(ack).expect("the test listens");
+    let opened = Store::open_on(settings, Box::new(disk), Box::new(on_ack));
+    let mut acknowledged = BTreeSet::new();
+    if let Ok((store, _recovered)) = opened {
+        let mut token = 0;
+        let mut is_failed = false;
+        for size in [1, 3, 1, 5, 2, 1] {
+            let mut asked = 0;
+            for _ in 0..size {
+                match store.submit(token, Fact::OptOut(Box::new(optout(token)))) {
+                    Ok(()) => asked += 1,
+                    Err(error) => {
+                        assert!(matches!(error, LedgerError::Failed { .. }), "{error}");
+                        assert!(is_failed || store.failure().is_some(), "refused without a cause");
+                    }
+                }
+                token += 1;
+            }
+            for ack in received.iter().take(asked) {
+                match ack.result {
+                    Ok(_) => {
+                        assert!(!is_failed, "acknowledged after a failure");
+                        assert!(acknowledged.insert(ack.token), "answered twice");
+                    }
+                    Err(_) => is_failed = true,
+                }
+            }
+        }
+        assert_eq!(store.failure().is_some(), is_failed);
+        assert!(store.close().is_ok());
+    }
+    let is_hit = lock(&plan).is_hit;
+    (acknowledged, is_hit)
+}
+
+/// The tokens that are found after opening the store again.
+fn found(dir: &Path) -> Vec<u64> {
+    let (archive, _recovered) =
+        Archive::open_exclusive(dir).unwrap_or_else(|error| panic!("{error}"));
+    let mut tokens = Vec::new();
+    let reader = archive.reader().expect("the database can be read");
+    reader
+        .export(&Filter::default(), |entry| {
+            tokens.push(entry.optout.number.digits() - 34_600_000_000);
+            ControlFlow::Continue(())
+        })
+        .expect("the rows are opt-outs");
+    tokens
+}
+
+#[test]
+fn a_fault_at_any_step_loses_nothing_that_was_acknowledged() {
+    for fault in [Fault::Refused, Fault::HalfDone, Fault::Dropped, Fault::PowerCut] {
+        let mut fail_at = 0;
+        loop {
+            let dir = tempfile::tempdir().unwrap();
+            let (acknowledged, is_hit) = run(dir.path(), fault, fail_at);
+            let name = format!("{fault:?} at step {fail_at}");
+            let found = found(dir.path());
+            let once: BTreeSet<u64> = found.iter().copied().collect();
+            assert_eq!(once.len(), found.len(), "{name}: something is there twice");
+            assert!(acknowledged.is_subset(&once), "{name}: {acknowledged:?} but {once:?}");
+            assert!(once.iter().all(|token| *token < 13), "{name}: invented {once:?}");
+            if !is_hit {
+                assert_eq!(acknowledged.len(), 13, "{name}: without a fault all is well");
+                assert!(fail_at > 8, "{name}: so few steps cannot be all");
+                break;
+            }
+            // Nothing changes when it is opened once more.
+            assert_eq!(self::found(dir.path()), found, "{name}");
+            fail_at += 1;
+        }
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (held, hold) = channel::<()>();
+    let hold = Mutex::new(hold);
+    let on_ack = move |_ack| {
+        // The commit thread stands still until the test lets go.
+        let _ = hold.lock().expect("nobody panics here").recv();
+    };
+    let settings = Settings { queue_len_max: 2, ..settings(dir.path()) };
+    let (store, _recovered) = Store::open(settings, on_ack).unwrap();
+    let mut refused = 0;
+    for n in 0..10 {
+        match store.submit(n, Fact::OptOut(Box::new(optout(n)))) {
+            Ok(()) => {}
+            Err(error) => {
+                assert_eq!(error, LedgerError::Full { len_max: 2 });
+                refused += 1;
+            }
+        }
+    }
+    assert!((7..=8).contains(&refused), "two wait, one or none is being written: {refused}");
+    assert_eq!(store.counters().refused, refused);
+    drop(held);
+    store.flush().unwrap();
+    assert_eq!(store.counters().facts, 10 - refused);
+}
+
+#[test]
+fn a_fact_too_large_for_a_segment_is_refused_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (acks, received) = channel();
+    let settings = Settings { segment_bytes: SEGMENT_LEN, ..settings(dir.path()) };
+    let (store, _recovered) =
+        Store::open(settings, move |ack| acks.send(ack).expect("the test listens")).unwrap();
+    let mut large = optout(1);
+    large.reason = Some("x".repeat(SEGMENT_LEN as usize));
+    for (token, fact) in [(0, optout(0)), (1, large), (2, optout(2))] {
+        store.submit(token, Fact::OptOut(Box::new(fact))).unwrap();
+    }
+    let results: Vec<Ack> = received.iter().take(3).collect();
+    let of = |token| &results.iter().find(|ack: &&Ack| ack.token == token).unwrap().result;
+    assert!(matches!(of(1), Err(LedgerError::Large { .. })));
+    assert!(of(0).is_ok() && of(2).is_ok());
+    store.close().unwrap();
+    assert_eq!(found(dir.path()), [0, 2]);
+}
