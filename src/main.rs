@@ -1,3 +1,7 @@
 //! The `bajavoz` program; everything it does is in the library's `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bajavoz::cli::demo::run()
+}

@@ -17,10 +17,12 @@ mod error;
 mod figures;
 mod inbox;
 mod media;
+mod rooms;
 mod rules;
 mod shard;
 
 pub use control::Status;
 pub use engine::Engine;
 pub use error::EngineError;
+pub use rooms::Rooms;
 pub use rules::{lists, read_prompt};
