@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::address::NameAddr;
 use super::message::Message;
 use super::name::HeaderName;
+use super::transaction::key::Names;
 use super::transport;
 
 /// One side's state of a dialog. The Call-ID and our tag stand in the session.
@@ -35,20 +36,25 @@ pub(crate) struct Dialog {
 impl Dialog {
     /// The dialog that our 2xx or tagged 1xx to `invite` opens: section 12.1.1. `local_tag` is
     /// ours, `known` where the peer is heard.
-    pub(crate) fn of_request(invite: &Message<'_>, local_tag: &[u8], known: SocketAddr) -> Self {
-        let from = invite.from().ok();
+    pub(crate) fn of_request(
+        invite: &Message<'_>,
+        names: &Names<'_>,
+        local_tag: &[u8],
+        known: SocketAddr,
+    ) -> Self {
         let mut local = unfolded(invite.header(HeaderName::To).unwrap_or_default());
         local.extend_from_slice(b";tag=");
         local.extend_from_slice(local_tag);
         let routes = invite.list(HeaderName::RecordRoute).map(boxed).collect();
-        let fallback = from.map_or(b"sip:unknown@invalid".as_slice(), |from| from.address);
+        // RFC 2543 did without a Contact: who sent it is where it is sent.
+        let target = invite.contact().or_else(|_| invite.from()).map(|contact| contact.address);
         let mut dialog = Self {
             local: local.into_boxed_slice(),
             remote: boxed(invite.header(HeaderName::From).unwrap_or_default()),
-            remote_tag: from.and_then(|from| from.tag()).unwrap_or_default().into(),
+            remote_tag: names.from_tag.into(),
             local_cseq: 0,
-            remote_cseq: invite.cseq().ok().map(|(number, _)| number),
-            target: invite.contact().map_or(fallback, |contact| contact.address).into(),
+            remote_cseq: Some(names.cseq),
+            target: target.unwrap_or(b"sip:unknown@invalid").into(),
             routes,
             is_strict: false,
             known,
@@ -166,7 +172,12 @@ mod tests {
     fn play(headers: &str) -> String {
         let request = format!("{INVITE}{headers}\n");
         let message = Message::parse(request.as_bytes()).unwrap();
-        let dialog = Dialog::of_request(&message, b"ours", "192.0.2.1:5060".parse().unwrap());
+        let dialog = Dialog::of_request(
+            &message,
+            &Names::of(&message),
+            b"ours",
+            "192.0.2.1:5060".parse().unwrap(),
+        );
         assert_eq!(text(&dialog.local), "<sip:600@y>;tag=ours");
         assert_eq!(text(&dialog.remote), "\"A\"   <sip:x@y>;tag=their", "folding is undone");
         assert_eq!((text(&dialog.remote_tag), dialog.remote_cseq), ("their".to_owned(), Some(7)));

@@ -15,7 +15,7 @@ use std::time::Instant;
 /// A wheel of deadlines, each with the key of who waits for it.
 #[derive(Debug)]
 pub(crate) struct TimerWheel<K> {
-    /// The instant of tick 0: the first deadline ever asked for.
+    /// The instant of tick 0: when the first deadline was asked for.
     origin: Option<Instant>,
     /// The earliest tick that may still hold an entry.
     cursor: u64,
@@ -49,9 +49,9 @@ impl<K: Copy> TimerWheel<K> {
         }
     }
 
-    /// Asks to be woken at `deadline`.
-    pub(crate) fn insert(&mut self, deadline: Instant, key: K) {
-        let origin = *self.origin.get_or_insert(deadline);
+    /// Asks at `now` to be woken at `deadline`.
+    pub(crate) fn insert(&mut self, now: Instant, deadline: Instant, key: K) {
+        let origin = *self.origin.get_or_insert(now);
         let last = self.cursor + SLOTS as u64 - 1;
         let wanted = tick_of(origin, deadline).max(self.cursor);
         let (tick, wake) = if wanted > last {
@@ -113,7 +113,7 @@ impl<K: Copy> TimerWheel<K> {
             if deadline <= now {
                 self.due.push_back((deadline, key));
             } else {
-                self.insert(deadline, key);
+                self.insert(now, deadline, key);
             }
         }
         self.scratch = entries;
@@ -141,7 +141,8 @@ impl<K: Copy> TimerWheel<K> {
 }
 
 fn tick_of(origin: Instant, at: Instant) -> u64 {
-    at.saturating_duration_since(origin).as_millis() as u64 / TICK_MS
+    let since = at.saturating_duration_since(origin);
+    since.as_secs() * (1_000 / TICK_MS) + u64::from(since.subsec_millis()) / TICK_MS
 }
 
 #[cfg(test)]
@@ -156,10 +157,8 @@ mod tests {
     /// Runs the wheel by its own wishes and notes when each key came.
     fn play(delays_ms: &[u64]) -> Vec<u64> {
         let (start, mut wheel, mut fired) = (zero(), TimerWheel::new(), Vec::new());
-        wheel.insert(start, u64::MAX);
-        assert!(wheel.pop_due(start).is_some());
         for &delay in delays_ms {
-            wheel.insert(start + Duration::from_millis(delay), delay);
+            wheel.insert(start, start + Duration::from_millis(delay), delay);
         }
         while let Some(at) = wheel.poll_timeout() {
             while let Some((deadline, delay)) = wheel.pop_due(at) {
@@ -189,17 +188,27 @@ mod tests {
     }
 
     #[test]
+    fn one_deadline_costs_what_another_does() {
+        // All in one slot would make each look at it a look at all of them.
+        let (start, mut wheel) = (zero(), TimerWheel::new());
+        for delay in (1..=32).rev() {
+            wheel.insert(start, start + Duration::from_secs(delay), delay);
+        }
+        assert!(wheel.slots.iter().all(|slot| slot.entries.len() <= 1));
+    }
+
+    #[test]
     fn a_late_driver_misses_nothing() {
         let (start, mut wheel) = (zero(), TimerWheel::new());
         for delay in 0..60_000_u64 {
-            wheel.insert(start + Duration::from_millis(delay), delay);
+            wheel.insert(start, start + Duration::from_millis(delay), delay);
         }
         let mut count = 0;
         while wheel.pop_due(start + Duration::from_secs(100)).is_some() {
             count += 1;
         }
         assert_eq!((count, wheel.poll_timeout()), (60_000, None));
-        wheel.insert(start, 1);
+        wheel.insert(start + Duration::from_secs(100), start, 1);
         assert_eq!(wheel.poll_timeout(), Some(start), "a deadline in the past is due at once");
     }
 }

@@ -163,7 +163,7 @@ impl Endpoint {
         }
         let waiting = Unacknowledged::new(now, &self.timing, response, peer, cseq, opens_session);
         state.unacknowledged = Some(waiting);
-        self.arm_session(id);
+        self.arm_session(now, id);
     }
 
     /// Sends the BYE of an established session.

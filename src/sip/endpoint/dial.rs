@@ -50,22 +50,25 @@ impl Endpoint {
             }
         };
         let message = self.write_invite(&invite, tag, branch, &call_id);
-        let transaction = self.start_transaction(Transaction {
-            listener: invite.listener,
-            peer: invite.to,
-            session: Some(session),
-            message: Some(Arc::clone(&message)),
-            armed: None,
-            role: Role::ClientInvite(
-                ClientInvite::new(now, self.timing),
-                Attempt::new(branch.secret),
-            ),
-        });
+        let transaction = self.start_transaction(
+            now,
+            Transaction {
+                listener: invite.listener,
+                peer: invite.to,
+                session: Some(session),
+                message: Some(Arc::clone(&message)),
+                armed: None,
+                role: Role::ClientInvite(
+                    ClientInvite::new(now, self.timing),
+                    Attempt::new(branch.secret),
+                ),
+            },
+        );
         let (listener, to) = (invite.listener, invite.to);
         let mut opened = Session::new(listener, tag.secret, &call_id, Phase::Calling, transaction);
         opened.ring_end = now.checked_add(invite.ring_max);
         self.sessions.insert(opened);
-        self.arm_session(session);
+        self.arm_session(now, session);
         self.send(listener, to, message);
         Ok(session)
     }
@@ -116,18 +119,21 @@ impl Endpoint {
         self.counters.headers_refused += headers.refused();
         let (listener, peer, secret) = (transaction.listener, transaction.peer, attempt.secret);
         machine.limit(now);
-        self.arm_transaction(id);
-        let cancel = self.start_transaction(Transaction {
-            listener,
-            peer,
-            session: None,
-            message: Some(Arc::clone(&message)),
-            armed: None,
-            role: Role::ClientOther(
-                ClientOther::new(now, self.timing),
-                Sent { secret, method: Method::Cancel },
-            ),
-        });
+        self.arm_transaction(now, id);
+        let cancel = self.start_transaction(
+            now,
+            Transaction {
+                listener,
+                peer,
+                session: None,
+                message: Some(Arc::clone(&message)),
+                armed: None,
+                role: Role::ClientOther(
+                    ClientOther::new(now, self.timing),
+                    Sent { secret, method: Method::Cancel },
+                ),
+            },
+        );
         if let Some(transaction) = self.transactions.find_mut(id.0)
             && let Role::ClientInvite(_, attempt) = &mut transaction.role
         {

@@ -13,6 +13,7 @@ use crate::sip::message::Message;
 use crate::sip::mint::Minted;
 use crate::sip::name::HeaderName;
 use crate::sip::name::Method;
+use crate::sip::transaction::key::Names;
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transport;
 use crate::sip::via::Via;
@@ -42,6 +43,8 @@ pub(super) struct Incoming<'a, 'm> {
     pub(super) method: Method,
     /// Its topmost Via.
     pub(super) via: Via<'m>,
+    /// The names in it by which its session is found.
+    pub(super) names: Names<'m>,
     /// Its transaction.
     pub(super) key: ServerKey,
 }
@@ -68,9 +71,10 @@ impl Endpoint {
         else {
             return self.counters.unanswerable += 1;
         };
+        let names = Names::of(&message);
         let keyed_as = if method == Method::Ack { Method::Invite } else { method };
-        let key = self.digester.server_key(&message, &via, keyed_as, source.ip());
-        let incoming = Incoming { listener, source, message: &message, method, via, key };
+        let key = self.digester.server_key(&message, &names, &via, keyed_as, source.ip());
+        let incoming = Incoming { listener, source, message: &message, method, via, names, key };
         match (self.by_key.get(&key).copied(), method) {
             (found, Method::Ack) => self.handle_ack(now, &incoming, found),
             (Some(found), _) => self.handle_repetition(found),
@@ -112,9 +116,8 @@ impl Endpoint {
             | Method::Publish
             | Method::Other => return self.refuse_method(incoming),
         }
-        let to_tag = incoming.message.to().ok().and_then(|to| to.tag());
-        match (to_tag, incoming.method) {
-            (Some(tag), _) => match self.find_session_of(incoming, tag) {
+        match (incoming.names.to_tag, incoming.method) {
+            (Some(_), _) => match self.find_session_of(incoming) {
                 Some(id) => self.handle_within(now, incoming, id),
                 None => self.refuse_stray(incoming),
             },
@@ -126,15 +129,10 @@ impl Endpoint {
 
     /// The session that a request within a dialog belongs to: our tag, its Call-ID and the
     /// peer's tag all agree.
-    pub(super) fn find_session_of(
-        &self,
-        incoming: &Incoming<'_, '_>,
-        our_tag: &[u8],
-    ) -> Option<SessionId> {
-        let (id, session) = self.find_session(our_tag)?;
-        let call_id = incoming.message.call_id().ok()?;
-        let their_tag = incoming.message.from().ok()?.tag().unwrap_or_default();
-        session.is_with(call_id, their_tag).then_some(id)
+    pub(super) fn find_session_of(&self, incoming: &Incoming<'_, '_>) -> Option<SessionId> {
+        let names = &incoming.names;
+        let (id, session) = self.find_session(names.to_tag?)?;
+        session.is_with(names.call_id, names.from_tag).then_some(id)
     }
 
     /// OPTIONS outside a dialog: section 11.2.
@@ -217,7 +215,7 @@ impl Endpoint {
 
     /// A tag for a response that nothing remembers, the same for each repetition.
     pub(super) fn stateless_tag(&self, incoming: &Incoming<'_, '_>) -> Minted {
-        let secret = self.digester.stateless_tag(incoming.message);
+        let secret = self.digester.stateless_tag(&incoming.names);
         Minted { shard: self.settings.shard, index: u32::MAX, secret }
     }
 
@@ -246,7 +244,10 @@ impl Endpoint {
         tag: Minted,
         role: impl FnOnce(Received) -> Role,
     ) -> Transaction {
-        let contact = incoming.message.contact().ok();
+        // The INVITE that opens a session gives its target to the dialog at once.
+        let is_offer_within = matches!(incoming.method, Method::Invite | Method::Update)
+            && self.sessions.find(session.0).is_some();
+        let contact = incoming.message.contact().ok().filter(|_| is_offer_within);
         Transaction {
             listener: incoming.listener,
             peer: transport::response_address(&incoming.via, incoming.source),
@@ -257,7 +258,7 @@ impl Endpoint {
                 key: incoming.key,
                 request: None,
                 method: incoming.method,
-                cseq: incoming.message.cseq().map_or(0, |(number, _)| number),
+                cseq: incoming.names.cseq,
                 head: self.head(incoming, tag),
                 target: contact.map(|contact| contact.address.into()),
             }),

@@ -21,7 +21,7 @@ use super::table::Role;
 
 impl Endpoint {
     pub(super) fn handle_invite(&mut self, now: Instant, incoming: &Incoming<'_, '_>) {
-        let request = self.digester.request_key(incoming.message);
+        let request = self.digester.request_key(&incoming.names);
         if self.by_request.contains_key(&request) {
             // Section 8.2.2.2: the same request by another way.
             self.counters.requests_merged += 1;
@@ -37,11 +37,12 @@ impl Endpoint {
             received.request = Some(request);
             Role::ServerInvite(machine, received)
         });
-        let invite = self.start_transaction(transaction);
-        let call_id = incoming.message.call_id().unwrap_or_default();
+        let invite = self.start_transaction(now, transaction);
+        let call_id = incoming.names.call_id;
         let (listener, source) = (incoming.listener, incoming.source);
         let mut opened = Session::new(listener, tag.secret, call_id, Phase::Ringing, invite);
-        opened.dialog = Some(Dialog::of_request(incoming.message, &tag.to_text(), source));
+        opened.dialog =
+            Some(Dialog::of_request(incoming.message, &incoming.names, &tag.to_text(), source));
         self.sessions.insert(opened);
         let trying = match incoming.message.header(HeaderName::Timestamp) {
             Some(stamp) => Headers::new().with("Timestamp", &String::from_utf8_lossy(stamp)),
@@ -77,7 +78,13 @@ impl Endpoint {
     /// A CANCEL is answered by what it finds, each time it comes: section 9.2.
     pub(super) fn handle_cancel(&mut self, now: Instant, incoming: &Incoming<'_, '_>) {
         let (message, source) = (incoming.message, incoming.source.ip());
-        let key = self.digester.server_key(message, &incoming.via, Method::Invite, source);
+        let key = self.digester.server_key(
+            message,
+            &incoming.names,
+            &incoming.via,
+            Method::Invite,
+            source,
+        );
         let found = self.by_key.get(&key).copied();
         let Some((id, transaction)) =
             found.and_then(|id| self.transactions.find(id.0).map(|found| (id, found)))
@@ -115,7 +122,7 @@ impl Endpoint {
             && let Role::ServerInvite(machine, _) = &mut transaction.role
             && !machine.handle_ack(now)
         {
-            return self.arm_transaction(id);
+            return self.arm_transaction(now, id);
         }
         // Some old agents acknowledge a 2xx under the INVITE's branch: the tags tell.
         if self.acknowledge(now, incoming).is_none() {
@@ -125,9 +132,11 @@ impl Endpoint {
 
     fn acknowledge(&mut self, now: Instant, incoming: &Incoming<'_, '_>) -> Option<()> {
         let message = incoming.message;
-        message.validate().ok()?;
-        let id = self.find_session_of(incoming, message.to().ok()?.tag()?)?;
-        let (cseq, _) = message.cseq().ok()?;
+        let id = self.find_session_of(incoming)?;
+        let cseq = incoming.names.cseq;
+        if !message.body().is_empty() {
+            message.validate().ok()?; // Its answer is acted on, and may be cut short.
+        }
         let state = self.session_mut(id)?;
         state.unacknowledged.take_if(|waiting| waiting.cseq == cseq)?;
         let farewell = state.farewell.take();

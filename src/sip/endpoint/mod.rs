@@ -32,6 +32,7 @@ mod within;
 mod write;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::keyed::KeyedMap;
@@ -68,7 +69,6 @@ use table::Transaction;
 use write::ListenerText;
 
 /// The SIP side of one shard.
-#[derive(Debug)]
 pub struct Endpoint {
     settings: Settings,
     timing: Timing,
@@ -97,9 +97,9 @@ impl Endpoint {
         let listeners = settings.listeners.iter();
         Self {
             timing: Timing {
-                t1: settings.t1,
-                t2: settings.t2,
-                t4: settings.t4,
+                t1_ms: millis(settings.t1),
+                t2_ms: millis(settings.t2),
+                t4_ms: millis(settings.t4),
                 reliable: false, // UDP is the only transport yet.
             },
             listeners: listeners.map(|it| ListenerText::new(it, settings.shard)).collect(),
@@ -167,7 +167,7 @@ impl Endpoint {
         self.sessions.find_mut(id.0)
     }
 
-    fn start_transaction(&mut self, transaction: Transaction) -> TransactionId {
+    fn start_transaction(&mut self, now: Instant, transaction: Transaction) -> TransactionId {
         let keys = transaction.received().map(|received| (received.key, received.request));
         let id = TransactionId(self.transactions.insert(transaction));
         if let Some((key, request)) = keys {
@@ -176,7 +176,7 @@ impl Endpoint {
                 self.by_request.insert(request, id);
             }
         }
-        self.arm_transaction(id);
+        self.arm_transaction(now, id);
         id
     }
 
@@ -190,19 +190,19 @@ impl Endpoint {
         }
     }
 
-    fn arm_transaction(&mut self, id: TransactionId) {
+    fn arm_transaction(&mut self, now: Instant, id: TransactionId) {
         let Some(transaction) = self.transactions.find_mut(id.0) else { return };
         if let Some(deadline) = sooner(transaction.poll_timeout(), transaction.armed) {
             transaction.armed = Some(deadline);
-            self.timers.insert(deadline, Owner::Transaction(id));
+            self.timers.insert(now, deadline, Owner::Transaction(id));
         }
     }
 
-    fn arm_session(&mut self, id: SessionId) {
+    fn arm_session(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.sessions.find_mut(id.0) else { return };
         if let Some(deadline) = sooner(session.poll_timeout(), session.armed) {
             session.armed = Some(deadline);
-            self.timers.insert(deadline, Owner::Session(id));
+            self.timers.insert(now, deadline, Owner::Session(id));
         }
     }
 
@@ -225,4 +225,8 @@ impl Endpoint {
 /// The deadline to ask for: the wanted one, unless what is armed comes first.
 fn sooner(wanted: Option<Instant>, armed: Option<Instant>) -> Option<Instant> {
     wanted.filter(|&wanted| armed.is_none_or(|armed| wanted < armed))
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

@@ -81,7 +81,7 @@ impl Endpoint {
         let Role::ClientOther(machine, sent) = &mut transaction.role else { return };
         let is_final = machine.handle_response(now, status);
         let (method, session) = (sent.method, transaction.session);
-        self.arm_transaction(id);
+        self.arm_transaction(now, id);
         let Some(session) = session.filter(|_| is_final) else { return };
         match method {
             Method::Bye => self.end_session(now, session, EndReason::HungUp),
@@ -102,7 +102,7 @@ impl Endpoint {
         let reaction = machine.handle_response(now, status);
         let ack = attempt.ack.clone();
         let (listener, peer) = (transaction.listener, transaction.peer);
-        self.arm_transaction(id);
+        self.arm_transaction(now, id);
         match (reaction, status) {
             (Reaction::Ignore, _) => {}
             (Reaction::Acknowledge, _) => {

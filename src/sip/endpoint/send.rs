@@ -114,7 +114,7 @@ impl Endpoint {
         transaction.message = Some(Arc::clone(&bytes));
         let (listener, peer) = (transaction.listener, transaction.peer);
         self.send(listener, peer, bytes);
-        self.arm_transaction(id);
+        self.arm_transaction(now, id);
         true
     }
 
@@ -137,14 +137,20 @@ impl Endpoint {
                 .lines(request.headers.lines())
                 .finish(request.body);
         self.counters.headers_refused += request.headers.refused() + u64::from(left_out);
-        self.start_transaction(Transaction {
-            listener: request.listener,
-            peer: dialog.next_hop,
-            session: request.session,
-            message: Some(Arc::clone(&message)),
-            armed: None,
-            role: Role::ClientOther(ClientOther::new(now, self.timing), Sent { secret, method }),
-        });
+        self.start_transaction(
+            now,
+            Transaction {
+                listener: request.listener,
+                peer: dialog.next_hop,
+                session: request.session,
+                message: Some(Arc::clone(&message)),
+                armed: None,
+                role: Role::ClientOther(
+                    ClientOther::new(now, self.timing),
+                    Sent { secret, method },
+                ),
+            },
+        );
         self.send(request.listener, dialog.next_hop, message);
     }
 }

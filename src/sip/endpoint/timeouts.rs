@@ -45,7 +45,7 @@ impl Endpoint {
             }
             Expiry::Terminated => self.end_transaction(id),
         }
-        self.arm_transaction(id);
+        self.arm_transaction(now, id);
     }
 
     /// The peer was silent for 64*T1, or the room above.
@@ -84,7 +84,7 @@ impl Endpoint {
             Some(Expiry::Resend) => self.resend_answer(id),
             Some(Expiry::TimedOut) => self.miss_ack(now, id),
         }
-        self.arm_session(id);
+        self.arm_session(now, id);
     }
 
     fn resend_answer(&mut self, id: SessionId) {

@@ -38,11 +38,8 @@ impl Endpoint {
         if incoming.method != Method::Bye && self.refuse_extensions(incoming) {
             return;
         }
-        let message = incoming.message;
-        let their_tag = message.from().ok().and_then(|from| from.tag()).unwrap_or_default();
-        let number = message.cseq().map_or(0, |(number, _)| number);
         let Some(state) = self.session_mut(id) else { return };
-        if !state.accept_cseq(their_tag, number) {
+        if !state.accept_cseq(incoming.names.from_tag, incoming.names.cseq) {
             self.counters.requests_stale += 1;
             return self.refuse(incoming, 500, "", &Headers::new());
         }
@@ -98,7 +95,7 @@ impl Endpoint {
             let machine = ServerInvite::new(self.timing);
             let transaction =
                 self.received(incoming, id, tag, |received| Role::ServerInvite(machine, received));
-            let transaction = self.start_transaction(transaction);
+            let transaction = self.start_transaction(now, transaction);
             self.reply(now, transaction, &Reply::bare(100));
             transaction
         } else {
@@ -160,7 +157,7 @@ impl Endpoint {
         let (tag, machine) = (self.tag_of(id), ServerOther::new(now, self.timing));
         let transaction =
             self.received(incoming, id, tag, |received| Role::ServerOther(machine, received));
-        self.start_transaction(transaction)
+        self.start_transaction(now, transaction)
     }
 
     fn await_answer(&mut self, id: SessionId, transaction: TransactionId) {

@@ -41,8 +41,8 @@ impl Unacknowledged {
             to,
             cseq,
             opens_session,
-            repeat: Repeat::every(now, timing.t1),
-            gap_max: timing.t2,
+            repeat: Repeat::every(now, timing.t1()),
+            gap_max: timing.t2(),
             end: now + timing.patience(),
         }
     }

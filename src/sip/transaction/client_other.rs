@@ -68,9 +68,9 @@ impl ClientOther {
         match &mut self.repeat {
             Some(repeat) if repeat.at <= now => {
                 if self.state == State::Proceeding {
-                    *repeat = Repeat::every(repeat.at, self.timing.t2);
+                    *repeat = Repeat::every(repeat.at, self.timing.t2());
                 } else {
-                    repeat.next(self.timing.t2);
+                    repeat.next(self.timing.t2());
                 }
                 Expiry::Resend
             }

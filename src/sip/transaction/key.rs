@@ -33,6 +33,32 @@ pub(crate) struct ServerKey(u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey(u128);
 
+/// The names that every request bears, read once; empty or 0 where one is missing, which
+/// validation finds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    /// The From tag: the peer's; RFC 2543 did without.
+    pub(crate) from_tag: &'a [u8],
+    /// The To tag, once there is one: ours.
+    pub(crate) to_tag: Option<&'a [u8]>,
+    /// The Call-ID.
+    pub(crate) call_id: &'a [u8],
+    /// The number of CSeq.
+    pub(crate) cseq: u32,
+}
+
+impl<'a> Names<'a> {
+    /// The names in `request`.
+    pub(crate) fn of(request: &Message<'a>) -> Self {
+        Self {
+            from_tag: request.from().ok().and_then(|from| from.tag()).unwrap_or_default(),
+            to_tag: request.to().ok().and_then(|to| to.tag()),
+            call_id: request.call_id().unwrap_or_default(),
+            cseq: request.cseq().map_or(0, |(number, _)| number),
+        }
+    }
+}
+
 /// Makes the digests of one shard.
 #[derive(Debug)]
 pub(crate) struct Digester {
@@ -51,6 +77,7 @@ impl Digester {
     pub(crate) fn server_key(
         &self,
         request: &Message<'_>,
+        names: &Names<'_>,
         via: &Via<'_>,
         method: Method,
         source: IpAddr,
@@ -66,42 +93,41 @@ impl Digester {
                 write(&mut hasher, branch);
                 write(&mut hasher, via.sent_by);
             }
-            None => Self::write_old(&mut hasher, request),
+            None => Self::write_old(&mut hasher, request, names),
         }
         ServerKey(hasher.finish128().as_u128())
     }
 
-    /// The request of `request`, by whatever way it came.
-    pub(crate) fn request_key(&self, request: &Message<'_>) -> RequestKey {
+    /// The request of these names, by whatever way it came.
+    pub(crate) fn request_key(&self, names: &Names<'_>) -> RequestKey {
         let mut hasher = self.hasher();
-        Self::write_identity(&mut hasher, request);
+        Self::write_identity(&mut hasher, names);
         RequestKey(hasher.finish128().as_u128())
     }
 
     /// The secret part of a To tag for a response that no transaction remembers: the same for
     /// each repetition of the request (section 8.2.7).
-    pub(crate) fn stateless_tag(&self, request: &Message<'_>) -> u64 {
+    pub(crate) fn stateless_tag(&self, names: &Names<'_>) -> u64 {
         let mut hasher = self.hasher();
         hasher.write_u8(u8::MAX);
-        Self::write_identity(&mut hasher, request);
+        Self::write_identity(&mut hasher, names);
         hasher.finish128().h1
     }
 
     /// RFC 2543: Request-URI, From tag, Call-ID, CSeq and the topmost Via as a whole. The To tag
     /// is left out, since that of an ACK is ours and no two requests of a dialog share a CSeq.
-    fn write_old(hasher: &mut SipHasher13, request: &Message<'_>) {
+    fn write_old(hasher: &mut SipHasher13, request: &Message<'_>, names: &Names<'_>) {
         if let StartLine::Request { uri, .. } = request.start() {
             write(hasher, uri);
         }
-        Self::write_identity(hasher, request);
+        Self::write_identity(hasher, names);
         write(hasher, request.list(HeaderName::Via).next().unwrap_or_default());
     }
 
-    fn write_identity(hasher: &mut SipHasher13, request: &Message<'_>) {
-        let from_tag = request.from().ok().and_then(|from| from.tag());
-        write(hasher, from_tag.unwrap_or_default());
-        write(hasher, request.call_id().unwrap_or_default());
-        hasher.write_u32(request.cseq().map_or(0, |(number, _)| number));
+    fn write_identity(hasher: &mut SipHasher13, names: &Names<'_>) {
+        write(hasher, names.from_tag);
+        write(hasher, names.call_id);
+        hasher.write_u32(names.cseq);
     }
 
     fn hasher(&self) -> SipHasher13 {
@@ -135,7 +161,13 @@ mod tests {
         let digester = Digester::new(&mut TokenSource::new(Seed(1, 2)));
         let message = Message::parse(text.as_bytes()).unwrap();
         let via = message.via().unwrap();
-        digester.server_key(&message, &via, method, IpAddr::V4(Ipv4Addr::from(source)))
+        digester.server_key(
+            &message,
+            &Names::of(&message),
+            &via,
+            method,
+            IpAddr::V4(Ipv4Addr::from(source)),
+        )
     }
 
     #[test]

@@ -25,15 +25,16 @@ pub(crate) use client_other::ClientOther;
 pub(crate) use server_invite::ServerInvite;
 pub(crate) use server_other::ServerOther;
 
-/// The base times of RFC 3261 section 17.1.1.1 and table 4, and what follows from them.
+/// The base times of RFC 3261 section 17.1.1.1 and table 4, and what follows from them. Every
+/// machine has them by it, hence the narrow numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     /// The estimate of a round trip; the first retransmission comes after it.
-    pub(crate) t1: Duration,
+    pub(crate) t1_ms: u32,
     /// The longest gap between retransmissions of a non-INVITE request or an INVITE's response.
-    pub(crate) t2: Duration,
+    pub(crate) t2_ms: u32,
     /// The longest time a message stays in the network.
-    pub(crate) t4: Duration,
+    pub(crate) t4_ms: u32,
     /// Whether the transport itself repeats what is lost. No machine retransmits then, and none
     /// lingers to absorb what cannot come; timers B, F, H, L and M stay.
     pub(crate) reliable: bool,
@@ -45,7 +46,17 @@ const TIMER_D_MIN: Duration = Duration::from_secs(32);
 impl Timing {
     /// 64*T1: timers B, F, H, J, L and M, and how long a 2xx is repeated.
     pub(crate) const fn patience(&self) -> Duration {
-        self.t1.saturating_mul(64)
+        Duration::from_millis(self.t1_ms as u64 * 64)
+    }
+
+    /// T1.
+    pub(crate) const fn t1(&self) -> Duration {
+        Duration::from_millis(self.t1_ms as u64)
+    }
+
+    /// T2.
+    pub(crate) const fn t2(&self) -> Duration {
+        Duration::from_millis(self.t2_ms as u64)
     }
 
     /// How long a client absorbs repeated final responses to its INVITE: timer D.
@@ -55,7 +66,7 @@ impl Timing {
 
     /// How long a machine absorbs repetitions once all is said: timers I and K.
     const fn timer_i_k(&self) -> Duration {
-        self.unless_reliable(self.t4)
+        self.unless_reliable(Duration::from_millis(self.t4_ms as u64))
     }
 
     /// Timer J.
@@ -92,7 +103,7 @@ pub(crate) struct Repeat {
 impl Repeat {
     /// Begins with a gap of T1 from `now`; `None` where the transport repeats by itself.
     fn start(now: Instant, timing: &Timing) -> Option<Self> {
-        (!timing.reliable).then(|| Self::every(now, timing.t1))
+        (!timing.reliable).then(|| Self::every(now, timing.t1()))
     }
 
     /// Begins with a gap of `gap` from `now`, whatever the transport.
@@ -123,12 +134,8 @@ pub(crate) mod schedule {
     use super::*;
 
     /// The default times over UDP.
-    pub(crate) const UDP: Timing = Timing {
-        t1: Duration::from_millis(500),
-        t2: Duration::from_secs(4),
-        t4: Duration::from_secs(5),
-        reliable: false,
-    };
+    pub(crate) const UDP: Timing =
+        Timing { t1_ms: 500, t2_ms: 4_000, t4_ms: 5_000, reliable: false };
 
     /// The same over a reliable transport.
     pub(crate) const RELIABLE: Timing = Timing { reliable: true, ..UDP };

@@ -86,7 +86,7 @@ impl ServerInvite {
         }
         match &mut self.repeat {
             Some(repeat) if repeat.at <= now => {
-                repeat.next(self.timing.t2);
+                repeat.next(self.timing.t2());
                 Expiry::Resend
             }
             _ => Expiry::Early,

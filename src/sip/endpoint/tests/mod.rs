@@ -16,7 +16,6 @@ mod within;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::token::Seed;
