@@ -32,9 +32,14 @@ use super::sqlite::Projected;
 const QUEUE_LEN_MAX: usize = 4096;
 /// Call records written with one transaction at most.
 const CALLS_MAX: usize = 512;
-/// How long a call record waits for others to share its transaction, and how soon a failed
-/// transaction is tried again.
-const IDLE_MAX: Duration = Duration::from_millis(200);
+/// Facts written with one transaction at most.
+const FACTS_MAX: usize = 1024;
+/// How long a fact or call record waits for others to share its transaction, and how soon a
+/// failed transaction is tried again. A transaction for each group took so much of the disk and
+/// the processor that the commit thread's p99 rose fourfold (benches/journal.rs).
+const IDLE_MAX: Duration = Duration::from_millis(50);
+/// The same under load, by the stamps of the facts that wait.
+const WAIT_MAX_MICROS: i64 = 50_000;
 
 enum Message {
     Facts { facts: Vec<Projected>, head: (u64, Hash) },
@@ -121,6 +126,8 @@ impl Projection {
             durable,
             stats,
             calls: Vec::new(),
+            waiting: Vec::new(),
+            waiting_hash: Hash::NONE,
         };
         let thread = std::thread::Builder::new()
             .name("projection".to_owned())
@@ -154,68 +161,81 @@ struct Projector {
     durable: Arc<AtomicU64>,
     stats: Arc<ProjectionStats>,
     calls: Vec<Cdr>,
+    /// Facts that wait for a transaction, and the hash of the last.
+    waiting: Vec<Projected>,
+    waiting_hash: Hash,
 }
 
 impl Projector {
     fn run(mut self, queue: &Receiver<Message>) {
         loop {
             match queue.recv_timeout(IDLE_MAX) {
-                Ok(Message::Facts { facts, head }) => self.facts(&facts, head),
+                Ok(Message::Facts { facts, head }) => self.facts(facts, head),
                 Ok(Message::Call(call)) => {
                     self.calls.push(*call);
                     if self.calls.len() >= CALLS_MAX {
-                        self.write_calls();
+                        self.take_in();
                     }
                 }
                 Ok(Message::Flush(done)) => {
-                    self.catch_up();
-                    self.write_calls();
+                    self.settle();
                     // Whoever waited may have given up.
                     let _ = done.send(!self.missed.load(Ordering::Acquire));
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.catch_up();
-                    self.write_calls();
-                }
+                Err(RecvTimeoutError::Timeout) => self.settle(),
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.catch_up();
-        self.write_calls();
+        self.settle();
     }
 
-    /// Takes in a group, unless one before it was missed: then the journal is read instead.
-    fn facts(&mut self, facts: &[Projected], (seq, hash): (u64, Hash)) {
-        if seq <= self.cursor.seq {
+    fn settle(&mut self) {
+        self.take_in();
+        self.catch_up();
+    }
+
+    /// Puts a group to those that wait for a transaction, unless one before it was missed: then
+    /// the journal is read instead.
+    fn facts(&mut self, facts: Vec<Projected>, (seq, hash): (u64, Hash)) {
+        let Some(first) = facts.first().map(|projected| projected.record.id.seq) else { return };
+        let known = self.waiting.last().map_or(self.cursor.seq, |last| last.record.id.seq);
+        if seq <= known {
             return; // The journal was read while this group stood in the queue.
         }
-        let first = facts.first().map_or(0, |projected| projected.record.id.seq);
-        if first != self.cursor.seq + 1 {
+        if first != known + 1 {
             self.missed.store(true, Ordering::Release);
             return;
         }
-        let cursor = Cursor { seq, hash, ..self.cursor };
-        let calls = std::mem::take(&mut self.calls);
-        self.take_in(cursor, facts, &calls);
-    }
-
-    fn take_in(&mut self, cursor: Cursor, facts: &[Projected], calls: &[Cdr]) {
-        match self.database.take_in(Some(cursor), facts, calls) {
-            Ok(()) => self.cursor = cursor,
-            Err(error) => {
-                self.failed(&error, calls.len());
-                self.missed.store(true, Ordering::Release);
-            }
+        self.waiting.extend(facts);
+        self.waiting_hash = hash;
+        let written_at = |projected: &Projected| projected.record.written_at.0;
+        let oldest = self.waiting.first().map_or(0, written_at);
+        let newest = self.waiting.last().map_or(0, written_at);
+        let is_old = newest.saturating_sub(oldest) >= WAIT_MAX_MICROS;
+        if is_old || self.waiting.len() >= FACTS_MAX {
+            self.take_in();
         }
     }
 
-    fn write_calls(&mut self) {
+    /// Writes what waits in one transaction.
+    fn take_in(&mut self) {
+        let facts = std::mem::take(&mut self.waiting);
         let calls = std::mem::take(&mut self.calls);
-        if calls.is_empty() {
+        if facts.is_empty() && calls.is_empty() {
             return;
         }
-        if let Err(error) = self.database.take_in(None, &[], &calls) {
-            self.failed(&error, calls.len());
+        let cursor = facts.last().map(|last| {
+            let (seq, hash) = (last.record.id.seq, self.waiting_hash);
+            Cursor { seq, hash, ..self.cursor }
+        });
+        match self.database.take_in(cursor, &facts, &calls) {
+            Ok(()) => self.cursor = cursor.unwrap_or(self.cursor),
+            Err(error) => {
+                self.failed(&error, calls.len());
+                if cursor.is_some() {
+                    self.missed.store(true, Ordering::Release);
+                }
+            }
         }
     }
 
