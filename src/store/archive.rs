@@ -185,7 +185,7 @@ impl<'a> Taking<'a> {
     /// Takes in one stream of a process that is gone, and closes it.
     fn stream(&mut self, stream: &Stream, cursor: Option<&Cursor>) -> Result<(), StoreError> {
         let known = cursor.map_or(0, |cursor| cursor.seq);
-        stream.sync()?;
+        stream.secure(&stream.end()?)?;
         let end = stream.read(known, |record| self.record(record))?;
         if end.seq < known {
             let writer = stream.writer;

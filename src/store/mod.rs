@@ -46,6 +46,17 @@ pub enum StoreError {
     /// SQLite refused.
     #[error("the database failed")]
     Database(#[from] rusqlite::Error),
+    /// The database's file is no database any more.
+    #[error(
+        "the database `{path}` is damaged; move it away and it is made anew from the journal, \
+         save the call records"
+    )]
+    DatabaseDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
     /// Another process holds the store.
     #[error("the store `{path}` is held by {}", holder(*.pid))]
     Held {

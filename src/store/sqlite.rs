@@ -56,6 +56,15 @@ pub(super) struct Database(Connection);
 impl Database {
     /// Opens or creates the database and brings its tables up to date.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_file(path).map_err(|error| match error {
+            StoreError::Database(source) if is_damage(&source) => {
+                StoreError::DatabaseDamaged { path: path.to_owned(), source }
+            }
+            other => other,
+        })
+    }
+
+    fn open_file(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_MAX)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -113,6 +122,11 @@ impl Database {
         }
         Ok(transaction.commit()?)
     }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
 fn move_cursor(transaction: &Transaction<'_>, cursor: Cursor) -> Result<(), StoreError> {

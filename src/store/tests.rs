@@ -309,3 +309,19 @@ fn a_database_that_knows_more_than_the_journal_is_an_error() {
     let error = Archive::open_exclusive(copy.path()).unwrap_err();
     assert!(matches!(error, StoreError::JournalBehind { .. }), "{error}");
 }
+
+#[test]
+fn a_damaged_database_says_how_to_make_it_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    store.submit(0, Fact::OptOut(Box::new(optout(0)))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.close().unwrap();
+    let path = dir.path().join("bajavoz.sqlite");
+    std::fs::write(&path, [0x5a; 8192]).unwrap();
+    let error = Archive::open_exclusive(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::DatabaseDamaged { .. }), "{error}");
+    std::fs::rename(&path, dir.path().join("away")).unwrap();
+    let (_archive, recovered) = Archive::open_exclusive(dir.path()).unwrap();
+    assert_eq!((recovered.facts, recovered.rebuilt), (1, true));
+}

@@ -90,6 +90,16 @@ impl RealDisk {
     }
 }
 
+impl Drop for RealDisk {
+    /// Waits for the thread: whoever holds the store next must not find it at work on the spare.
+    fn drop(&mut self) {
+        if let Some(making) = self.spare.take() {
+            // A failed attempt is made again when the spare is needed.
+            let _ = making.join();
+        }
+    }
+}
+
 impl JournalDisk for RealDisk {
     fn create(&mut self, name: &str, header: &[u8]) -> io::Result<Box<dyn JournalFile>> {
         let file = self.take_spare()?;

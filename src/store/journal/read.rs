@@ -1,6 +1,7 @@
 //! Reads a journal folder back, and decides what a broken end means.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -61,6 +62,8 @@ pub struct JournalEnd {
     pub segment: SegmentName,
     /// See there.
     pub used_len: u64,
+    /// How many of them the last batch takes; 0 when there is none.
+    pub last_batch_len: usize,
     /// The write that was cut short behind the end, where there is one.
     pub torn: Option<Torn>,
 }
@@ -130,20 +133,36 @@ impl Stream {
         }
     }
 
-    /// Makes what a process wrote and could not sync any more durable, so that whoever learns of
-    /// it from here never knows more than the journal after a power cut.
+    /// Where the stream ends; reads its last segment only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn end(&self) -> Result<JournalEnd, JournalError> {
+        self.read(u64::MAX - 1, |_record| Ok(()))
+    }
+
+    /// Makes the last batch durable, which its process may have written without an answer from
+    /// the disk: so whoever learns of it from here never knows more than the journal after a
+    /// power cut.
+    ///
+    /// It is written once more before the sync. When a sync fails the system may drop the
+    /// changes and still show them to readers; a further sync alone would then keep nothing.
     ///
     /// # Errors
     ///
     /// [`JournalError::Io`].
-    pub fn sync(&self) -> Result<(), JournalError> {
-        let Some(last) = self.segments.last() else { return Ok(()) };
-        let path = self.dir.join(last.file_name());
-        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(|source| JournalError::Io {
-            doing: "sync",
-            path,
-            source,
-        })
+    pub fn secure(&self, end: &JournalEnd) -> Result<(), JournalError> {
+        let path = self.dir.join(end.segment.file_name());
+        let again = |path: &Path| {
+            let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+            let mut batch = vec![0; end.last_batch_len];
+            let at = end.used_len - batch.len() as u64;
+            file.read_exact_at(&mut batch, at)?;
+            file.write_all_at(&batch, at)?;
+            file.sync_all()
+        };
+        again(&path).map_err(|source| JournalError::Io { doing: "sync", path, source })
     }
 
     /// Settles the end of a stream whose writer is gone: what is behind it is cut off, and a
@@ -188,8 +207,14 @@ impl Stream {
         if hash != header.prev_hash {
             return Err(self.damaged(segment, 0, "it does not continue the one before").into());
         }
-        let mut end =
-            JournalEnd { seq: seq - 1, hash, segment, used_len: HEADER_LEN as u64, torn: None };
+        let mut end = JournalEnd {
+            seq: seq - 1,
+            hash,
+            segment,
+            used_len: HEADER_LEN as u64,
+            last_batch_len: 0,
+            torn: None,
+        };
         let mut left = bytes.get(HEADER_LEN..).unwrap_or_default();
         while let Some(batch) = Batch::read(left) {
             self.read_batch(&batch, &mut end, visit)?;
@@ -225,6 +250,7 @@ impl Stream {
         }
         (end.seq, end.hash) = (seq, hash);
         end.used_len += batch.len as u64;
+        end.last_batch_len = batch.len;
         Ok(())
     }
 
