@@ -2,6 +2,7 @@
 
 mod faults;
 mod history;
+mod kill;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -143,3 +143,68 @@ fn make_spare(dir: &Path, segment_bytes: u64) -> io::Result<()> {
 pub(in crate::store) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: u64 = 8192;
+
+    /// Names and contents.
+    type Files = &'static [(&'static str, &'static [u8])];
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).expect("the folder is there");
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.expect("it can be listed").file_name().to_string_lossy().into_owned()
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn a_segment_is_header_and_zeros_whatever_a_crash_left_behind() {
+        let header = b"the header of the segment";
+        #[rustfmt::skip]
+        let cases: [(&str, Files); 5] = [
+            ("nothing", &[]),
+            ("a spare whose header was written before the crash", &[("spare", b"the header of a segmenX")]),
+            ("a spare of another size", &[("spare", &[0; 100])]),
+            ("zeros half written", &[("spare.new", &[7; 5000])]),
+            ("both", &[("spare", &[0; 4096]), ("spare.new", &[7; 9000])]),
+        ];
+        for (name, left) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            for (file, bytes) in left {
+                let mut bytes = bytes.to_vec();
+                if bytes.starts_with(b"the header") {
+                    bytes.resize(LEN as usize, 0);
+                }
+                fs::write(dir.path().join(file), bytes).unwrap();
+            }
+            let mut disk = RealDisk::new(dir.path().to_owned(), LEN);
+            for segment in ["one", "two"] {
+                let mut file = disk.create(segment, header).unwrap();
+                let bytes = fs::read(dir.path().join(segment)).unwrap();
+                assert_eq!(bytes.len() as u64, LEN, "{name}");
+                assert!(bytes.starts_with(header), "{name}");
+                assert!(bytes.iter().skip(header.len()).all(|&octet| octet == 0), "{name}");
+                file.write_at(b"x", LEN - 1).unwrap();
+                file.sync().unwrap();
+            }
+            disk.finish("two", 4096).unwrap();
+            assert_eq!(fs::metadata(dir.path().join("two")).unwrap().len(), 4096, "{name}");
+            drop(disk);
+            assert_eq!(names(dir.path()), ["one", "spare", "two"], "{name}: one spare is ready");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = RealDisk::new(dir.path().join("gone"), LEN);
+        let error = disk.create("one", b"h").err().map(|error| error.kind());
+        assert_eq!(error, Some(io::ErrorKind::NotFound));
+    }
+}
