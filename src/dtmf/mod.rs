@@ -13,6 +13,8 @@
 
 mod bank;
 pub mod event;
+#[cfg(test)]
+mod exam;
 pub mod fusion;
 pub mod info;
 pub mod key;

@@ -84,7 +84,14 @@ pub struct Counters {
 const KEYPAD: [[u8; 4]; 4] = [[1, 2, 3, 12], [4, 5, 6, 13], [7, 8, 9, 14], [10, 0, 11, 15]];
 
 /// Good blocks that make a run worth judging; see the module's documentation.
-const GOOD_MIN: u32 = 5;
+const GOOD_MIN: usize = 5;
+
+/// Good blocks that a run needs which is judged with less confidence than [`SURE`]: harmonics of
+/// a voice seldom stay for 36 ms, a key does.
+const GOOD_UNSURE_MIN: usize = 7;
+
+/// Confidence of a key that every Q.24 limit is kept by, at 15 dB of noise.
+const SURE: u8 = 70;
 
 /// Other blocks in a row that end a run which is no key yet: an 8 ms burst of noise is ridden out.
 const MISSED_MAX: u32 = 3;
@@ -151,6 +158,8 @@ struct Tone {
 /// A good block.
 #[derive(Clone, Copy, Debug)]
 struct Good {
+    /// Timestamp of the sample behind it.
+    end: u32,
     low: Tone,
     high: Tone,
     /// The pair's part in the energy, 0 to about 1.
@@ -160,27 +169,15 @@ struct Good {
 /// Good blocks of one digit that belong together.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    low: Track,
-    high: Track,
-    good: u32,
-    purity_sum: f32,
-    /// Timestamp at which the tones began, as far as the first good block tells.
-    began: u32,
+    /// The newest ones, by which it is judged; the oldest first once there are enough.
+    newest: [Good; GOOD_MIN],
+    good: usize,
+    /// Other blocks since the last good one.
     missed: u32,
+    /// Of these, the last in a row that hear the tones no more.
     quiet: u32,
     is_key: bool,
     was_refused: bool,
-}
-
-/// One tone through a run.
-#[derive(Clone, Copy, Debug)]
-struct Track {
-    at: usize,
-    turn: Phasor,
-    turned: f32,
-    power_sum: f32,
-    power_min: f32,
-    power_max: f32,
 }
 
 impl ToneDetector {
@@ -296,8 +293,8 @@ impl ToneDetector {
         self.before = spectrum;
         let powers = spectrum.powers().map(|power| power * amplitude * amplitude);
         let whole = energy * 2.0 / received_power;
-        match self.limits.good(&spectrum, &before, &powers, whole) {
-            Some(good) if received >= RECEIVED_GOOD_MIN => self.handle_good(&good, end),
+        match self.limits.good(&spectrum, &before, &powers, whole, end) {
+            Some(good) if received >= RECEIVED_GOOD_MIN => self.handle_good(good),
             _ => {
                 self.handle_other(&powers);
                 None
@@ -316,13 +313,13 @@ impl ToneDetector {
         (sum / WINDOW_SUM, power.max(f32::MIN_POSITIVE))
     }
 
-    fn handle_good(&mut self, good: &Good, end: u32) -> Option<HeardKey> {
+    fn handle_good(&mut self, good: Good) -> Option<HeardKey> {
         let run = match &mut self.run {
-            Some(run) if run.low.at == good.low.at && run.high.at == good.high.at => {
+            Some(run) if run.is_of(&good) => {
                 run.add(good);
                 run
             }
-            other => other.insert(Run::new(good, end)),
+            other => other.insert(Run::new(good)),
         };
         if run.is_key || run.good < GOOD_MIN {
             return None;
@@ -332,16 +329,18 @@ impl ToneDetector {
             run.was_refused = true;
             return None;
         };
+        if confidence < SURE && run.good < GOOD_UNSURE_MIN {
+            return None;
+        }
         run.is_key = true;
         self.counters.keys += 1;
-        run.heard(end, confidence)
+        run.heard(confidence)
     }
 
     fn handle_other(&mut self, powers: &[f32; 8]) {
         let Some(run) = &mut self.run else { return };
         run.missed += 1;
-        let is_gone = run.low.is_gone(powers) || run.high.is_gone(powers);
-        run.quiet = if is_gone { run.quiet + 1 } else { 0 };
+        run.quiet = if run.is_gone(powers) { run.quiet + 1 } else { 0 };
         let is_over = if run.is_key {
             run.quiet >= QUIET_MAX || run.missed >= HELD_MISSED_MAX
         } else {
@@ -362,6 +361,7 @@ impl Limits {
         before: &Spectrum,
         powers: &[f32; 8],
         whole: f32,
+        end: u32,
     ) -> Option<Good> {
         let (lows, highs) = powers.split_at(4);
         let (low, high) = (strongest(lows), 4 + strongest(highs));
@@ -375,7 +375,7 @@ impl Limits {
         let purity = (low.power + high.power) / whole;
         let is_twisted =
             low.power > high.power * self.forward_max || high.power > low.power * self.reverse_max;
-        (purity >= self.purity_min && !is_twisted).then_some(Good { low, high, purity })
+        (purity >= self.purity_min && !is_twisted).then_some(Good { end, low, high, purity })
     }
 
     fn tone(&self, now: &Spectrum, before: &Spectrum, at: usize, raw: f32) -> Option<Tone> {
@@ -392,110 +392,105 @@ impl Limits {
 }
 
 impl Run {
-    fn new(good: &Good, end: u32) -> Self {
-        // The first good block is filled to 72 %.
-        let before_end = BLOCK as u32 * 72 / 100;
-        let mut run = Self {
-            low: Track::new(good.low.at),
-            high: Track::new(good.high.at),
-            good: 0,
-            purity_sum: 0.0,
-            began: end.wrapping_sub(before_end),
+    const fn new(good: Good) -> Self {
+        Self {
+            newest: [good; GOOD_MIN],
+            good: 1,
             missed: 0,
             quiet: 0,
             is_key: false,
             was_refused: false,
-        };
-        run.add(good);
-        run
+        }
     }
 
-    fn add(&mut self, good: &Good) {
+    fn add(&mut self, good: Good) {
         self.missed = 0;
         self.quiet = 0;
-        if self.is_key {
-            return;
-        }
         self.good += 1;
-        self.purity_sum += good.purity;
-        self.low.add(&good.low);
-        self.high.add(&good.high);
+        // What a key was judged by stays: the evidence, and the level that its end is told by.
+        if !self.is_key {
+            self.newest.rotate_left(1);
+            if let Some(last) = self.newest.last_mut() {
+                *last = good;
+            }
+        }
     }
 
-    /// How sure a key it is, 0 to 100; `None` when it is none.
+    /// How sure a key it is by its newest blocks, 0 to 100; `None` when it is none.
     fn judge(&self, limits: &Limits) -> Option<u8> {
-        let purity = self.purity_sum / self.good as f32;
-        let doubt = |tone: &Track| tone.doubt(limits);
-        let doubt = doubt(&self.low)?.max(doubt(&self.high)?);
+        let low = doubt(self.newest.map(|good| good.low), limits)?;
+        let high = doubt(self.newest.map(|good| good.high), limits)?;
+        let purity = self.newest.iter().map(|good| good.purity).sum::<f32>() / GOOD_MIN as f32;
         let rest = ((1.0 - purity) / (1.0 - limits.purity_min)).clamp(0.0, 1.0);
-        Some((100.0 - 40.0 * rest - 40.0 * doubt) as u8)
+        Some((100.0 - 40.0 * rest - 40.0 * low.max(high)) as u8)
     }
 
-    fn heard(&self, end: u32, confidence: u8) -> Option<HeardKey> {
-        let duration_ms = end.wrapping_sub(self.began) / (RATE_HZ / 1000);
+    fn heard(&self, confidence: u8) -> Option<HeardKey> {
+        let [first, .., last] = &self.newest;
+        // The first good block is filled to 72 %.
+        let began = first.end.wrapping_sub(BLOCK as u32 * 72 / 100);
+        let duration_ms = last.end.wrapping_sub(began) / (RATE_HZ / 1000);
         Some(HeardKey {
             digit: self.digit()?,
             method: Method::Tone,
             evidence: Evidence {
-                rtp_timestamp: Some(self.began),
+                rtp_timestamp: Some(began),
                 duration_ms: Some(u16::try_from(duration_ms).unwrap_or(u16::MAX)),
-                low_dbm0: Some(self.low.level_dbm0(self.good)),
-                high_dbm0: Some(self.high.level_dbm0(self.good)),
+                low_dbm0: Some(level_dbm0(last.low.power)),
+                high_dbm0: Some(level_dbm0(last.high.power)),
                 confidence,
                 ..Evidence::default()
             },
         })
     }
 
+    fn is_of(&self, good: &Good) -> bool {
+        let [first, ..] = &self.newest;
+        (first.low.at, first.high.at) == (good.low.at, good.high.at)
+    }
+
+    /// Whether either tone is no longer heard.
+    fn is_gone(&self, powers: &[f32; 8]) -> bool {
+        let [.., last] = &self.newest;
+        [last.low, last.high].iter().any(|tone| {
+            let power = powers.get(tone.at).copied().unwrap_or(0.0);
+            power < tone.power * GONE_BELOW * GONE_BELOW
+        })
+    }
+
     fn digit(&self) -> Option<Digit> {
-        let code = KEYPAD.get(self.low.at)?.get(self.high.at.checked_sub(4)?)?;
+        let [first, ..] = &self.newest;
+        let code = KEYPAD.get(first.low.at)?.get(first.high.at.checked_sub(4)?)?;
         Digit::from_event_code(*code)
     }
 }
 
-impl Track {
-    fn new(at: usize) -> Self {
-        Self {
-            at,
-            turn: Phasor::default(),
-            turned: 0.0,
-            power_sum: 0.0,
-            power_min: f32::INFINITY,
-            power_max: 0.0,
-        }
+/// How little this is one steady tone on its frequency, 0 to 1; `None` when it is none.
+fn doubt(tones: [Tone; GOOD_MIN], limits: &Limits) -> Option<f32> {
+    let [first, ..] = &tones;
+    let nominal_hz = FREQUENCIES_HZ.get(first.at).copied()?;
+    let (mut turn, mut turned) = (Phasor::default(), 0.0);
+    let (mut least, mut most) = (f32::INFINITY, 0.0f32);
+    for tone in &tones {
+        turn.add(tone.turn);
+        turned += tone.turn.magnitude();
+        least = least.min(tone.power);
+        most = most.max(tone.power);
     }
-
-    fn add(&mut self, tone: &Tone) {
-        self.turn.add(tone.turn);
-        self.turned += tone.turn.magnitude();
-        self.power_sum += tone.power;
-        self.power_min = self.power_min.min(tone.power);
-        self.power_max = self.power_max.max(tone.power);
-    }
-
-    /// How little this is a steady tone on its frequency, 0 to 1; `None` when it is none.
-    fn doubt(&self, limits: &Limits) -> Option<f32> {
-        let nominal_hz = FREQUENCIES_HZ.get(self.at).copied()?;
-        let off = self.turn.deviation_hz().abs() / (nominal_hz * limits.deviation_max);
-        let unsteady = self.power_max / self.power_min / UNSTEADY_MAX;
-        let uneven = (1.0 - self.turn.magnitude() / self.turned) / UNEVEN_MAX;
-        let worst = off.max(unsteady).max(uneven);
-        (worst <= 1.0).then_some(worst * worst)
-    }
-
-    fn is_gone(&self, powers: &[f32; 8]) -> bool {
-        let power = powers.get(self.at).copied().unwrap_or(0.0);
-        power < self.power_max * GONE_BELOW * GONE_BELOW
-    }
-
-    fn level_dbm0(&self, good: u32) -> i8 {
-        let mean = self.power_sum / good as f32 / (32_768.0 * 32_768.0);
-        (10.0 * mean.log10() + FULL_SCALE_DBM0).round() as i8
-    }
+    let off = turn.deviation_hz().abs() / (nominal_hz * limits.deviation_max);
+    let unsteady = (most / least - 1.0) / UNSTEADY_MAX;
+    let uneven = (1.0 - turn.magnitude() / turned) / UNEVEN_MAX;
+    let worst = off.max(unsteady).max(uneven);
+    (worst <= 1.0).then_some(worst * worst)
 }
 
-/// Ratio of a tone's strongest to its weakest good block: 4 dB.
-const UNSTEADY_MAX: f32 = 2.5;
+fn level_dbm0(power: f32) -> i8 {
+    let part = power / (32_768.0 * 32_768.0);
+    (10.0 * part.log10() + FULL_SCALE_DBM0).round() as i8
+}
+
+/// How much stronger a tone's strongest judged block may be than its weakest: 1.5 times, 4 dB.
+const UNSTEADY_MAX: f32 = 1.5;
 
 /// How much of a tone's turns may cancel out through the run.
 const UNEVEN_MAX: f32 = 0.1;
