@@ -1,6 +1,7 @@
 //! Names and identifiers, each its own type so that none is taken for another.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -111,5 +112,49 @@ pub struct RecordId {
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.writer, self.seq)
+    }
+}
+
+impl FromStr for RecordId {
+    type Err = RecordIdError;
+
+    /// Reads the text form and nothing else.
+    fn from_str(text: &str) -> Result<Self, RecordIdError> {
+        let (writer, seq) = text.split_once('-').ok_or(RecordIdError)?;
+        let digits = |text: &str, radix| text.chars().all(|character| character.is_digit(radix));
+        if writer.len() != 16 || !digits(writer, 16) || !digits(seq, 10) {
+            return Err(RecordIdError);
+        }
+        let writer = u64::from_str_radix(writer, 16).map_err(|_digits| RecordIdError)?;
+        let seq = seq.parse().map_err(|_digits| RecordIdError)?;
+        Ok(Self { writer: WriterId(writer), seq })
+    }
+}
+
+/// A text that names no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a record such as 0123456789abcdef-42")]
+pub struct RecordIdError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_from_its_text_form_alone() {
+        let record = RecordId { writer: WriterId(0x0123_4567_89ab_cdef), seq: 42 };
+        let cases = [
+            ("the text form", "0123456789abcdef-42", Ok(record)),
+            ("no place", "0123456789abcdef-", Err(RecordIdError)),
+            ("no writer", "-42", Err(RecordIdError)),
+            ("a short writer", "123456789abcdef-42", Err(RecordIdError)),
+            ("a sign", "0123456789abcdef-+2", Err(RecordIdError)),
+            ("a place beyond 64 bits", "0123456789abcdef-18446744073709551616", Err(RecordIdError)),
+            ("nothing", "", Err(RecordIdError)),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(text.parse(), want, "{name}");
+        }
+        assert_eq!(record.to_string().parse(), Ok(record));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::CampaignName;
 use crate::model::ListName;
@@ -32,10 +33,10 @@ pub struct Filter {
 }
 
 /// One opt-out with all that followed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The record, in its text form.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     pub record: RecordId,
     /// What was taken down.
     pub optout: OptOut,
@@ -49,8 +50,12 @@ pub struct Entry {
     pub outcome: Option<Outcome>,
 }
 
-fn as_text<S: serde::Serializer>(record: &RecordId, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: Serializer>(record: &RecordId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(record)
+}
+
+fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RecordId, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
 /// The columns of the CSV, in order. Times are ISO 8601 in UTC; `durable_at` is the time of the
@@ -244,5 +249,6 @@ mod tests {
         assert_eq!(line["record"], "0123456789abcdef-42");
         assert_eq!(line["optout"]["number"], "+34600123456");
         assert_eq!(out.last(), Some(&b'\n'));
+        assert_eq!(serde_json::from_value::<Entry>(line).unwrap(), entry());
     }
 }

@@ -54,6 +54,16 @@ struct Reason {
     record: Option<RecordId>,
 }
 
+impl Reason {
+    fn pending(
+        lists: ListMask,
+        account: Option<&AccountName>,
+        campaign: Option<&CampaignName>,
+    ) -> Self {
+        Self { lists, account: account.cloned(), campaign: campaign.cloned(), record: None }
+    }
+}
+
 impl Index {
     /// An empty index whose lists take their bits in the order of `lists`.
     ///
@@ -102,6 +112,32 @@ impl Index {
         account: &AccountName,
         campaign: &CampaignName,
     ) -> Result<bool, ListLimitError> {
+        let (mask, error) = self.mask_of_known(lists);
+        let already = self.is_durable_on_all(number, mask, account, campaign);
+        self.insert(number, Reason::pending(mask, Some(account), Some(campaign)));
+        error.map_or(Ok(already), Err)
+    }
+
+    /// As [`Self::block`], for an act outside a call: where it names no account or no campaign, it
+    /// reaches all of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::block`].
+    pub fn block_beyond(
+        &self,
+        number: Number,
+        lists: &[ListName],
+        account: Option<&AccountName>,
+        campaign: Option<&CampaignName>,
+    ) -> Result<(), ListLimitError> {
+        let (mask, error) = self.mask_of_known(lists);
+        self.insert(number, Reason::pending(mask, account, campaign));
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Those of `lists` that have or get a bit, and the error of the last that does not.
+    fn mask_of_known(&self, lists: &[ListName]) -> (ListMask, Option<ListLimitError>) {
         let mut mask = ListMask::NONE;
         let mut error = None;
         for list in lists {
@@ -110,17 +146,7 @@ impl Index {
                 Err(limit) => error = Some(limit),
             }
         }
-        let already = self.is_durable_on_all(number, mask, account, campaign);
-        self.insert(
-            number,
-            Reason {
-                lists: mask,
-                account: Some(account.clone()),
-                campaign: Some(campaign.clone()),
-                record: None,
-            },
-        );
-        error.map_or(Ok(already), Err)
+        (mask, error)
     }
 
     fn is_durable_on_all(
@@ -155,8 +181,7 @@ impl Index {
         record: RecordId,
     ) -> Result<(), ListLimitError> {
         let lists = self.lists.mask(lists)?;
-        let pending =
-            Reason { lists, account: account.cloned(), campaign: campaign.cloned(), record: None };
+        let pending = Reason::pending(lists, account, campaign);
         let settled = Reason { record: Some(record), ..pending.clone() };
         let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(lists);
@@ -327,6 +352,20 @@ mod tests {
                 .collect();
             assert_eq!(got.join(" "), want, "{name}");
         }
+    }
+
+    #[test]
+    fn an_act_outside_a_call_reaches_every_account() {
+        let (index, all) = index();
+        let own = [ListName::from("own")];
+        index.block_beyond(number(1), &own, None, None).expect("the list is known");
+        let check = |account: &str, campaign: &str| {
+            index.check(number(1), all, &account.into(), &campaign.into()).map(|hit| hit.record)
+        };
+        assert_eq!((check("acme", "promo"), check("rival", "other")), (Some(None), Some(None)));
+        index.settle(number(1), &own, None, None, record(1)).expect("the list is known");
+        assert_eq!(check("rival", "other"), Some(Some(record(1))));
+        assert_eq!(index.explain(number(1)).len(), 1);
     }
 
     #[test]
