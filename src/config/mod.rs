@@ -33,3 +33,4 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use folder::load;
 pub use reference::reference;
 pub use source::{Place, Source};
+pub use value::nearest;

@@ -196,10 +196,7 @@ impl TryFrom<String> for TypedNetwork {
 
 /// The known name that `typed` was probably meant to be: near by Damerau-Levenshtein, a third of
 /// its letters wrong at most.
-pub(super) fn nearest<'a>(
-    typed: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong_max = (typed.chars().count() / 3).max(1);
     let folded = typed.to_lowercase().replace('_', "-");
     known

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::admin::Status;
 use crate::call::Rules;
 
 /// What a shard is told.
@@ -25,17 +24,4 @@ pub(super) enum Command {
     Status(oneshot::Sender<Status>),
     /// End at once.
     Stop,
-}
-
-/// How a shard stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Calls in progress, those among them that only wait for their record.
-    pub calls: usize,
-    /// RTP port pairs in use.
-    pub ports_in_use: usize,
-    /// RTP port pairs there are; nothing when the system chooses them.
-    pub ports_size: Option<usize>,
-    /// Whether no new call is taken.
-    pub is_draining: bool,
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use super::admin::Status;
 use super::control::Command;
-use super::control::Status;
 use super::error::EngineError;
 use super::figures::Figures;
 use super::inbox::Inbox;

@@ -10,19 +10,24 @@
 //!                        store: commit thread, database thread
 //! ```
 
+pub mod admin;
 mod control;
+pub mod desk;
 #[expect(clippy::module_inception, reason = "the engine is the noun of its room")]
 mod engine;
 mod error;
 mod figures;
+mod finding;
 mod inbox;
 mod media;
 mod rooms;
 mod rules;
 mod shard;
 
-pub use control::Status;
+pub use admin::Status;
+pub use desk::{Desk, DeskError, Receipts};
 pub use engine::Engine;
 pub use error::EngineError;
+pub use finding::Finding;
 pub use rooms::Rooms;
 pub use rules::{lists, read_prompt};

@@ -1,12 +1,16 @@
-//! What the configuration check asks of the other rooms.
+//! What the rooms say to the values of a configuration: judged by the very code that uses them.
+
+use std::io;
 
 use crate::campaign::PromptName;
 use crate::config;
 use crate::media::prompt::Prompt;
-use crate::model::number::NumberReader;
+use crate::model::NumberReader;
+use crate::telemetry::Format;
+use crate::telemetry::TelemetryError;
+use crate::telemetry::log;
 
-/// The rooms as the configuration check sees them: whether a prompt can be played, a region read,
-/// a log filter understood.
+/// The rooms of this engine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rooms;
 
@@ -20,6 +24,26 @@ impl config::Rooms for Rooms {
     }
 
     fn log_filter(&self, filter: &str) -> Result<(), String> {
-        crate::telemetry::log::check_filter(filter).map_err(|error| error.to_string())
+        match log::subscriber(Format::Pretty, filter, false, io::sink) {
+            Ok(_subscriber) => Ok(()),
+            Err(TelemetryError::Filter { reason, .. }) => Err(reason),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Rooms as _;
+
+    #[test]
+    fn the_rooms_judge_what_they_will_use() {
+        assert!(Rooms.is_region("ES") && Rooms.is_region("mx") && !Rooms.is_region("Spain"));
+        assert_eq!(Rooms.log_filter("info,bajavoz::sip=debug"), Ok(()));
+        assert!(Rooms.log_filter("bajavoz=loud").is_err());
+        let name = PromptName::new("es", "welcome");
+        let refused = Rooms.prompt(&name, b"RIFF").unwrap_err();
+        assert!(!refused.contains('\n'), "one line: {refused}");
     }
 }

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::admin::Status;
 use super::control::Command;
-use super::control::Status;
 use super::figures::Figures;
 use super::figures::ShardTotals;
 use super::inbox::Inbox;

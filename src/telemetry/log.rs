@@ -58,15 +58,6 @@ where
     })
 }
 
-/// Whether [`init`] would take `filter`.
-///
-/// # Errors
-///
-/// [`TelemetryError::Filter`].
-pub fn check_filter(filter: &str) -> Result<(), TelemetryError> {
-    read_filter(filter).map(drop)
-}
-
 fn read_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
     let refused = |reason: String| TelemetryError::Filter { filter: filter.to_owned(), reason };
     if filter.trim().is_empty() {

@@ -1,0 +1,343 @@
+//! The desk: questions about lists and opt-outs, and entering them by hand.
+//!
+//! One code serves both: a running engine answers over its admin socket from the store and index
+//! that its calls use, and the command line opens the store by itself when no engine has it.
+//! Every method blocks on the disk: call it from a thread that may.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use arc_swap::ArcSwap;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::config::Checked;
+use crate::model::CampaignName;
+use crate::model::ListName;
+use crate::model::UnixMicros;
+use crate::net::clock;
+use crate::store::Archive;
+use crate::store::Reader;
+use crate::store::Settings;
+use crate::store::Store;
+use crate::suppression::Fact;
+use crate::suppression::FactLedger;
+use crate::suppression::Index;
+use crate::suppression::List;
+use crate::suppression::Origin;
+use crate::suppression::Scope;
+use crate::suppression::export::CsvExport;
+use crate::suppression::export::Entry;
+use crate::suppression::export::Filter;
+use crate::suppression::export::write_json_line;
+
+mod addition;
+mod error;
+mod explain;
+mod names;
+mod receipts;
+
+pub use addition::{Added, Addition, NOTE_LEN_MAX};
+pub use error::DeskError;
+pub use explain::{Cause, Explanation, Look, Verdict};
+pub use receipts::Receipts;
+
+use addition::taken_down;
+use error::COMMIT_MAX;
+use names::campaign_of;
+use names::read_number;
+
+/// One record of a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The record with its times.
+    pub entry: Entry,
+    /// Those of its lists that the configuration still has, and on which the number is refused.
+    pub refuses: Vec<ListName>,
+}
+
+/// Which opt-outs are exported, as it was typed; every condition that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Pressed at this time or later.
+    pub from: Option<UnixMicros>,
+    /// Pressed before this time.
+    pub to: Option<UnixMicros>,
+    /// In calls of this campaign.
+    pub campaign: Option<CampaignName>,
+    /// On this list.
+    pub list: Option<ListName>,
+    /// Of this origin.
+    pub origin: Option<Origin>,
+    /// Of this number, in any form that the node's default region knows.
+    pub number: Option<String>,
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One table with a header line.
+    #[default]
+    Csv,
+    /// One JSON object a line, with the evidence of each key.
+    Jsonl,
+}
+
+/// What a desk is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Questions; nothing is written to the journal.
+    Read,
+    /// Additions too; makes the store when it is missing.
+    Write,
+}
+
+/// The store behind a desk.
+#[derive(Debug)]
+enum Books {
+    Open(Arc<Store>),
+    /// Held for its lock; the connection within is no thread's to share.
+    Read(Box<Mutex<Archive>>),
+}
+
+/// Answers about lists and opt-outs, and takes opt-outs down.
+#[derive(Debug)]
+pub struct Desk {
+    books: Books,
+    index: Arc<Index>,
+    checked: Arc<ArcSwap<Checked>>,
+    receipts: Receipts,
+}
+
+impl Desk {
+    /// The desk of a running engine. `receipts` is what the store's callback delivers to.
+    pub const fn new(
+        store: Arc<Store>,
+        index: Arc<Index>,
+        checked: Arc<ArcSwap<Checked>>,
+        receipts: Receipts,
+    ) -> Self {
+        Self { books: Books::Open(store), index, checked, receipts }
+    }
+
+    /// Opens the store by itself, as long as no engine holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::NoStore`] where there is nothing to read; [`StoreError::Held`] in
+    /// [`DeskError::Store`], with the holder, while another process has the store.
+    pub fn open(checked: Checked, access: Access) -> Result<Self, DeskError> {
+        let receipts = Receipts::default();
+        let path = &checked.store.path;
+        let books = match access {
+            Access::Read if !path.is_dir() => {
+                return Err(DeskError::NoStore { path: path.clone() });
+            }
+            Access::Read => Books::Read(Box::new(Mutex::new(Archive::open_exclusive(path)?.0))),
+            Access::Write => {
+                let settings = Settings::new(path, Arc::new(clock::unix_now));
+                let taker = receipts.clone();
+                let on_ack = move |ack| {
+                    taker.deliver(&ack);
+                };
+                Books::Open(Arc::new(Store::open(settings, on_ack)?.0))
+            }
+        };
+        let index = Arc::new(Index::new(&lists(&checked))?);
+        let checked = Arc::new(ArcSwap::from_pointee(checked));
+        let desk = Self { books, index, checked, receipts };
+        desk.reader()?.fill(&desk.index)?;
+        Ok(desk)
+    }
+
+    /// Whether `campaign` may call the number `text` now, and why.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::Number`], [`DeskError::Unknown`] and those of the store.
+    pub fn explain(&self, text: &str, campaign: &CampaignName) -> Result<Explanation, DeskError> {
+        let checked = self.checked.load();
+        let number = read_number(&checked, text)?;
+        let campaign = campaign_of(&checked, campaign)?;
+        let entries = self.reader()?.show(number)?;
+        Ok(explain::explain(&checked, &self.index, campaign, number, &entries)?)
+    }
+
+    /// Takes an opt-out down: refused by this process at once, and durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// What was typed wrong, before anything is done; [`DeskError::Ledger`] and
+    /// [`DeskError::Slow`] when it is not known to be durable.
+    pub fn add(&self, addition: Addition) -> Result<Added, DeskError> {
+        let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
+        let optout = taken_down(&self.checked.load(), addition)?;
+        let (number, lists) = (optout.number, optout.lists.clone());
+        let (account, campaign) = (optout.account.clone(), optout.campaign.clone());
+        let (account, campaign) = (account.as_ref(), campaign.as_ref());
+        self.index.block_beyond(number, &lists, account, campaign)?;
+        let (token, answer) = self.receipts.expect();
+        if let Err(error) = store.submit(token, Fact::OptOut(Box::new(optout))) {
+            self.receipts.forget(token);
+            return Err(error.into());
+        }
+        let answer = answer.recv_timeout(COMMIT_MAX).map_err(|_timeout| {
+            self.receipts.forget(token);
+            DeskError::Slow
+        })?;
+        let durable = answer.result?;
+        self.index.settle(number, &lists, account, campaign, durable.record)?;
+        let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
+        Ok(Added { number, lists, record, durable_at })
+    }
+
+    /// Everything on record of the number `text`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::Number`] and those of the store.
+    pub fn show(&self, text: &str) -> Result<Vec<Shown>, DeskError> {
+        let checked = self.checked.load();
+        let number = read_number(&checked, text)?;
+        let entries = self.reader()?.show(number)?;
+        let is_known = |list: &&ListName| checked.lists.contains_key(*list);
+        let shown = entries.into_iter().map(|entry| Shown {
+            refuses: entry.optout.lists.iter().filter(is_known).cloned().collect(),
+            entry,
+        });
+        Ok(shown.collect())
+    }
+
+    /// Writes the opt-outs of `selection` to `out`, oldest first, and returns how many they were.
+    /// Memory does not grow with their number.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::Output`] as soon as `out` fails, [`DeskError::Number`], and those of the store.
+    pub fn export(
+        &self,
+        selection: &Selection,
+        format: Format,
+        mut out: &mut dyn io::Write,
+    ) -> Result<u64, DeskError> {
+        let filter = self.filter(selection)?;
+        let reader = self.reader()?;
+        match format {
+            Format::Csv => {
+                let mut csv = CsvExport::new(out)?;
+                let rows = each(&reader, &filter, |entry| csv.write(entry))?;
+                csv.finish()?;
+                Ok(rows)
+            }
+            Format::Jsonl => {
+                let rows = each(&reader, &filter, |entry| write_json_line(&mut out, entry))?;
+                out.flush()?;
+                Ok(rows)
+            }
+        }
+    }
+
+    /// How the store and the index stand.
+    pub fn standing(&self) -> Standing {
+        let checked = self.checked.load();
+        let mut standing = Standing {
+            node: checked.node.name.to_string(),
+            config: checked.hash.iter().map(|octet| format!("{octet:02x}")).collect(),
+            numbers: self.index.len(),
+            ..Standing::default()
+        };
+        if let Books::Open(store) = &self.books {
+            let counters = store.counters();
+            standing.facts = counters.facts;
+            standing.facts_lost = counters.refused + counters.failed;
+            standing.calls_lost = counters.calls_lost;
+            standing.failure = store.failure().map(|failure| failure.to_string());
+        }
+        standing
+    }
+
+    fn filter(&self, selection: &Selection) -> Result<Filter, DeskError> {
+        let number = selection.number.as_deref();
+        let number = number.map(|text| read_number(&self.checked.load(), text)).transpose()?;
+        Ok(Filter {
+            from: selection.from,
+            to: selection.to,
+            campaign: selection.campaign.clone(),
+            list: selection.list.clone(),
+            origin: selection.origin,
+            number,
+        })
+    }
+
+    /// A connection that sees everything submitted before.
+    fn reader(&self) -> Result<Reader, DeskError> {
+        match &self.books {
+            Books::Open(store) => {
+                store.flush()?;
+                Ok(store.reader()?)
+            }
+            Books::Read(archive) => {
+                Ok(archive.lock().unwrap_or_else(PoisonError::into_inner).reader()?)
+            }
+        }
+    }
+}
+
+/// How a store and its index stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The engine's name on records.
+    pub node: String,
+    /// The configuration that decides new calls, as call records name it.
+    pub config: String,
+    /// Numbers that stand on any list.
+    pub numbers: usize,
+    /// Facts made durable since the start.
+    pub facts: u64,
+    /// Facts that were not.
+    pub facts_lost: u64,
+    /// Call records lost.
+    pub calls_lost: u64,
+    /// The error that ended the journal, if one did.
+    pub failure: Option<String>,
+}
+
+/// Hands each entry to `write`, until that fails.
+fn each(
+    reader: &Reader,
+    filter: &Filter,
+    mut write: impl FnMut(&Entry) -> io::Result<()>,
+) -> Result<u64, DeskError> {
+    let mut rows = 0;
+    let mut failed = None;
+    reader.export(filter, |entry| match write(&entry) {
+        Ok(()) => {
+            rows += 1;
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    failed.map_or(Ok(rows), |error| Err(error.into()))
+}
+
+/// The lists as the index wants them.
+fn lists(checked: &Checked) -> Vec<List> {
+    let scope = |scope| match scope {
+        crate::config::Scope::Global => Scope::Global,
+        crate::config::Scope::Account => Scope::Account,
+        crate::config::Scope::Campaign => Scope::Campaign,
+    };
+    let list = |list: &crate::config::List| List {
+        name: list.name.clone(),
+        title: list.title.clone(),
+        scope: scope(list.scope),
+    };
+    checked.lists.values().map(list).collect()
+}

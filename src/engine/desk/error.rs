@@ -1,0 +1,106 @@
+//! Why the desk does not do what was asked.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::addition::NOTE_LEN_MAX;
+use crate::model::AccountName;
+use crate::model::CampaignName;
+use crate::model::NumberError;
+use crate::store::StoreError;
+use crate::suppression::LedgerError;
+use crate::suppression::list::ListLimitError;
+
+/// How long a person waits for the disk. A group commit takes milliseconds; a disk that needs
+/// this long is failing.
+pub(super) const COMMIT_MAX: Duration = Duration::from_secs(30);
+
+/// Why the desk does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeskError {
+    /// A campaign, list or account that the configuration does not have.
+    #[error("there is no {kind} `{typed}`{}", hint(near.as_deref()))]
+    Unknown {
+        /// What was named: `campaign`, `list` or `account`.
+        kind: &'static str,
+        /// The name as typed.
+        typed: String,
+        /// What was probably meant.
+        near: Option<String>,
+    },
+    /// No list was named.
+    #[error("expected at least one list, found none")]
+    NoList,
+    /// The account is not that of the campaign.
+    #[error("campaign `{campaign}` is of account `{account}`")]
+    OtherAccount {
+        /// The campaign that was named.
+        campaign: CampaignName,
+        /// Whose it is.
+        account: AccountName,
+    },
+    /// A note that does not fit a record.
+    #[error("expected at most {max} bytes of reason and of actor, found {found}", max = NOTE_LEN_MAX)]
+    Long {
+        /// Its length.
+        found: usize,
+    },
+    /// The text is no number that a campaign may call.
+    #[error("{0}")]
+    Number(#[from] NumberError),
+    /// Nothing was ever kept where the configuration says.
+    #[error("there is no store in `{}` yet; `run` or `optout add` makes it", path.display())]
+    NoStore {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The desk was opened for questions only.
+    #[error("the store was opened for reading")]
+    ReadOnly,
+    /// More lists than an index tells apart.
+    #[error(transparent)]
+    Lists(#[from] ListLimitError),
+    /// The ledger did not make it durable. The number is refused by this process all the same.
+    #[error("not recorded: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The disk has not answered; the record may still become durable.
+    #[error("not known to be recorded: the disk has not answered for {} s", COMMIT_MAX.as_secs())]
+    Slow,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whoever wanted the export does not take it.
+    #[error("the output failed: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl DeskError {
+    /// Whether the request itself is at fault, not the store.
+    pub const fn is_usage(&self) -> bool {
+        match self {
+            Self::Unknown { .. }
+            | Self::NoList
+            | Self::OtherAccount { .. }
+            | Self::Long { .. }
+            | Self::Number(_) => true,
+            Self::NoStore { .. }
+            | Self::ReadOnly
+            | Self::Lists(_)
+            | Self::Ledger(_)
+            | Self::Slow
+            | Self::Store(_)
+            | Self::Output(_) => false,
+        }
+    }
+
+    /// Whether another process holds the store.
+    pub const fn is_held(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Held { .. }))
+    }
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
