@@ -1,6 +1,8 @@
 //! A running engine: started from a checked configuration, reloaded, drained, stopped.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -8,11 +10,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 
+use super::Rooms;
+use super::admin::Answer;
+use super::admin::Refusal;
+use super::admin::Reloaded;
 use super::admin::Status;
+use super::admin::Steer;
 use super::control::Command;
+use super::desk::Desk;
+use super::desk::Receipts;
 use super::error::EngineError;
 use super::figures::Figures;
+use super::finding::Finding;
 use super::inbox::Inbox;
 use super::inbox::InboxSender;
 use super::inbox::ShardInput;
@@ -25,6 +36,7 @@ use crate::api;
 use crate::call::Acknowledgement;
 use crate::call::Calls;
 use crate::call::Rules;
+use crate::config;
 use crate::config::Checked;
 use crate::model::token::TokenSource;
 use crate::net::PortPool;
@@ -44,30 +56,43 @@ const USER_AGENT: &str = concat!("Bajavoz/", env!("CARGO_PKG_VERSION"));
 
 /// A running engine. Dropping it stops it as [`Self::stop`] does.
 pub struct Engine {
-    inbox: InboxSender,
+    core: Arc<Core>,
     shard: Option<JoinHandle<()>>,
     store: Option<Arc<Store>>,
+    desk: Arc<Desk>,
+    sip: Vec<SocketAddr>,
+}
+
+/// What steers a running engine; the admin socket and the signals share it.
+struct Core {
+    inbox: InboxSender,
     index: Arc<Index>,
     figures: Arc<Figures>,
     checked: Arc<ArcSwap<Checked>>,
-    sip: Vec<SocketAddr>,
+    /// Where the configuration is read from again.
+    folder: PathBuf,
+    /// Turns true when the shard has ended.
+    ended: watch::Receiver<bool>,
 }
 
 impl Engine {
     /// Starts an engine: takes hold of the store, fills the index from it, and only then opens
-    /// the signalling sockets.
+    /// the signalling sockets. `folder` is where `checked` was read, for a reload.
     ///
     /// # Errors
     ///
     /// [`EngineError`]; nothing is left running then.
-    pub fn start(checked: Checked) -> Result<Self, EngineError> {
+    pub fn start(checked: Checked, folder: &Path) -> Result<Self, EngineError> {
         let (inbox_sender, inbox_receiver) = inbox();
         let index = Arc::new(Index::new(&rules::lists(&checked))?);
-        let store = Arc::new(open_store(&checked, inbox_sender.clone(), &index)?);
+        let receipts = Receipts::default();
+        let store = open_store(&checked, inbox_sender.clone(), receipts.clone(), &index)?;
+        let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         metrics.config_loaded(clock::unix_now());
         let figures = Arc::new(Figures::new(metrics));
+        let (ends, ended) = watch::channel(false);
         let parts = Parts {
             checked: checked.clone(),
             rules,
@@ -76,17 +101,16 @@ impl Engine {
             figures: Arc::clone(&figures),
             inbox: inbox_receiver,
             sender: inbox_sender.clone(),
+            ends,
         };
         let (shard, sip) = start_shard(parts)?;
-        Ok(Self {
-            inbox: inbox_sender,
-            shard: Some(shard),
-            store: Some(store),
-            index,
-            figures,
-            checked: Arc::new(ArcSwap::from_pointee(checked)),
-            sip,
-        })
+        let checked = Arc::new(ArcSwap::from_pointee(checked));
+        let desk =
+            Desk::new(Arc::clone(&store), Arc::clone(&index), Arc::clone(&checked), receipts);
+        let folder = folder.to_owned();
+        let core = Core { inbox: inbox_sender, index, figures, checked, folder, ended };
+        let core = Arc::new(core);
+        Ok(Self { core, shard: Some(shard), store: Some(store), desk: Arc::new(desk), sip })
     }
 
     /// Where SIP is received, in the order of the configuration, with the ports that the system
@@ -95,82 +119,100 @@ impl Engine {
         &self.sip
     }
 
-    /// The suppression index.
-    pub fn index(&self) -> &Arc<Index> {
-        &self.index
+    /// Where lists and opt-outs are asked after.
+    pub const fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// The store; nothing once the engine has stopped.
-    pub fn store(&self) -> Option<&Arc<Store>> {
+    pub const fn store(&self) -> Option<&Arc<Store>> {
         self.store.as_ref()
     }
 
-    /// The configuration in force.
-    pub fn checked(&self) -> &Arc<ArcSwap<Checked>> {
-        &self.checked
+    /// What the admin socket and the signals steer.
+    pub fn steer(&self) -> Arc<dyn Steer> {
+        Arc::<Core>::clone(&self.core)
     }
 
     /// What the health and metrics page asks.
     pub fn control(&self) -> Arc<dyn api::Control> {
-        Arc::new(Page { figures: Arc::clone(&self.figures), store: self.store.clone() })
+        let page = Page { figures: Arc::clone(&self.core.figures), store: self.store.clone() };
+        Arc::new(page)
     }
 
-    /// Decides calls that begin from now on by `checked`. Running calls keep what they have.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::NeedsRestart`] for what is bound or opened at start, and whatever keeps the
-    /// new rules from being made; the old ones stay in force then.
-    pub fn reload(&self, checked: Checked) -> Result<(), EngineError> {
-        needs_restart(&self.checked.load(), &checked)?;
-        self.index.configure(&rules::lists(&checked))?;
-        let rules = Arc::new(rules::rules(&checked, &self.index)?);
-        self.inbox.send(ShardInput::Command(Command::Reload(rules)));
-        self.checked.store(Arc::new(checked));
-        self.figures.metrics.config_loaded(clock::unix_now());
-        Ok(())
-    }
-
-    /// How the engine stands.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError::Down`] when it has ended.
-    pub async fn status(&self) -> Result<Status, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(ShardInput::Command(Command::Status(reply)));
-        answer.await.map_err(|_| EngineError::Down)
-    }
-
-    /// Takes no new call, lets running ones end, hangs up what is left after `patience`, and
-    /// returns when no call is left.
-    pub async fn drain(&self, patience: Duration) {
-        self.figures.begin_drain();
-        let (done, drained) = oneshot::channel();
-        self.inbox.send(ShardInput::Command(Command::Drain { patience, done }));
-        // A shard that ended without an answer has no call left either.
-        let _ = drained.await;
+    /// Completes when no call is taken or running any more: after a drain, or when the shard
+    /// could not go on.
+    pub async fn ended(&self) {
+        let mut ended = self.core.ended.clone();
+        // The sender is gone with the shard, which is the same news.
+        let _ = ended.wait_for(|ended| *ended).await;
     }
 
     /// Stops at once: calls are left as they are, the store is closed.
     pub fn stop(&mut self) {
-        self.inbox.send(ShardInput::Command(Command::Stop));
+        self.core.inbox.send(ShardInput::Command(Command::Stop));
         if let Some(shard) = self.shard.take() {
             // A panic of the thread is its own; what it had made durable is safe.
             let _ = shard.join();
         }
-        if let Some(store) = self.store.take()
-            && let Ok(store) = Arc::try_unwrap(store)
-        {
-            // What could not be settled stays in the journal for the next start.
-            let _ = store.close();
-        }
+        // The threads of the store end with its last holder, everything submitted settled.
+        self.store = None;
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+impl Core {
+    /// Decides calls that begin from now on by `checked`. Running calls keep what they have.
+    fn take_over(&self, checked: Checked) -> Result<(), EngineError> {
+        needs_restart(&self.checked.load(), &checked)?;
+        let rules = Arc::new(rules::rules(&checked, &self.index)?);
+        self.index.configure(&rules::lists(&checked))?;
+        self.inbox.send(ShardInput::Command(Command::Reload(rules)));
+        self.checked.store(Arc::new(checked));
+        self.figures.metrics.config_loaded(clock::unix_now());
+        Ok(())
+    }
+}
+
+impl Steer for Core {
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(async {
+            let (reply, answer) = oneshot::channel();
+            self.inbox.send(ShardInput::Command(Command::Status(reply)));
+            answer.await.map_err(|_| Refusal::because(EngineError::Down))
+        })
+    }
+
+    fn drain(&self, patience: Option<Duration>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.figures.begin_drain();
+            let patience = patience.unwrap_or(self.checked.load().limits.drain_max);
+            let (done, drained) = oneshot::channel();
+            self.inbox.send(ShardInput::Command(Command::Drain { patience, done }));
+            // A shard that ended without an answer has no call left either.
+            let _ = drained.await;
+            Ok(())
+        })
+    }
+
+    fn reload(&self) -> Answer<'_, Reloaded> {
+        Box::pin(async {
+            let checked = config::load(&self.folder, &Rooms).map_err(|faults| Refusal {
+                why: "the configuration has errors; the old one stays in force".to_owned(),
+                findings: faults.iter().map(|fault| Finding::new(fault, false)).collect(),
+            })?;
+            let reloaded = Reloaded {
+                config: rules::hex(&checked.hash),
+                warnings: checked.warnings.iter().map(|fault| Finding::new(fault, false)).collect(),
+            };
+            self.take_over(checked).map_err(Refusal::because)?;
+            Ok(reloaded)
+        })
     }
 }
 
@@ -198,8 +240,16 @@ impl api::Control for Page {
     }
 }
 
-fn open_store(checked: &Checked, inbox: InboxSender, index: &Index) -> Result<Store, EngineError> {
+fn open_store(
+    checked: &Checked,
+    inbox: InboxSender,
+    receipts: Receipts,
+    index: &Index,
+) -> Result<Store, EngineError> {
     let on_ack = move |ack: Ack| {
+        if receipts.deliver(&ack) {
+            return;
+        }
         let ack = Acknowledgement { token: ack.token, durable: ack.result.ok() };
         inbox.send(ShardInput::Acknowledgement(ack));
     };
@@ -226,11 +276,13 @@ struct Parts {
     figures: Arc<Figures>,
     inbox: Inbox,
     sender: InboxSender,
+    ends: watch::Sender<bool>,
 }
 
 /// Starts the thread and returns once its sockets are bound.
 fn start_shard(parts: Parts) -> Result<(JoinHandle<()>, Vec<SocketAddr>), EngineError> {
     let (bound, answer) = mpsc::sync_channel(1);
+    let ends = parts.ends.clone();
     let body = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = match runtime {
@@ -246,6 +298,7 @@ fn start_shard(parts: Parts) -> Result<(JoinHandle<()>, Vec<SocketAddr>), Engine
                 Ok((shard, addresses)) => {
                     let _ = bound.send(Ok(addresses)); // As above.
                     shard.run().await;
+                    ends.send_replace(true);
                 }
                 Err(error) => {
                     let _ = bound.send(Err(error)); // As above.
@@ -262,7 +315,7 @@ fn start_shard(parts: Parts) -> Result<(JoinHandle<()>, Vec<SocketAddr>), Engine
 }
 
 fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
-    let Parts { checked, rules, index, store, figures, inbox, sender } = parts;
+    let Parts { checked, rules, index, store, figures, inbox, sender, .. } = parts;
     let mut tokens = TokenSource::new(random::seed().map_err(EngineError::Random)?);
     let (lines, pools, listeners) = bind(&checked, &mut tokens)?;
     let addresses = listeners.iter().map(|listener| listener.local).collect();

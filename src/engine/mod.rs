@@ -22,6 +22,7 @@ mod inbox;
 mod media;
 mod rooms;
 mod rules;
+mod service;
 mod shard;
 
 pub use admin::Status;
@@ -31,3 +32,4 @@ pub use error::EngineError;
 pub use finding::Finding;
 pub use rooms::Rooms;
 pub use rules::{lists, read_prompt};
+pub use service::run;

@@ -188,6 +188,6 @@ fn trunk(trunk: &crate::config::Trunk) -> Trunk {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::anyhow;
 use anyhow::ensure;
 
 use self::stage::Played;
@@ -57,7 +58,7 @@ fn play() -> Result<()> {
     runtime.block_on(async {
         let mut stage = Stage::new().await?;
         let checked = setting::write(folder.path(), stage.carrier_address())?;
-        let engine = Engine::start(checked)?;
+        let engine = Engine::start(checked, folder.path())?;
         let at = *engine.sip_addresses().first().context("the demo's engine has one listener")?;
         println!("Bajavoz listens on udp {at}; a carrier on udp {}.\n", stage.carrier_address());
         let first = call_all(&mut stage, at, true).await?;
@@ -71,7 +72,8 @@ fn play() -> Result<()> {
             "the carrier received an INVITE for a number that had opted out"
         );
         println!("  and the carrier received no INVITE at all.\n");
-        engine.drain(Duration::from_secs(5)).await;
+        let patience = Some(Duration::from_secs(5));
+        engine.steer().drain(patience).await.map_err(|refusal| anyhow!(refusal.why))?;
         what_next();
         Ok(())
     })
