@@ -1,4 +1,4 @@
-//! Writers for requests and responses, into a buffer that is used again and again.
+//! The writer of responses, into a buffer that is used again and again.
 //!
 //! No value that we are handed can end its line: CR, LF and NUL are refused, the first refusal is
 //! kept, and [`ResponseBuilder::finish`] then gives the error and an empty buffer, so that half a
@@ -37,7 +37,7 @@ pub fn check_name(name: &str) -> Result<(), BuildError> {
     if scan::is_token(name.as_bytes()) { Ok(()) } else { Err(BuildError::Name) }
 }
 
-/// What both builders share: the buffer, and the first thing refused.
+/// The lines of a message in its buffer, and the first thing refused.
 struct Lines<'b> {
     out: &'b mut Vec<u8>,
     refused: Option<BuildError>,
@@ -128,7 +128,7 @@ impl<'b> ResponseBuilder<'b> {
         if !(100..700).contains(&status) {
             lines.check(Err(BuildError::Status(status)));
         }
-        if lines.check(check_value(reason.as_bytes()).map_err(|_| BuildError::StartLine)) {
+        if lines.check(check_value(reason.as_bytes()).map_err(|_| BuildError::Phrase)) {
             write!(lines.out, "SIP/2.0 {status} {reason}\r\n").expect("a vector takes every write");
         }
         copy_vias(&mut lines, request, source);
@@ -218,42 +218,6 @@ fn write_top_via(lines: &mut Lines<'_>, top: &[u8], source: SocketAddr) {
     }
     if has_rport {
         write!(lines.out, ";rport={}", source.port()).expect("a vector takes every write");
-    }
-}
-
-/// Writes a request.
-pub struct RequestBuilder<'b> {
-    lines: Lines<'b>,
-}
-
-impl<'b> RequestBuilder<'b> {
-    /// Begins a request in `out`, whose former content is gone. Every header is the caller's to
-    /// add, Via first, but for Content-Type and Content-Length.
-    pub fn new(out: &'b mut Vec<u8>, method: impl AsRef<[u8]>, uri: impl AsRef<[u8]>) -> Self {
-        let (method, uri) = (method.as_ref(), uri.as_ref());
-        let mut lines = Lines::new(out);
-        let is_fit = scan::is_token(method)
-            && !uri.is_empty()
-            && !uri.iter().any(|byte| byte.is_ascii_control() || *byte == b' ');
-        if lines.check(if is_fit { Ok(()) } else { Err(BuildError::StartLine) }) {
-            lines.push(&[method, b" ", uri, b" SIP/2.0\r\n"]);
-        }
-        Self { lines }
-    }
-
-    /// Adds a header; one that is refused shows in [`Self::finish`].
-    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
-        self.lines.header(name.as_ref(), value.as_ref());
-        self
-    }
-
-    /// Ends the message with a body of a content type, or with none.
-    ///
-    /// # Errors
-    ///
-    /// The first thing that was refused; the buffer is empty then.
-    pub fn finish(self, body: Option<(&str, &[u8])>) -> Result<(), BuildError> {
-        self.lines.finish(body)
     }
 }
 
@@ -357,7 +321,7 @@ mod tests {
             ("CR LF in a name",    "OK", "t", "X: 1\r\nY", "a",    Err(BuildError::Name)),
             ("a colon in a name",  "OK", "t", "X:",  "a",          Err(BuildError::Name)),
             ("an empty name",      "OK", "t", "",    "a",          Err(BuildError::Name)),
-            ("CR LF in a phrase",  "OK\r\nX: 1", "t", "X", "a",    Err(BuildError::StartLine)),
+            ("CR LF in a phrase",  "OK\r\nX: 1", "t", "X", "a",    Err(BuildError::Phrase)),
             ("CR LF in a tag",     "OK", "t\r\nX: 1", "X", "a",    Err(BuildError::Value)),
             ("a tag and more",     "OK", "t;x=y", "X", "a",        Err(BuildError::Value)),
             ("Latin-1 is harmless", "OK", "t", "X", "caf\u{e9}",   Ok(())),
@@ -376,31 +340,5 @@ mod tests {
         let wrong = ResponseBuilder::new(&mut out, &request, 200, "OK", from, None)
             .finish(Some(("a/b\r\nX: 1", b"body")));
         assert_eq!((wrong, out.len()), (Err(BuildError::Value), 0));
-    }
-
-    #[test]
-    fn requests_are_written_as_they_are_read() {
-        let mut out = Vec::new();
-        let body: &[u8] = b"v=0\r\n";
-        RequestBuilder::new(&mut out, "INVITE", "sip:b@h;lr")
-            .header(HeaderName::Via, VIA)
-            .header("X-Bajavoz-Outcome", "opt-out")
-            .finish(Some(("application/sdp", body)))
-            .unwrap();
-        let want = "INVITE sip:b@h;lr SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1\r\n\
-            X-Bajavoz-Outcome: opt-out\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\n\
-            v=0\r\n";
-        assert_eq!(String::from_utf8(out).unwrap(), want);
-        for (method, uri) in [
-            ("IN VITE", "sip:h"),
-            ("", "sip:h"),
-            ("INVITE", ""),
-            ("INVITE", "sip:h SIP/2.0\r\nX: 1\r\n"),
-            ("INVITE", "sip:a b"),
-        ] {
-            let mut out = Vec::new();
-            let wrong = RequestBuilder::new(&mut out, method, uri).finish(None);
-            assert_eq!(wrong, Err(BuildError::StartLine), "{method} {uri}");
-        }
     }
 }

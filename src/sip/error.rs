@@ -172,9 +172,9 @@ pub enum BuildError {
     /// A header name that is no token.
     #[error("header name is not a token")]
     Name,
-    /// White space or control octets in a method, Request-URI or reason phrase.
-    #[error("start line holds white space or control octets where it may not")]
-    StartLine,
+    /// CR, LF or NUL in a reason phrase.
+    #[error("reason phrase holds CR, LF or NUL")]
+    Phrase,
     /// The status code is not within 100 to 699.
     #[error("expected a status from 100 to 699, found {0}")]
     Status(u16),

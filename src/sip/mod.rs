@@ -25,7 +25,7 @@ pub mod validate;
 pub mod via;
 
 pub use address::NameAddr;
-pub use build::{RequestBuilder, ResponseBuilder};
+pub use build::ResponseBuilder;
 pub use endpoint::{
     Body, Counters, EndReason, Endpoint, Event, Headers, Invite, InviteError, Listener, Output,
     Settings, Transmit,

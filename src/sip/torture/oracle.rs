@@ -13,11 +13,9 @@ use rsip::message::HeadersExt;
 use crate::model::token::Seed;
 use crate::model::token::TokenSource;
 
-use super::super::build::RequestBuilder;
 use super::super::build::ResponseBuilder;
 use super::super::message::Message;
 use super::super::message::StartLine;
-use super::super::name::HeaderName;
 use super::super::uri::Host;
 use super::CARRIER_INVITE;
 use super::corpus;
@@ -116,19 +114,16 @@ fn drawn(tokens: &mut TokenSource) -> Vec<u8> {
     let to_tag = draw(&["", ";tag=9f3", ";tag=as-1.2_3"]);
     let body = draw(&["", "v=0\r\n", "Signal=5\r\nDuration=160\r\n"]);
     let call_id = draw(&["abc@192.0.2.1", "f81d4fae-7dec-11d0", "1409286657_88313046@x"]);
-    let cseq = format!("{} {method}", tokens.next_u32());
-    let branch = format!("SIP/2.0/UDP 192.0.2.4:5060;branch=z9hG4bK{:x}", tokens.next_u64());
-    let mut out = Vec::new();
-    RequestBuilder::new(&mut out, &method, format!("sip:{user}{host}{port}{params}"))
-        .header(HeaderName::Via, branch)
-        .header(HeaderName::From, format!("{display}<sip:alice@example.org>;tag=77a"))
-        .header(HeaderName::To, format!("{display}<sip:{user}{host}>{to_tag}"))
-        .header(HeaderName::CallId, call_id)
-        .header(HeaderName::CSeq, cseq)
-        .header(HeaderName::MaxForwards, "70")
-        .finish(Some(("application/sdp", body.as_bytes())))
-        .expect("clean values");
-    out
+    let (cseq, branch) = (tokens.next_u32(), tokens.next_u64());
+    format!(
+        "{method} sip:{user}{host}{port}{params} SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 192.0.2.4:5060;branch=z9hG4bK{branch:x}\r\n\
+         From: {display}<sip:alice@example.org>;tag=77a\r\nTo: {display}<sip:{user}{host}>{to_tag}\r\n\
+         Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 /// Our response to a request.
