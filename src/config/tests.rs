@@ -197,8 +197,7 @@ fn sample() -> TempDir {
 
 #[test]
 fn the_sample_loads_as_it_stands() {
-    let house = sample();
-    let checked = load(&house.path().join("config"), &MarkedRooms)
+    let checked = load(&repository().join("config"), &MarkedRooms)
         .map_err(|findings| findings.iter().map(|f| f.render(false)).collect::<Vec<_>>().join("\n"))
         .unwrap_or_else(|printed| panic!("{printed}"));
     assert_eq!(checked.warnings, Vec::new());
@@ -219,13 +218,18 @@ fn the_sample_loads_as_it_stands() {
 }
 
 #[test]
-fn each_prompt_that_the_sample_may_name_comes_with_the_program() {
-    for prompt in PROMPTS {
-        for language in ["en", "es"] {
-            let file = repository().join("audio").join(language).join(format!("{prompt}.wav"));
-            assert!(file.is_file(), "{}", file.display());
-        }
-    }
+fn as_many_lists_as_the_index_knows_and_not_one_more() {
+    let house = house();
+    let lists = |count: usize| -> String {
+        (0..count).map(|n| format!("[lists.l{n}]\nscope = \"global\"\n")).collect()
+    };
+    let codes = |count: usize| {
+        let findings = check_texts(&house, &[("base.toml", BASE), ("lists.toml", &lists(count))]);
+        findings.err().unwrap_or_default().iter().map(Diagnostic::code).collect::<Vec<_>>()
+    };
+    // The base has two.
+    assert_eq!(codes(62), Vec::<&str>::new());
+    assert_eq!(codes(63), ["E-RANGE"]);
 }
 
 #[test]

@@ -169,6 +169,11 @@ impl FromStr for TypedNetwork {
             None => width,
             Some(prefix) => prefix.parse().map_err(|_| Fault::new(form).hint(example))?,
         };
+        if address.to_canonical() != address {
+            return Err(Fault::new("this is an IPv4 address in IPv6 clothes")
+                .hint("write it as IPv4; it is known in both")
+                .fix(address.to_canonical().to_string()));
+        }
         let network = Network::new(address, prefix)
             .ok_or_else(|| Fault::new(format!("the address has only {width} bits")))?;
         let least = if address.is_ipv4() { PREFIX_MIN_V4 } else { PREFIX_MIN_V6 };
@@ -269,6 +274,7 @@ mod tests {
             ("host bits",             "192.0.2.9/28",    Err("there are bits set beyond the fixed ones")),
             ("everybody",             "0.0.0.0/0",       Err("a dialer's network has at least 8 fixed bits")),
             ("everybody in IPv6",     "::/0",            Err("a dialer's network has at least 16 fixed bits")),
+            ("IPv4 in IPv6 clothes",  "::ffff:192.0.2.1", Err("this is an IPv4 address in IPv6 clothes")),
             ("too many bits",         "192.0.2.0/33",    Err("the address has only 32 bits")),
             ("a name",                "dialer.example",  Err("a network is an address and the bits that are fixed")),
             ("a port",                "192.0.2.1:5060",  Err("a network is an address and the bits that are fixed")),

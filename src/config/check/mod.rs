@@ -19,6 +19,7 @@ use super::source::{Place, Source};
 use super::value::nearest;
 use crate::campaign::PromptName;
 use crate::model::ListName;
+use crate::suppression::list::ListTable;
 
 use prompts::Shelf;
 
@@ -89,6 +90,7 @@ impl Check<'_> {
         let listeners = self.listeners(draft, media.as_ref());
         let trunks = self.trunks(draft, &listeners);
         let dialers = self.dialers(draft, node.as_ref());
+        self.count_lists(draft);
         let lists = lists(draft);
         self.filter(draft);
         let campaigns = self.campaigns(draft, limits);
@@ -142,6 +144,21 @@ impl Check<'_> {
             None => fault.hint(format!("defined are: {}", known.join(", "))),
         });
         false
+    }
+
+    /// The index knows lists by the bits of a mask.
+    fn count_lists(&mut self, draft: &Draft) {
+        let max = ListTable::LISTS_MAX;
+        let beyond = draft.lists.values().flatten().nth(max);
+        if let (true, Some(list)) = (draft.lists.len() > max, beyond) {
+            let count = draft.lists.len();
+            let message = format!("there are more than {max} lists");
+            self.report(
+                Diagnostic::error("E-RANGE", message, list.at.clone())
+                    .label(format!("this is one of {count}"))
+                    .hint("entries of several lists of one scope can share a list"),
+            );
+        }
     }
 
     fn filter(&mut self, draft: &Draft) {

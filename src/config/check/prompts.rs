@@ -12,7 +12,8 @@ use crate::config::file;
 use crate::config::source::Place;
 use crate::config::value::nearest;
 
-/// Ten minutes of 16-bit sound at 8000 Hz; a longer file was put there by mistake.
+/// Ten minutes of 16-bit sound at 8000 Hz: twice what a prompt may have, so that only a file that
+/// was put there by mistake is refused unread.
 const WAV_LEN_MAX: u64 = 10 * 60 * 8000 * 2;
 
 /// The folder of the prompts and what was taken from it.
