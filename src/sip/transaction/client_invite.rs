@@ -62,10 +62,12 @@ impl ClientInvite {
     /// A response of this status matched.
     pub(crate) fn handle_response(&mut self, now: Instant, status: u16) -> Reaction {
         match (self.state, status) {
-            (State::Calling | State::Proceeding, ..=199) => {
+            (State::Calling, ..=199) => {
                 (self.state, self.repeat, self.end) = (State::Proceeding, None, None);
                 Reaction::Deliver
             }
+            // What `limit` has set stays.
+            (State::Proceeding, ..=199) => Reaction::Deliver,
             (State::Calling | State::Proceeding, 200..=299) => {
                 (self.state, self.repeat) = (State::Accepted, None);
                 self.end = Some(now + self.timing.patience());
@@ -188,6 +190,7 @@ mod tests {
         machine.handle_response(start, 180);
         assert!(machine.is_proceeding() && machine.is_pending());
         machine.limit(start + Duration::from_secs(1));
+        machine.handle_response(start + Duration::from_secs(2), 183);
         let end = start + Duration::from_secs(33);
         assert_eq!(machine.poll_timeout(), Some(end));
         assert_eq!(machine.handle_timeout(end - Duration::from_millis(1)), Expiry::Early);

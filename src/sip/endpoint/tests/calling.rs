@@ -105,6 +105,9 @@ fn cancelling_crosses_answers() {
         ("no 487 ever: the INVITE is let go after 64*T1",
          "0:call 10:180 20:cancel 30:200/CANCEL",
          "0=INVITE 10=Progress(180,0) 20=CANCEL 32020=Refused(408,alone)"),
+        ("nor does progress on its way keep it",
+         "0:call 10:180 20:cancel 25:183 30:200/CANCEL",
+         "0=INVITE 10=Progress(180,0) 20=CANCEL 32020=Refused(408,alone)"),
         ("cancelling twice is cancelling once",
          "0:call 10:180 20:cancel 25:cancel 26:bye 30:200/CANCEL 40:487",
          "0=INVITE 10=Progress(180,0) 20=CANCEL 40=ACK,Refused(487)"),
@@ -164,4 +167,21 @@ fn our_own_calls_have_limits_too() {
     assert_eq!(refused, Err(InviteError::Transactions { max: 1 }));
     let counters = endpoint.counters();
     assert_eq!((counters.refused_sessions, counters.refused_transactions), (1, 1));
+}
+
+#[test]
+fn what_is_remembered_of_one_invite_has_an_end() {
+    let mut script = String::from("0:call");
+    for fork in 0..17 {
+        script.push_str(&format!(" {}:180#early{fork}", 10 + fork));
+    }
+    for fork in 0..17 {
+        script.push_str(&format!(" {}:200#fork{fork}", 100 + fork));
+    }
+    script.push_str(" 200:bye 210:200/BYE");
+    let told = play(&script);
+    assert_eq!(told.matches("Progress").count(), 16, "{told}");
+    assert_eq!(told.matches("ACK,").count(), 16, "one answer, 15 forks: {told}");
+    assert!(!told.contains(" 116="), "the 17th 2xx is left alone: {told}");
+    assert!(!told.contains("left"), "{told}");
 }
