@@ -135,9 +135,11 @@ impl Digester {
     }
 }
 
+/// Whether the branch is the cookie and something that makes it unique (RFC 4475 section 3.2.1
+/// has one that is the cookie alone).
 fn has_cookie(branch: &[u8]) -> bool {
     let head = branch.get(..MAGIC_COOKIE.len()).unwrap_or_default();
-    head.eq_ignore_ascii_case(MAGIC_COOKIE)
+    branch.len() > head.len() && head.eq_ignore_ascii_case(MAGIC_COOKIE)
 }
 
 /// Writes a field with its length, so that two fields cannot run into each other.
@@ -173,6 +175,7 @@ mod tests {
     #[test]
     fn requests_find_their_transaction_and_no_other() {
         let old = INVITE.replace("z9hG4bK1", "77");
+        let bare = INVITE.replace("z9hG4bK1", "z9hG4bK");
         #[rustfmt::skip]
         let cases = [
             ("the same again", INVITE, INVITE.to_owned(), true),
@@ -181,6 +184,7 @@ mod tests {
             ("another sent-by", INVITE, INVITE.replace("h:5070", "h:5071"), false),
             ("RFC 2543, the same again", &old, old.clone(), true),
             ("RFC 2543, its ACK with our tag", &old, old.replace("To: <sip:a@b>", "To: <sip:a@b>;tag=9"), true),
+            ("a cookie alone is no branch", &bare, bare.replace("CSeq: 1", "CSeq: 2"), false),
             ("RFC 2543, another CSeq", &old, old.replace("CSeq: 1", "CSeq: 2"), false),
             ("RFC 2543, another Request-URI", &old, old.replace("INVITE sip:a@b", "INVITE sip:c@b"), false),
             ("RFC 2543, another Via", &old, old.replace("h:5070", "h:5071"), false),
