@@ -71,6 +71,25 @@ impl Endpoint {
         self.reply(now, invite, &Reply { status, reason_phrase, headers: &headers, body: None });
     }
 
+    /// Refuses a ringing session like [`Self::reject`], and forgets it at once: the response is
+    /// sent once, and a repeated INVITE is judged anew (RFC 3261 section 8.2.7). This is for who
+    /// is no peer of ours, so that a flood from strangers fills no table and a forged source
+    /// gets no second datagram.
+    pub fn dismiss(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        status: u16,
+        reason_phrase: &str,
+        headers: Headers,
+    ) {
+        let invite = self.ringing(session);
+        self.reject(now, session, status, reason_phrase, headers);
+        if let Some(invite) = invite {
+            self.end_transaction(invite);
+        }
+    }
+
     /// Hangs up in either role and at any moment: a session that rings is refused with 480, one
     /// that we call is cancelled, and one that we have just answered gets its BYE once its ACK
     /// is there (RFC 3261 section 15). `Ended`, or whatever crosses it, follows.

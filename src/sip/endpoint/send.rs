@@ -27,7 +27,7 @@ use super::write::Draft;
 
 /// Most datagrams that may wait in [`Endpoint::poll`]. Ours: several times what one batch of
 /// datagrams and timers makes; beyond, the driver does not poll, and UDP may lose anything.
-const TRANSMITS_MAX: usize = 65_536;
+pub(super) const TRANSMITS_MAX: usize = 65_536;
 
 /// A response of ours.
 #[derive(Clone, Copy)]

@@ -16,7 +16,7 @@ use super::table::Role;
 
 /// Most deadlines served at a time. Ours: a driver that was away for long then still reads its
 /// sockets in between; `poll_timeout` stays in the past until all are served.
-const TIMEOUTS_MAX: usize = 4096;
+pub(super) const TIMEOUTS_MAX: usize = 4096;
 
 impl Endpoint {
     /// Does what is due at `now`.

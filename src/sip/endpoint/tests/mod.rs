@@ -12,6 +12,7 @@ mod calling;
 mod link;
 mod peer;
 mod strangers;
+mod torture;
 mod within;
 
 use std::net::SocketAddr;
@@ -118,6 +119,7 @@ impl Play {
             "ring" => endpoint.ring(now, session, number.unwrap_or(180) as u16, headers, None),
             "answer" => endpoint.answer(now, session, headers, Some(sdp)),
             "reject" => endpoint.reject(now, session, number.unwrap() as u16, "", headers),
+            "dismiss" => endpoint.dismiss(now, session, 403, "", headers),
             "bye" => endpoint.bye(now, session, headers.with("Reason", "Q.850;cause=16")),
             "cancel" => endpoint.cancel(now, session, headers),
             "info" => endpoint.info(now, session, sdp),

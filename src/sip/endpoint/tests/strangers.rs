@@ -1,5 +1,7 @@
 //! Who is not of the call cannot end it, speak in it, or learn that it is there.
 
+use super::super::send::TRANSMITS_MAX;
+use super::super::timeouts::TIMEOUTS_MAX;
 use super::*;
 
 #[test]
@@ -38,6 +40,9 @@ fn guessed_names_are_not_enough() {
         ("a response to nothing we asked is dropped",
          "0:call 10:486 33000:200 34000:180",
          "0=INVITE 10=ACK,Refused(486)"),
+        ("who is dismissed is forgotten, and judged anew",
+         "0:INVITE 0:dismiss 10:ACK@hop 500:INVITE 500:dismiss",
+         "0=100,Invited,403 500=100,Invited,403"),
         ("no tag at all: in-dialog methods want a dialog",
          "0:BYE@untagged 0:INFO@untagged 0:UPDATE@untagged",
          "0=481/BYE,481/INFO,481/UPDATE"),
@@ -153,4 +158,32 @@ fn the_advertised_address_is_told_and_the_shard_is_in_every_name() {
     ] {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }
+}
+
+#[test]
+fn what_waits_for_the_driver_has_an_end() {
+    let mut endpoint = endpoint("198.51.100.1:5060", 7);
+    let bytes = OPTIONS.replace('\n', "\r\n");
+    let source = "192.0.2.1:5060".parse().unwrap();
+    for _ in 0..=TRANSMITS_MAX {
+        endpoint.handle_datagram(zero(), ListenerId(0), source, bytes.as_bytes());
+    }
+    assert_eq!(endpoint.counters().transmits_dropped, 1);
+    assert_eq!(std::iter::from_fn(|| endpoint.poll()).count(), TRANSMITS_MAX);
+}
+
+#[test]
+fn a_driver_that_was_away_is_given_work_in_portions() {
+    let (start, mut endpoint) = (zero(), endpoint("198.51.100.1:5060", 7));
+    let to = "192.0.2.1:5060".parse().unwrap();
+    for _ in 0..=TIMEOUTS_MAX {
+        endpoint.invite(start, invite(to, 1_000_000)).unwrap();
+    }
+    while endpoint.poll().is_some() {}
+    let late = start + Duration::from_millis(700);
+    endpoint.handle_timeout(late);
+    assert_eq!(std::iter::from_fn(|| endpoint.poll()).count(), TIMEOUTS_MAX);
+    assert!(endpoint.poll_timeout().is_some_and(|at| at <= late), "there is more to do");
+    endpoint.handle_timeout(late);
+    assert_eq!(std::iter::from_fn(|| endpoint.poll()).count(), 1);
 }
