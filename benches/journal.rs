@@ -42,7 +42,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(2000);
 const TURN: usize = 16;
 /// Length of one batch with one opt-out as below, on disk.
-const STORED_LEN: usize = 832;
+const STORED_LEN: usize = 544;
 const FILE_LEN: usize = 16 * 1024 * 1024;
 const OUTSTANDING: usize = 64;
 

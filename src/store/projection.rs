@@ -29,7 +29,7 @@ use super::sqlite::Projected;
 
 /// Messages that wait at most: groups of facts and single call records. A full queue loses call
 /// records (counted) and makes facts be read from the journal instead.
-const QUEUE_LEN_MAX: usize = 4096;
+const QUEUE_LEN_MAX: usize = 1024;
 /// Call records written with one transaction at most.
 const CALLS_MAX: usize = 512;
 /// Facts written with one transaction at most.
@@ -128,6 +128,7 @@ impl Projection {
             calls: Vec::new(),
             waiting: Vec::new(),
             waiting_hash: Hash::NONE,
+            is_failing: false,
         };
         let thread = std::thread::Builder::new()
             .name("projection".to_owned())
@@ -164,6 +165,7 @@ struct Projector {
     /// Facts that wait for a transaction, and the hash of the last.
     waiting: Vec<Projected>,
     waiting_hash: Hash,
+    is_failing: bool,
 }
 
 impl Projector {
@@ -229,7 +231,10 @@ impl Projector {
             Cursor { seq, hash, ..self.cursor }
         });
         match self.database.take_in(cursor, &facts, &calls) {
-            Ok(()) => self.cursor = cursor.unwrap_or(self.cursor),
+            Ok(()) => {
+                self.cursor = cursor.unwrap_or(self.cursor);
+                self.worked();
+            }
             Err(error) => {
                 self.failed(&error, calls.len());
                 if cursor.is_some() {
@@ -239,10 +244,19 @@ impl Projector {
         }
     }
 
-    fn failed(&self, error: &StoreError, calls_lost: usize) {
+    /// Counts a failed transaction; says so once, until one works again.
+    fn failed(&mut self, error: &StoreError, calls_lost: usize) {
         self.stats.failed.fetch_add(1, Ordering::Relaxed);
         self.stats.calls_lost.fetch_add(calls_lost as u64, Ordering::Relaxed);
-        tracing::warn!(%error, calls_lost, "the database could not be written; facts stay in the journal");
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tracing::warn!(%error, "the database cannot be written; facts wait in the journal");
+        }
+    }
+
+    fn worked(&mut self) {
+        if std::mem::take(&mut self.is_failing) {
+            tracing::info!("the database is written again");
+        }
     }
 
     /// Reads what was missed from our own stream in the journal, which may be growing.
@@ -250,32 +264,40 @@ impl Projector {
         if !self.missed.swap(false, Ordering::AcqRel) {
             return;
         }
-        if let Err(error) = self.read_missed() {
-            self.failed(&error, 0);
-            self.missed.store(true, Ordering::Release);
+        match self.read_missed() {
+            Ok(()) => self.worked(),
+            Err(error) => {
+                self.failed(&error, 0);
+                self.missed.store(true, Ordering::Release);
+            }
         }
     }
 
     fn read_missed(&mut self) -> Result<(), StoreError> {
-        let writer = self.cursor.writer;
+        let (writer, after) = (self.cursor.writer, self.cursor.seq);
         let streams = streams(&self.journal_dir)?;
         let stream = streams.into_iter().find(|stream| stream.writer == writer);
         let Some(stream) = stream else { return Ok(()) };
         let durable = self.durable.load(Ordering::Acquire);
-        let mut facts = Vec::new();
-        // A batch that is being written right now looks like a cut one: it is handed over later.
-        stream.read(self.cursor.seq, |record| {
-            if record.id.seq <= durable {
-                let fact = open_record(&self.keys, &record)?;
-                facts.push(Projected { record, fact });
-            }
+        let Self { database, keys, cursor, .. } = self;
+        let mut facts: Vec<Projected> = Vec::new();
+        let mut take_in = |facts: &mut Vec<Projected>| {
+            let Some(Projected { record, .. }) = facts.last() else { return Ok(()) };
+            let next = Cursor { seq: record.id.seq, hash: record.hash(), ..*cursor };
+            database.take_in(Some(next), facts, &[])?;
+            *cursor = next;
+            facts.clear();
             Ok::<_, StoreError>(())
+        };
+        // A batch that is being written right now looks like a cut one: it is handed over later.
+        stream.read(after, |record| {
+            if record.id.seq > durable {
+                return Ok(());
+            }
+            let fact = open_record(keys, &record)?;
+            facts.push(Projected { record, fact });
+            if facts.len() >= FACTS_MAX { take_in(&mut facts) } else { Ok(()) }
         })?;
-        if let Some(Projected { record, .. }) = facts.last() {
-            let cursor = Cursor { seq: record.id.seq, hash: record.hash(), ..self.cursor };
-            self.database.take_in(Some(cursor), &facts, &[])?;
-            self.cursor = cursor;
-        }
-        Ok(())
+        take_in(&mut facts)
     }
 }

@@ -121,6 +121,18 @@ fn what_was_sealed_opens_again_and_verifies() {
 }
 
 #[test]
+fn the_format_is_that_of_yesterday() {
+    // Whoever changes this hash has changed the format: then the version must change as well,
+    // and this stream must go on to be read and verified under version 1.
+    let (stored, head) = stream();
+    assert_eq!(
+        head.hash.to_string(),
+        "b629ebecc97324ae714bed96b373432483f59727cf81a13242825fa825a294f0"
+    );
+    assert_eq!(stored.iter().map(Vec::len).collect::<Vec<_>>(), [814, 814, 155, 814, 155]);
+}
+
+#[test]
 fn any_flipped_bit_names_its_record() {
     let (stored, head) = stream();
     for index in 0..stored.len() {
