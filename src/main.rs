@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    bajavoz::cli::demo::run()
+    bajavoz::cli::run(std::env::args_os())
 }

@@ -1,5 +1,82 @@
 //! The command line.
+//!
+//! Each verb answers on standard output, for people or with `--json` for programs, and ends with
+//! one of the exit codes of `bajavoz --help`, whose meaning never changes.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
 
+use std::ffi::OsString;
+use std::io::Write;
+use std::panic;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod args;
+mod check;
+mod client;
+mod counter;
 pub mod demo;
+mod exit;
+mod optout;
+mod page;
 pub mod phones;
+mod steer;
+mod text;
+mod time;
+
+use args::Cli;
+use args::Verb;
+use exit::Code;
+use exit::Failure;
+use page::Page;
+
+/// Does what `args`, the name of the program first, ask for.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A console that is gone leaves nobody to tell; the exit code says it still.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage.into() } else { Code::Yes.into() };
+        }
+    };
+    let json = cli.common.json;
+    let result = panic::catch_unwind(|| answer(cli));
+    match result {
+        Ok(Ok(code)) => code.into(),
+        Ok(Err(failure)) => {
+            failure.report(json);
+            failure.code.into()
+        }
+        // The panic's own message stands on standard error already.
+        Err(_panic) => Code::Internal.into(),
+    }
+}
+
+fn answer(cli: Cli) -> Result<Code, Failure> {
+    let mut page = Page::new();
+    let result = verb(cli, &mut page);
+    let flushed = page.flush();
+    match (result, flushed) {
+        (Ok(code), Ok(())) => Ok(code),
+        // Whoever reads us has seen enough: that is no fault of anybody's, and no answer changes.
+        (Ok(code), Err(_gone)) if page.is_left() => Ok(code),
+        (Err(_gone), _) if page.is_left() => Ok(Code::Yes),
+        (Ok(_), Err(error)) => Err(error.into()),
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
+    let common = &cli.common;
+    match cli.verb {
+        Verb::Check => check::check(common, page),
+        Verb::Explain(what) => optout::explain(common, what, page),
+        Verb::Optout(what) => optout::optout(common, what, page),
+        Verb::Demo(_once) if demo::run() == ExitCode::SUCCESS => Ok(Code::Yes),
+        Verb::Demo(_once) => Ok(Code::No),
+        Verb::Status => steer::status(common, page),
+        Verb::Drain(what) => steer::drain(common, &what, page),
+        Verb::Reload => steer::reload(common, page),
+    }
+}

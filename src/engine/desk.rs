@@ -40,7 +40,7 @@ mod explain;
 mod names;
 mod receipts;
 
-pub use addition::{Added, Addition, NOTE_LEN_MAX};
+pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
 pub use explain::{Cause, Explanation, Look, Verdict};
 pub use receipts::Receipts;

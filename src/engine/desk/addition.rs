@@ -51,6 +51,15 @@ pub struct Added {
     pub durable_at: UnixMicros,
 }
 
+/// Whether `addition` makes sense, before anything is opened for it.
+///
+/// # Errors
+///
+/// As [`super::Desk::add`] for what was typed wrong.
+pub fn judge(checked: &Checked, addition: &Addition) -> Result<(), DeskError> {
+    taken_down(checked, addition.clone()).map(drop)
+}
+
 /// The opt-out of what was typed, once all of it makes sense.
 pub(super) fn taken_down(checked: &Checked, addition: Addition) -> Result<OptOut, DeskError> {
     let Addition { number, lists, account, campaign, reason, actor } = addition;

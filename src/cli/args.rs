@@ -1,0 +1,264 @@
+//! What may be typed: the verbs, their arguments, and the help that teaches them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
+
+use super::time::parse_time;
+use crate::engine::desk;
+use crate::model::UnixMicros;
+use crate::suppression::Origin;
+
+/// Telephony opt-out engine: gates calls by suppression lists, hears the key, makes it durable.
+#[derive(Debug, Parser)]
+#[command(name = "bajavoz", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub(super) struct Cli {
+    /// What every verb takes.
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// The verb.
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Common {
+    /// The configuration folder: its *.toml and those of its folder campaigns.
+    #[arg(long, global = true, value_name = "DIR", default_value = "config")]
+    pub(super) config: PathBuf,
+    /// Print JSON for programs, one object a line; errors too, on standard error.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// The engine's admin socket, where it is not admin.sock in the folder of [store] path.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  bajavoz check                                     say everything that is wrong in config/
+  bajavoz explain +34600123456 --campaign promo     may it be called, and by what is that decided
+  bajavoz optout add 600123456 --list robinson      never call this number again
+  bajavoz optout export > optouts.csv               everybody who opted out, with three times each
+
+Exit codes:
+  0   done; the answer is yes
+  1   the answer is no: errors found, must not be called, nothing on record, no key heard
+  2   what was typed cannot be used, or a file cannot be read
+  3   no engine can be reached
+  4   refused: by the engine, or since an engine holds the store
+  70  a defect of bajavoz
+
+Verbs about lists ask the running engine over its admin socket (mode 0600). Where none runs they
+open the store themselves, and refuse while another process holds it.";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// See it work: engine, dialer, carrier and phones in one process, on loopback.
+    Demo(Demo),
+    /// Check the configuration, whole, and say everything that is wrong with it.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check,
+    /// Say whether a campaign may call a number, and which list, record and line decide it.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
+    /// Enter, show and export opt-outs.
+    #[command(subcommand)]
+    Optout(Optout),
+    /// Say how the running engine stands.
+    Status,
+    /// End the running engine: no new calls, running ones may finish.
+    #[command(after_help = DRAIN_EXAMPLES)]
+    Drain(Drain),
+    /// Let the running engine read its configuration anew; all of it or nothing.
+    Reload,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  bajavoz check --config /etc/bajavoz
+  bajavoz check --json | jq -r 'select(.kind == \"finding\") | \"\\(.file):\\(.line) \\(.message)\"'
+
+Exits with 0 when the engine would start with these files, 1 when not, 2 when there is nothing to
+read.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  bajavoz explain +34600123456 --campaign promo-otono
+  bajavoz explain '600 123 456' --campaign promo-otono && dial 600123456
+
+Exits with 0 when the number may be called and 1 when it must not, so that a script can ask.";
+
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  bajavoz drain                  wait as long as limits.drain says, then hang up
+  bajavoz drain --patience 0     hang up at once
+
+Returns when the last call has ended and the engine with it.";
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// End with 0 when all went as it must, and with 1 when not.
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The number, as +34600123456 or as people write it in node.default-region.
+    #[arg(allow_hyphen_values = true)]
+    pub(super) number: String,
+    /// The campaign that would call.
+    #[arg(long, value_name = "NAME")]
+    pub(super) campaign: String,
+}
+
+/// Verbs on opt-outs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Optout {
+    /// Enter an opt-out by hand; returns when it is on disk.
+    #[command(after_help = ADD_EXAMPLES)]
+    Add(Add),
+    /// Show every record of a number, and which lists refuse it.
+    Show(Show),
+    /// Write opt-outs to standard output, as CSV or JSON lines, oldest first.
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Export),
+}
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  bajavoz optout add +34600123456 --list robinson --reason 'wrote a letter'
+  bajavoz optout add 600123456 --list comercial --account acme
+
+On a list of scope account or campaign, an entry without --account or --campaign reaches all of
+them.";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  bajavoz optout export > optouts.csv
+  bajavoz optout export --from 2026-11-01 --to 2026-12-01 --campaign promo-otono
+  bajavoz optout export --number 600123456 --format jsonl
+
+Times are UTC unless they say otherwise (2026-11-22T18:00+01:00); --to is the first moment left
+out.";
+
+/// Arguments of `optout add`.
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// The number, as +34600123456 or as people write it in node.default-region.
+    #[arg(allow_hyphen_values = true)]
+    pub(super) number: String,
+    /// A list to add it to; may be given several times, or with commas.
+    #[arg(long = "list", value_name = "LIST", required = true, value_delimiter = ',')]
+    pub(super) lists: Vec<String>,
+    /// The account whose calls it is about; needed for nothing but lists of scope account.
+    #[arg(long, value_name = "NAME")]
+    pub(super) account: Option<String>,
+    /// The campaign it is about; its account follows.
+    #[arg(long, value_name = "NAME")]
+    pub(super) campaign: Option<String>,
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// Who enters it, for the record; the login name unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(super) actor: Option<String>,
+}
+
+/// Arguments of `optout show`.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The number, as +34600123456 or as people write it in node.default-region.
+    #[arg(allow_hyphen_values = true)]
+    pub(super) number: String,
+}
+
+/// Arguments of `optout export`.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// Pressed at this time or later: 2026-11-22, 2026-11-22T18:00 or with an offset.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) from: Option<UnixMicros>,
+    /// Pressed before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) to: Option<UnixMicros>,
+    /// In calls of this campaign.
+    #[arg(long, value_name = "NAME")]
+    pub(super) campaign: Option<String>,
+    /// On this list.
+    #[arg(long, value_name = "NAME")]
+    pub(super) list: Option<String>,
+    /// Of this origin.
+    #[arg(long, value_parser = origins())]
+    pub(super) origin: Option<Origin>,
+    /// Of this number.
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    pub(super) number: Option<String>,
+    /// The form; jsonl has the evidence of each key too, and is what --json means here.
+    #[arg(long, value_enum, default_value_t = Form::Csv)]
+    pub(super) format: Form,
+}
+
+fn origins() -> impl TypedValueParser<Value = Origin> {
+    PossibleValuesParser::new(Origin::ALL.map(Origin::as_str))
+        .try_map(|name| Origin::from_name(&name).ok_or("no such origin"))
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// A table with a header line, every field quoted.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+impl Form {
+    /// The form, `json` asking for the one of programs.
+    pub(super) const fn format(self, json: bool) -> desk::Format {
+        match self {
+            Self::Csv if !json => desk::Format::Csv,
+            Self::Csv | Self::Jsonl => desk::Format::Jsonl,
+        }
+    }
+}
+
+/// Arguments of `drain`.
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// How many seconds running calls may go on; limits.drain unless given.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) patience: Option<u64>,
+}
+
+impl Drain {
+    /// What the engine is told.
+    pub(super) fn patience_ms(&self) -> Option<u64> {
+        let millis = |seconds| Duration::from_secs(seconds).as_millis();
+        self.patience.map(|seconds| u64::try_from(millis(seconds)).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,100 @@
+//! `check`: everything that is wrong with the configuration, at once.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::args::Common;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use super::text::count;
+use crate::config;
+use crate::config::Checked;
+use crate::config::Diagnostic;
+use crate::engine::Finding;
+use crate::engine::Rooms;
+
+/// One line of `--json`.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line {
+    /// What is wrong.
+    Finding(Finding),
+    /// The last line.
+    Summary(Summary),
+}
+
+#[derive(Serialize)]
+struct Summary {
+    errors: usize,
+    warnings: usize,
+    /// What call records would name; nothing when it does not load.
+    config: Option<String>,
+}
+
+/// Checks the folder.
+pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
+    let (checked, findings) = match config::load(&common.config, &Rooms) {
+        Ok(checked) => {
+            let warnings = checked.warnings.clone();
+            (Some(checked), warnings)
+        }
+        Err(findings) => (None, findings),
+    };
+    let is_error = |finding: &&Diagnostic| finding.severity() == config::Severity::Error;
+    let errors = findings.iter().filter(is_error).count();
+    let warnings = findings.len() - errors;
+    let colour = !common.json && page.is_coloured();
+    for finding in findings.iter().map(|finding| Finding::new(finding, colour)) {
+        if common.json {
+            page.json(&Line::Finding(finding))?;
+        } else {
+            writeln!(page, "{}\n", finding.text)?;
+        }
+    }
+    if common.json {
+        let config = checked.as_ref().map(|checked| hex(&checked.hash));
+        page.json(&Line::Summary(Summary { errors, warnings, config }))?;
+    } else {
+        let dir = common.config.display();
+        let (errors, warnings) = (count(errors, "error"), count(warnings, "warning"));
+        writeln!(page, "{dir}: {errors}, {warnings}")?;
+    }
+    if let Some(checked) = &checked {
+        if !common.json {
+            describe(checked, page)?;
+        }
+        return Ok(Code::Yes);
+    }
+    let unread = findings.iter().any(|finding| finding.code() == "E-FILE");
+    Ok(if unread { Code::Usage } else { Code::No })
+}
+
+/// What there is, so that a forgotten file is noticed.
+fn describe(checked: &Checked, page: &mut Page) -> Result<(), Failure> {
+    let counts = [
+        count(checked.listeners.len(), "listener"),
+        count(checked.dialers.len(), "dialer"),
+        count(checked.trunks.len(), "trunk"),
+        count(checked.lists.len(), "list"),
+        count(checked.campaigns.len(), "campaign"),
+        count(checked.prompts.len(), "prompt"),
+    ];
+    writeln!(page, "it holds {}", counts.join(", "))?;
+    for listener in &checked.listeners {
+        writeln!(page, "  listens on {} ({}), {}", listener.bind, listener.name, listener.origin)?;
+    }
+    for campaign in checked.campaigns.iter() {
+        let codes: Vec<String> =
+            campaign.codes.iter().map(|code| code.digits.to_string()).collect();
+        let codes = if codes.is_empty() { "no code".to_owned() } else { codes.join(" ") };
+        let (name, origin) = (&campaign.name, &campaign.origin);
+        writeln!(page, "  campaign {name} listens for {codes}, {origin}")?;
+    }
+    Ok(writeln!(page, "  store in {}", checked.store.path.display())?)
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}

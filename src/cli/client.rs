@@ -1,0 +1,99 @@
+//! The command line's side of the admin socket.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::exit::Code;
+use super::exit::Failure;
+use crate::engine::admin::Reply;
+use crate::engine::admin::Request;
+use crate::net::AdminSocket;
+use crate::net::JsonLines;
+use crate::net::NetError;
+
+/// How long an engine may take for a line: longer than it gives its own disk.
+const LINE_MAX: Duration = Duration::from_secs(60);
+
+/// A running engine.
+#[derive(Debug)]
+pub(super) struct Engine {
+    runtime: Runtime,
+    lines: JsonLines,
+}
+
+impl Engine {
+    /// The engine that listens at `path`; nothing when none does.
+    pub(super) fn connect(path: &Path) -> Result<Option<Self>, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure { code: Code::Internal, error: error.into() })?;
+        match runtime.block_on(AdminSocket::connect(path)) {
+            Ok(lines) => Ok(Some(Self { runtime, lines })),
+            Err(NetError::Admin { source, .. }) if is_nobody(&source) => Ok(None),
+            Err(error) => Err(Failure { code: Code::Unreachable, error: error.into() }),
+        }
+    }
+
+    /// Asks something; the answer is in [`Self::next`].
+    pub(super) fn send(&mut self, request: &Request) -> Result<(), Failure> {
+        self.runtime.block_on(self.lines.write(request)).map_err(gone)
+    }
+
+    /// The next line of the answer; a refusal is a failure.
+    pub(super) fn next(&mut self) -> Result<Reply, Failure> {
+        let read = async {
+            tokio::time::timeout(LINE_MAX, self.lines.read()).await.map_err(io::Error::from)
+        };
+        match self.runtime.block_on(read).map_err(gone)?.map_err(gone)? {
+            Some(reply) => taken(reply),
+            None => Err(gone(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// Waits for an answer that takes as long as calls do; nothing when the engine has ended
+    /// without one.
+    pub(super) fn last(&mut self) -> Result<Option<Reply>, Failure> {
+        match self.runtime.block_on(self.lines.read()) {
+            Ok(reply) => reply.map(taken).transpose(),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(gone(error)),
+        }
+    }
+}
+
+/// Errors that say that no engine runs, not that it cannot be asked.
+fn is_nobody(error: &io::Error) -> bool {
+    // InvalidInput: a path too long for any socket, so that no engine is bound to it either.
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidInput
+    )
+}
+
+fn taken(reply: Reply) -> Result<Reply, Failure> {
+    match reply {
+        Reply::Refused { why, is_usage: true } => Err(Failure::new(Code::Usage, why)),
+        Reply::Refused { why, is_usage: false } => Err(Failure::new(Code::Refused, why)),
+        reply => Ok(reply),
+    }
+}
+
+fn gone(error: io::Error) -> Failure {
+    let error = anyhow::Error::new(error).context("the engine does not answer");
+    Failure { code: Code::Unreachable, error }
+}
+
+/// What an engine of another version may say.
+pub(super) fn unexpected(reply: &Reply) -> Failure {
+    Failure::new(
+        Code::Internal,
+        format!("the engine gave another answer than asked for: {reply:?}"),
+    )
+}

@@ -1,0 +1,161 @@
+//! Who answers questions about lists: the running engine, or the store opened by ourselves.
+
+use std::io::Write;
+
+use super::args::Common;
+use super::client::Engine;
+use super::client::unexpected;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use crate::config;
+use crate::config::Checked;
+use crate::engine::Desk;
+use crate::engine::Finding;
+use crate::engine::Rooms;
+use crate::engine::admin::Reply;
+use crate::engine::admin::Request;
+use crate::engine::admin::SOCKET_NAME;
+use crate::engine::desk;
+use crate::engine::desk::Access;
+use crate::engine::desk::Added;
+use crate::engine::desk::Addition;
+use crate::engine::desk::Explanation;
+use crate::engine::desk::Format;
+use crate::engine::desk::Selection;
+use crate::engine::desk::Shown;
+use crate::model::CampaignName;
+
+/// Who answers.
+#[derive(Debug)]
+pub(super) enum Counter {
+    /// The running engine.
+    Engine(Engine),
+    /// The store, in our own hands.
+    Desk(Box<Desk>),
+}
+
+/// The configuration, or its findings on standard error and a failure.
+pub(super) fn load(common: &Common) -> Result<Checked, Failure> {
+    config::load(&common.config, &Rooms).map_err(|findings| {
+        let mut errors = 0;
+        for finding in &findings {
+            errors += usize::from(finding.severity() == config::Severity::Error);
+            let text = if common.json {
+                serde_json::to_string(&Finding::new(finding, false)).unwrap_or_default()
+            } else {
+                format!("{}\n", finding.render(false))
+            };
+            // Without standard error there is nobody left to tell.
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+        let (dir, errors) = (common.config.display(), super::text::count(errors, "error"));
+        Failure::new(Code::Usage, format!("the configuration in `{dir}` has {errors}"))
+    })
+}
+
+/// The running engine; a failure when there is none.
+pub(super) fn engine(common: &Common) -> Result<Engine, Failure> {
+    let path = match &common.socket {
+        Some(path) => path.clone(),
+        None => load(common)?.store.path.join(SOCKET_NAME),
+    };
+    Engine::connect(&path)?.ok_or_else(|| {
+        let path = path.display();
+        Failure::new(Code::Unreachable, format!("no engine is running: nobody answers on `{path}`"))
+    })
+}
+
+impl Counter {
+    /// The running engine where one answers, else the store for `access`.
+    pub(super) fn open(common: &Common, access: Access) -> Result<Self, Failure> {
+        if common.socket.is_some() {
+            return Ok(Self::Engine(engine(common)?));
+        }
+        let checked = load(common)?;
+        match Engine::connect(&checked.store.path.join(SOCKET_NAME))? {
+            Some(engine) => Ok(Self::Engine(engine)),
+            None => Ok(Self::Desk(Box::new(Desk::open(checked, access)?))),
+        }
+    }
+
+    /// As [`Self::open`] for entering `addition`, which is judged before a store is made or
+    /// written to for it.
+    pub(super) fn open_for(common: &Common, addition: &Addition) -> Result<Self, Failure> {
+        if common.socket.is_none() {
+            let checked = load(common)?;
+            desk::judge(&checked, addition)?;
+        }
+        Self::open(common, Access::Write)
+    }
+
+    /// As [`Desk::explain`].
+    pub(super) fn explain(
+        &mut self,
+        number: String,
+        campaign: CampaignName,
+    ) -> Result<Explanation, Failure> {
+        match self {
+            Self::Desk(desk) => Ok(desk.explain(&number, &campaign)?),
+            Self::Engine(engine) => {
+                engine.send(&Request::Explain { number, campaign })?;
+                match engine.next()? {
+                    Reply::Explained(explanation) => Ok(*explanation),
+                    reply => Err(unexpected(&reply)),
+                }
+            }
+        }
+    }
+
+    /// As [`Desk::add`].
+    pub(super) fn add(&mut self, addition: Addition) -> Result<Added, Failure> {
+        match self {
+            Self::Desk(desk) => Ok(desk.add(addition)?),
+            Self::Engine(engine) => {
+                engine.send(&Request::Add(addition))?;
+                match engine.next()? {
+                    Reply::Added(added) => Ok(added),
+                    reply => Err(unexpected(&reply)),
+                }
+            }
+        }
+    }
+
+    /// As [`Desk::show`].
+    pub(super) fn show(&mut self, number: String) -> Result<Vec<Shown>, Failure> {
+        let engine = match self {
+            Self::Desk(desk) => return Ok(desk.show(&number)?),
+            Self::Engine(engine) => engine,
+        };
+        engine.send(&Request::Show { number })?;
+        let mut records = Vec::new();
+        loop {
+            match engine.next()? {
+                Reply::Record(shown) => records.push(*shown),
+                Reply::End => return Ok(records),
+                reply => return Err(unexpected(&reply)),
+            }
+        }
+    }
+
+    /// As [`Desk::export`].
+    pub(super) fn export(
+        &mut self,
+        selection: Selection,
+        format: Format,
+        page: &mut Page,
+    ) -> Result<(), Failure> {
+        let engine = match self {
+            Self::Desk(desk) => return Ok(desk.export(&selection, format, page).map(drop)?),
+            Self::Engine(engine) => engine,
+        };
+        engine.send(&Request::Export { selection, format })?;
+        loop {
+            match engine.next()? {
+                Reply::Text(text) => page.write_all(text.as_bytes())?,
+                Reply::End => return Ok(()),
+                reply => return Err(unexpected(&reply)),
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How the program ends: the exit codes that scripts rely on, and what it says on the way.
+
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::engine::DeskError;
+
+/// The exit codes; their meaning never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    /// Done; the answer is yes.
+    Yes = 0,
+    /// The answer is no.
+    No = 1,
+    /// What was typed cannot be used, or a file cannot be read.
+    Usage = 2,
+    /// No engine can be reached.
+    Unreachable = 3,
+    /// The engine, or whoever holds the store, refuses.
+    Refused = 4,
+    /// A defect of ours.
+    Internal = 70,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Why a verb did not come to an answer, and how the program ends for it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    pub(super) error: anyhow::Error,
+}
+
+impl Failure {
+    /// Ends with `code` for this reason.
+    pub(super) fn new(code: Code, why: impl Into<String>) -> Self {
+        Self { code, error: anyhow::Error::msg(why.into()) }
+    }
+
+    /// Says it on standard error.
+    pub(super) fn report(&self, json: bool) {
+        let why = format!("{:#}", self.error);
+        let line = if json {
+            serde_json::json!({ "error": why, "exit": self.code as u8 }).to_string()
+        } else {
+            format!("bajavoz: {why}")
+        };
+        // Without standard error there is nobody left to tell.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+}
+
+impl From<DeskError> for Failure {
+    fn from(error: DeskError) -> Self {
+        let code = match &error {
+            error if error.is_usage() => Code::Usage,
+            DeskError::NoStore { .. } => Code::Usage,
+            _ => Code::Refused,
+        };
+        let hint = if error.is_held() {
+            "; no engine answers on its admin socket, and only one process may have the store"
+        } else {
+            ""
+        };
+        Self::new(code, format!("{:#}{hint}", anyhow::Error::new(error)))
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Standard output failed.
+    fn from(error: io::Error) -> Self {
+        Self { code: Code::Usage, error: anyhow::Error::new(error).context("standard output") }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}

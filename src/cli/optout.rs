@@ -1,0 +1,149 @@
+//! `explain` and `optout`: questions about lists and opt-outs, and entering them.
+
+use std::io;
+use std::io::Write;
+
+use super::args::Add;
+use super::args::Common;
+use super::args::Explain;
+use super::args::Export;
+use super::args::Optout;
+use super::args::Show;
+use super::counter::Counter;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use crate::engine::desk::Access;
+use crate::engine::desk::Addition;
+use crate::engine::desk::Selection;
+use crate::engine::desk::Shown;
+use crate::engine::desk::Verdict;
+use crate::model::ListName;
+use crate::model::UnixMicros;
+use crate::suppression::Outcome;
+
+/// Says whether a number may be called.
+pub(super) fn explain(common: &Common, explain: Explain, page: &mut Page) -> Result<Code, Failure> {
+    let mut counter = Counter::open(common, Access::Read)?;
+    let campaign = explain.campaign.as_str().into();
+    let explanation = counter.explain(explain.number, campaign)?;
+    if common.json {
+        page.json(&explanation)?;
+    } else {
+        write!(page, "{explanation}")?;
+    }
+    Ok(match explanation.verdict {
+        Verdict::MayCall => Code::Yes,
+        Verdict::MustNotCall => Code::No,
+    })
+}
+
+/// One of the verbs on opt-outs.
+pub(super) fn optout(common: &Common, optout: Optout, page: &mut Page) -> Result<Code, Failure> {
+    match optout {
+        Optout::Add(what) => add(common, what, page),
+        Optout::Show(what) => show(common, what, page),
+        Optout::Export(what) => export(common, what, page),
+    }
+}
+
+fn add(common: &Common, add: Add, page: &mut Page) -> Result<Code, Failure> {
+    let addition = Addition {
+        number: add.number,
+        lists: add.lists.iter().map(|list| list.as_str().into()).collect(),
+        account: add.account.as_deref().map(Into::into),
+        campaign: add.campaign.as_deref().map(Into::into),
+        reason: add.reason,
+        actor: add.actor.or_else(login),
+    };
+    let added = Counter::open_for(common, &addition)?.add(addition)?;
+    if common.json {
+        page.json(&added)?;
+    } else {
+        let (number, lists) = (added.number.reveal(), joined(&added.lists));
+        let at = added.durable_at.iso8601();
+        writeln!(page, "{number} is on {lists}; record {}, on disk at {at}", added.record)?;
+    }
+    Ok(Code::Yes)
+}
+
+/// The login name, as far as the environment says it.
+fn login() -> Option<String> {
+    ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok())
+}
+
+fn show(common: &Common, show: Show, page: &mut Page) -> Result<Code, Failure> {
+    let records = Counter::open(common, Access::Read)?.show(show.number)?;
+    for shown in &records {
+        if common.json {
+            page.json(shown)?;
+        } else {
+            describe(shown, page)?;
+        }
+    }
+    if records.is_empty() && !common.json {
+        writeln!(page, "nothing is on record of this number")?;
+    }
+    Ok(if records.is_empty() { Code::No } else { Code::Yes })
+}
+
+fn describe(shown: &Shown, page: &mut Page) -> io::Result<()> {
+    let (entry, optout) = (&shown.entry, &shown.entry.optout);
+    writeln!(page, "record {}, {}", entry.record, optout.origin.as_str())?;
+    writeln!(page, "  number     {}", optout.number.reveal())?;
+    writeln!(page, "  lists      {}", joined(&optout.lists))?;
+    match shown.refuses.is_empty() {
+        true => writeln!(page, "  refused    by no list that the configuration still has")?,
+        false => writeln!(page, "  refused    by {}", joined(&shown.refuses))?,
+    }
+    let texts = [
+        ("account", optout.account.as_ref().map(ToString::to_string)),
+        ("campaign", optout.campaign.as_ref().map(ToString::to_string)),
+        ("dialer", optout.dialer.as_ref().map(ToString::to_string)),
+        ("trunk", optout.trunk.as_ref().map(ToString::to_string)),
+        ("digits", (!optout.digits.is_empty()).then(|| optout.digits.to_string())),
+        ("method", optout.method.map(|method| method.as_str().to_owned())),
+        ("call", optout.call.map(|call| call.to_string())),
+        ("sip call-id", optout.sip_call_id.clone()),
+        ("actor", optout.actor.clone()),
+        ("reason", optout.reason.clone()),
+        ("node", Some(optout.node.to_string())),
+        ("pressed", Some(optout.pressed_at.iso8601())),
+        ("durable", Some(entry.durable_at.unwrap_or(entry.written_at).iso8601())),
+        ("confirmed", confirmed(entry.confirmed_at, entry.outcome)),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            writeln!(page, "  {name:<10} {text}")?;
+        }
+    }
+    Ok(())
+}
+
+/// When the person had heard the confirmation, or how it went instead.
+fn confirmed(at: Option<UnixMicros>, outcome: Option<Outcome>) -> Option<String> {
+    let at = at?.iso8601();
+    Some(match outcome? {
+        Outcome::Played => at,
+        Outcome::CutShort => format!("the person hung up in the middle of it at {at}"),
+        Outcome::NotPlayed => format!("not played, given up at {at}"),
+    })
+}
+
+fn joined(lists: &[ListName]) -> String {
+    lists.iter().map(ListName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Failure> {
+    let selection = Selection {
+        from: export.from,
+        to: export.to,
+        campaign: export.campaign.as_deref().map(Into::into),
+        list: export.list.as_deref().map(Into::into),
+        origin: export.origin,
+        number: export.number,
+    };
+    let format = export.format.format(common.json);
+    Counter::open(common, Access::Read)?.export(selection, format, page)?;
+    Ok(Code::Yes)
+}

@@ -1,0 +1,93 @@
+//! `status`, `drain` and `reload`: words to the running engine.
+
+use std::io::Write;
+
+use super::args::Common;
+use super::args::Drain;
+use super::client::unexpected;
+use super::counter::engine;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use super::text::count;
+use crate::engine::Finding;
+use crate::engine::admin::Reply;
+use crate::engine::admin::Report;
+use crate::engine::admin::Request;
+
+/// Says how the engine stands.
+pub(super) fn status(common: &Common, page: &mut Page) -> Result<Code, Failure> {
+    let mut engine = engine(common)?;
+    engine.send(&Request::Status)?;
+    match engine.next()? {
+        Reply::Status(report) if common.json => page.json(&report)?,
+        Reply::Status(report) => describe(&report, page)?,
+        reply => return Err(unexpected(&reply)),
+    }
+    Ok(Code::Yes)
+}
+
+fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
+    let (status, standing) = (&report.status, &report.standing);
+    let state = if status.is_draining { "draining" } else { "running" };
+    let (node, version, pid) = (&standing.node, &report.version, report.pid);
+    writeln!(page, "engine `{node}` {version}, process {pid}: {state}")?;
+    writeln!(page, "  calls        {}", status.calls)?;
+    match status.ports_size {
+        Some(size) => writeln!(page, "  media ports  {} of {size} pairs", status.ports_in_use)?,
+        None => writeln!(page, "  media ports  {} pairs", status.ports_in_use)?,
+    }
+    writeln!(page, "  suppressed   {}", count(standing.numbers, "number"))?;
+    let (facts, lost) = (standing.facts, standing.facts_lost);
+    writeln!(page, "  journal      {facts} facts on disk since the start, {lost} not")?;
+    if let Some(failure) = &standing.failure {
+        writeln!(page, "  ALARM        {failure}")?;
+    }
+    if standing.calls_lost > 0 {
+        writeln!(page, "  call records {} lost", standing.calls_lost)?;
+    }
+    writeln!(page, "  config       {}", standing.config)
+}
+
+/// Ends the engine when its calls have.
+pub(super) fn drain(common: &Common, drain: &Drain, page: &mut Page) -> Result<Code, Failure> {
+    let mut engine = engine(common)?;
+    engine.send(&Request::Drain { patience_ms: drain.patience_ms() })?;
+    match engine.last()? {
+        // An engine that is gone has no call left either.
+        Some(Reply::Done) | None => {}
+        Some(reply) => return Err(unexpected(&reply)),
+    }
+    if common.json {
+        page.json(&serde_json::json!({ "drained": true }))?;
+    } else {
+        writeln!(page, "no call is left; the engine ends")?;
+    }
+    Ok(Code::Yes)
+}
+
+/// Lets the engine read its configuration anew.
+pub(super) fn reload(common: &Common, page: &mut Page) -> Result<Code, Failure> {
+    let mut engine = engine(common)?;
+    engine.send(&Request::Reload)?;
+    let reloaded = loop {
+        match engine.next()? {
+            Reply::Finding(finding) => tell(common, &finding, page)?,
+            Reply::Reloaded(reloaded) => break reloaded,
+            reply => return Err(unexpected(&reply)),
+        }
+    };
+    if common.json {
+        page.json(&reloaded)?;
+        return Ok(Code::Yes);
+    }
+    for warning in &reloaded.warnings {
+        tell(common, warning, page)?;
+    }
+    writeln!(page, "new calls are decided by configuration {}", reloaded.config)?;
+    Ok(Code::Yes)
+}
+
+fn tell(common: &Common, finding: &Finding, page: &mut Page) -> std::io::Result<()> {
+    if common.json { page.json(finding) } else { writeln!(page, "{}\n", finding.text) }
+}
