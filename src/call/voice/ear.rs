@@ -14,6 +14,7 @@ use crate::dtmf::Method;
 use crate::dtmf::ToneDetector;
 use crate::media::g711;
 use crate::media::rtp::RtpPacket;
+use crate::media::rtp::RtpTimestamp;
 use crate::media::rtp::SequenceNumber;
 use crate::model::Codec;
 use crate::model::Digit;
@@ -25,6 +26,13 @@ const SAMPLES_MAX: usize = 480;
 /// Most frames taken as lost and fed as silence; a longer gap is a pause, and the detector begins
 /// anew behind it.
 const LOST_FRAMES_MAX: i16 = 5;
+
+/// Silence fed where the sender said nothing, 40 ms: enough for a key to be let go, however long
+/// the pause was.
+const PAUSE_SAMPLES: usize = 320;
+
+/// Least pause, 10 ms; less is a sender that counts badly.
+const PAUSE_SAMPLES_MIN: usize = 80;
 
 /// How long an event packet keeps its digit among those we are sending.
 const EVENT_HOLD: Duration = Duration::from_millis(60);
@@ -40,6 +48,8 @@ pub(super) struct Ear {
     tone_settings: crate::dtmf::tone::Settings,
     fusion: Fusion,
     last: Option<SequenceNumber>,
+    /// The timestamp behind the last audio that was heard.
+    heard_to: Option<RtpTimestamp>,
 }
 
 /// What an ear heard in one packet.
@@ -61,6 +71,7 @@ impl Ear {
             tone_settings: settings.tone,
             fusion: Fusion::new(crate::dtmf::fusion::Settings::default(), media.events.is_some()),
             last: None,
+            heard_to: None,
         }
     }
 
@@ -73,6 +84,7 @@ impl Ear {
     pub(super) fn restart(&mut self) {
         self.tones = ToneDetector::new(self.tone_settings);
         self.last = None;
+        self.heard_to = None;
     }
 
     /// A believed packet of telephone-events.
@@ -109,6 +121,8 @@ impl Ear {
         let Some(frame) = samples.get(..len) else { return Hearing::default() };
         let lost = self.lost_before(packet.sequence());
         let Some(lost) = lost else { return Hearing::default() };
+        self.hear_pause(packet.timestamp(), i32::from(lost) * len as i32);
+        self.heard_to = Some(packet.timestamp().plus(len as i32));
         let mut heard = None;
         for steps in (1..=lost).rev() {
             let back = i32::try_from(len).unwrap_or_default().saturating_mul(-i32::from(steps));
@@ -123,6 +137,20 @@ impl Ear {
             self.fusion.handle_held(now, Method::Tone, digit);
         }
         Hearing { press, carries: heard.map(|key| (key.digit, TONE_HOLD)) }
+    }
+
+    /// Where time went on and packets did not, the sender said nothing, as phones do that suppress
+    /// silence: the key before the pause is let go, so that the same one may follow.
+    fn hear_pause(&mut self, begins: RtpTimestamp, lost_samples: i32) {
+        let Some(heard_to) = self.heard_to else { return };
+        let pause = begins.since(heard_to).saturating_sub(lost_samples);
+        let pause = usize::try_from(pause).unwrap_or_default().min(PAUSE_SAMPLES);
+        let silence = [0_i16; PAUSE_SAMPLES];
+        if let Some(silence) = silence.get(..pause).filter(|_| pause >= PAUSE_SAMPLES_MIN) {
+            let from = begins.plus(-(pause as i32));
+            // Silence is no key.
+            let _ = self.tones.push_frame(silence, from.0);
+        }
     }
 
     /// How many packets are missing before this one; nothing for one that comes too late to be
