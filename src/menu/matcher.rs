@@ -180,6 +180,11 @@ impl Matcher {
         self.deadline
     }
 
+    /// Whether something is typed, or a confirmation is open: a verdict is still to come.
+    pub fn is_waiting(&self) -> bool {
+        self.state != State::Idle
+    }
+
     /// The next verdict, oldest first; to be drained after each `handle_*`.
     pub fn poll(&mut self) -> Option<Verdict> {
         self.verdicts.pop_front()
