@@ -17,6 +17,7 @@ use super::gate::Admitted;
 use super::gate::Refused;
 use super::machine::Call;
 use super::machine::LegState;
+use super::machine::Media;
 use super::machine::Step;
 use super::occupancy::Occupancy;
 use super::rules::Rules;
@@ -195,6 +196,11 @@ impl Calls {
         voice: VoiceId,
         opened: Option<OpenedVoice>,
     ) {
+        if opened.is_some() && !self.calls.contains_key(&voice.0) {
+            // The caller gave up, and the ports took longer than the call.
+            self.out.push_back(Output::Voice { voice, command: VoiceCommand::Close });
+            return;
+        }
         self.step(now, voice.0, |call, step| call.voice_opened(step, opened));
         self.drain_endpoint(now);
     }
@@ -284,7 +290,7 @@ impl Calls {
         let admitted = gate::admit(&self.rules, &self.index, source, &message)
             .and_then(|admitted| self.occupancy.fits(self.calls.len(), admitted));
         match admitted {
-            Ok(admitted) => self.begin(now, session, listener, source, *admitted),
+            Ok(admitted) => self.begin(now, (session, listener), source, &message, *admitted),
             Err(refused) => self.refuse(now, session, &message, *refused),
         }
     }
@@ -292,9 +298,9 @@ impl Calls {
     fn begin(
         &mut self,
         now: Instant,
-        session: SessionId,
-        listener: ListenerId,
+        (session, listener): (SessionId, ListenerId),
         source: SocketAddr,
+        message: &crate::sip::Message<'_>,
         admitted: Admitted,
     ) {
         let trunk = Call::choose_trunk(&admitted.rules, &admitted.campaign.route, |name| {
@@ -303,10 +309,8 @@ impl Calls {
         .map(Arc::clone);
         let is_bridge = admitted.campaign.mode == Mode::Bridge;
         if is_bridge && trunk.is_none() {
-            let headers =
-                Headers::new().with(super::outcome::OUTCOME_HEADER, "refused;reason=trunks-full");
-            self.endpoint.reject(now, session, 503, "All Trunks Full", headers);
-            return;
+            let refused = Refused::full("trunks-full", &admitted);
+            return self.refuse(now, session, message, refused);
         }
         let key = self.next_key;
         self.next_key += 1;
@@ -404,7 +408,7 @@ impl Calls {
                 self.endpoint.bye(now, target.session, Headers::new());
             }
         }
-        if call.voice_open {
+        if call.media == Media::Open {
             self.out.push_back(Output::Voice { voice: call.voice, command: VoiceCommand::Close });
         }
         call.disposition = Some(Disposition::Failed);
@@ -419,6 +423,9 @@ impl Calls {
         self.by_session.remove(&call.a.session);
         if let Some(b) = &call.b {
             self.by_session.remove(&b.session);
+        }
+        for token in &call.unacknowledged {
+            self.by_token.remove(token);
         }
         debug_assert!(!self.calls.contains_key(&key), "a released call is out of the table");
     }

@@ -55,7 +55,7 @@ impl Call {
     /// Acts on everything that the matcher has decided.
     pub(super) fn take_verdicts(&mut self, step: &mut Step<'_>) {
         while let Some(verdict) = self.matcher.as_mut().and_then(|matcher| matcher.poll()) {
-            if !matches!(self.phase, Phase::Up | Phase::Ending) {
+            if !self.is_listening() {
                 continue; // An opt-out is already being made.
             }
             self.asking = matches!(verdict, Verdict::Ask { .. });
@@ -107,7 +107,7 @@ impl Call {
         let opt_out = self.describe(step, code, lists, digits, origin);
         step.out
             .push_back(Output::Submit { token, fact: Box::new(Fact::OptOut(Box::new(opt_out))) });
-        self.unacknowledged += 1;
+        self.unacknowledged.push(token);
         let patience_until = step.now + self.admitted.rules.limits.commit_max;
         self.phase =
             Phase::Committing(Pending { token, code, digits, origin, already, patience_until });
@@ -191,7 +191,13 @@ impl Call {
 
     /// The ledger answered.
     pub(super) fn acknowledge(&mut self, step: &mut Step<'_>, ack: &Acknowledgement) {
-        self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        self.unacknowledged.retain(|token| *token != ack.token);
+        if let (Some((token, code)), Some(durable)) = (self.given_up, ack.durable)
+            && token == ack.token
+        {
+            // Too late to be told to anybody, and in time to be named as the reason.
+            self.settle(step, code, durable.record);
+        }
         let Phase::Committing(pending) = self.phase else { return };
         if pending.token != ack.token {
             return;
@@ -232,11 +238,11 @@ impl Call {
 
     /// The disk took too long: the person is not left in silence, and not told what is not so.
     pub(super) fn lose_patience(&mut self, step: &mut Step<'_>) {
-        if let Phase::Committing(pending) = &self.phase
+        if let Phase::Committing(pending) = self.phase
             && pending.patience_until <= step.now
         {
-            let (code, digits) = (pending.code, pending.digits);
-            self.not_recorded(step, code, digits);
+            self.given_up = Some((pending.token, pending.code));
+            self.not_recorded(step, pending.code, pending.digits);
         }
     }
 
@@ -249,9 +255,9 @@ impl Call {
         said: Option<PromptName>,
         outcome: Outcome,
     ) {
-        let goes_on = durable.is_some() && self.then(code) == Then::Continue;
         let dialer_leg = self.person().other();
-        if !goes_on {
+        if durable.is_none() || !self.goes_on_after(code) {
+            self.heeded = true;
             self.hang_up(step, dialer_leg, &outcome.bye_headers(self.outcome_header()));
         }
         self.outcome = Some(outcome);
@@ -262,8 +268,14 @@ impl Call {
         }
     }
 
-    fn then(&self, code: CodeId) -> Then {
-        self.code(code).map_or(Then::Hangup, |code| code.then)
+    /// Whether the call goes on behind the confirmation: the code says so, and there are still
+    /// two to speak with each other.
+    fn goes_on_after(&self, code: CodeId) -> bool {
+        let is_alone = matches!(self.admitted.campaign.mode, Mode::Bridge)
+            && !self.is_up(self.person().other());
+        self.code(code).is_some_and(|code| code.then == Then::Continue)
+            && self.person_is_up()
+            && !is_alone
     }
 
     /// A prompt on `leg` came to its end, or was cut.
@@ -285,13 +297,20 @@ impl Call {
         if let Some(durable) = durable {
             self.note_confirmation(step, durable, played);
         }
-        if durable.is_some() && self.then(code) == Then::Continue && self.person_is_up() {
+        if durable.is_some() && self.goes_on_after(code) {
             self.phase = Phase::Up;
             self.resume(step);
             return;
         }
         let outcome = self.outcome.clone().unwrap_or(Outcome::Ended("done"));
         self.end(step, &outcome);
+    }
+
+    /// The media closed without a word about the prompt that it played.
+    pub(super) fn confirmation_lost(&mut self, step: &mut Step<'_>) {
+        if self.playing.take().is_some() {
+            self.told(step, None);
+        }
     }
 
     /// A further fact: when the confirmation began, and how it ended.
@@ -314,7 +333,7 @@ impl Call {
             },
         };
         let token = step.tokens.next_u64() >> 1;
-        self.unacknowledged += 1;
+        self.unacknowledged.push(token);
         step.out.push_back(Output::Submit { token, fact: Box::new(Fact::Confirmed(confirmation)) });
     }
 

@@ -8,6 +8,7 @@ use super::gate::Admitted;
 use super::machine::Call;
 use super::machine::CallLeg;
 use super::machine::LegState;
+use super::machine::Media;
 use super::machine::Phase;
 use super::machine::Step;
 use super::outcome::Outcome;
@@ -67,16 +68,19 @@ impl Call {
             playing: None,
             rounds: 0,
             keys_count: 0,
-            unacknowledged: 0,
+            unacknowledged: Vec::new(),
+            given_up: None,
+            heeded: false,
             started_at: now,
             hang_up_at: now + call_max + admitted.campaign.ring_max,
             armed_at: None,
             linger_until: None,
+            ledger_until: None,
             disposition: None,
             outcome: None,
             sip_status: None,
             sip_reason: None,
-            voice_open: false,
+            media: Media::Unopened,
             report: None,
             admitted,
         }
@@ -87,7 +91,7 @@ impl Call {
         let Some(opened) = opened else {
             return self.refuse_a(step, 503, "No Media Ports", "ports", Disposition::Refused);
         };
-        self.voice_open = true;
+        self.media = Media::Open;
         if self.a.state == LegState::Gone {
             return self.close_voice(step); // Cancelled while the ports were opened.
         }
@@ -106,7 +110,11 @@ impl Call {
             VoiceEvent::Key { leg, press } => self.key(step, leg, press),
             VoiceEvent::Played { leg, played } => self.played(step, leg, &played),
             VoiceEvent::Silent { leg } => self.media_timeout(step, leg),
-            VoiceEvent::Closed { report } => self.report = Some(report),
+            VoiceEvent::Closed { report } => {
+                self.report = Some(report);
+                self.media = Media::Closed;
+                self.confirmation_lost(step);
+            }
         }
     }
 
@@ -151,16 +159,6 @@ impl Call {
         self.sip_status.get_or_insert(487);
         self.disposition.get_or_insert(Disposition::Cancelled);
         self.end(step, &Outcome::Ended("cancelled"));
-    }
-
-    /// Our BYE was answered (the leg is gone already), or the ACK of our 200 never came.
-    fn session_ended(&mut self, step: &mut Step<'_>, leg: Leg) {
-        let was_up = self.is_up(leg);
-        self.leg_gone(step, leg);
-        if was_up {
-            self.disposition.get_or_insert(Disposition::Failed);
-            self.end(step, &Outcome::Ended("no-ack"));
-        }
     }
 
     /// A key, or something else, by INFO. The person's keys join those heard in the media, so

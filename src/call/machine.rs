@@ -35,7 +35,6 @@ use crate::record::Disposition;
 use crate::sdp::LocalMedia;
 use crate::sdp::Negotiated;
 use crate::sip::Endpoint;
-use crate::sip::Headers;
 use crate::sip::SessionId;
 use crate::suppression::Durable;
 use crate::suppression::Index;
@@ -69,6 +68,19 @@ pub(super) struct CallLeg {
     pub(super) sip_call_id: String,
     pub(super) answered_at: Option<Instant>,
     pub(super) ended_at: Option<Instant>,
+}
+
+/// Where a call's media is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    /// Its ports were asked for.
+    Unopened,
+    /// It runs.
+    Open,
+    /// It was told to close, and has yet to report.
+    Closing,
+    /// It has reported.
+    Closed,
 }
 
 /// Where the call is; see the drawing above.
@@ -146,18 +158,24 @@ pub(super) struct Call {
     /// How often the greeting has been played.
     pub(super) rounds: u32,
     pub(super) keys_count: u32,
-    /// Opt-outs handed to the ledger whose answer is still out.
-    pub(super) unacknowledged: u32,
+    /// Tokens of the facts handed to the ledger whose answer is still out.
+    pub(super) unacknowledged: Vec<u64>,
+    /// The token and code of an opt-out whose answer was waited for in vain.
+    pub(super) given_up: Option<(u64, CodeId)>,
+    /// The call ends on the opt-out that was made: what is pressed from now on adds nothing.
+    pub(super) heeded: bool,
     pub(super) started_at: Instant,
     pub(super) hang_up_at: Instant,
     /// The deadline under which the table holds this call.
     pub(super) armed_at: Option<Instant>,
     pub(super) linger_until: Option<Instant>,
+    /// When a ledger that does not answer holds the call's record no longer.
+    pub(super) ledger_until: Option<Instant>,
     pub(super) disposition: Option<Disposition>,
     pub(super) outcome: Option<Outcome>,
     pub(super) sip_status: Option<u16>,
     pub(super) sip_reason: Option<String>,
-    pub(super) voice_open: bool,
+    pub(super) media: Media,
     pub(super) report: Option<VoiceReport>,
 }
 
@@ -195,33 +213,50 @@ impl Call {
         self.is_up(self.person())
     }
 
+    /// Whether a code that is pressed now makes an opt-out.
+    pub(super) fn is_listening(&self) -> bool {
+        match self.phase {
+            Phase::Up => true,
+            Phase::Ending => !self.heeded,
+            _ => false,
+        }
+    }
+
     pub(super) fn tell_voice(&self, step: &mut Step<'_>, command: VoiceCommand) {
-        if self.voice_open {
+        if self.media == Media::Open {
             step.out.push_back(Output::Voice { voice: self.voice, command });
         }
     }
 
     /// The ACK of our 200 came: both sides know that the call is up.
     pub(super) fn acknowledged(&mut self, step: &mut Step<'_>, leg: Leg, body: Option<&[u8]>) {
-        if let Some(leg) = self.leg_mut(leg)
-            && leg.state == LegState::Answered
-        {
-            leg.state = LegState::Up;
-        }
+        let is_first = self.leg(leg).is_some_and(|leg| leg.state == LegState::Answered);
+        self.confirm_up(leg);
         if leg == Leg::A && !self.accept_late_answer(step, body) {
             return;
         }
         if leg == self.person() {
             self.take_early_keys(step);
         }
-        if matches!(self.admitted.campaign.mode, Mode::Ivr) && matches!(self.phase, Phase::Up) {
+        // The ACK of a re-INVITE is no new beginning.
+        let is_ivr = matches!(self.admitted.campaign.mode, Mode::Ivr);
+        if is_first && is_ivr && matches!(self.phase, Phase::Up) {
             self.greet(step);
+        }
+    }
+
+    /// The peer of `leg` has shown that it has our 200.
+    pub(super) fn confirm_up(&mut self, leg: Leg) {
+        if let Some(leg) = self.leg_mut(leg)
+            && leg.state == LegState::Answered
+        {
+            leg.state = LegState::Up;
         }
     }
 
     /// A key of the person counts from the moment at which both sides know that the call is up;
     /// one that came between our 200 and its ACK waits for that.
-    fn take_early_keys(&mut self, step: &mut Step<'_>) {
+    pub(super) fn take_early_keys(&mut self, step: &mut Step<'_>) {
         while let Some(press) = self.early_keys.pop_front() {
             self.key(step, self.person(), press);
         }
@@ -243,7 +278,7 @@ impl Call {
             self.evidence.pop_front();
         }
         self.evidence.push_back(press);
-        if !matches!(self.phase, Phase::Up | Phase::Ending) {
+        if !self.is_listening() {
             return; // The opt-out is already being made; a further press adds nothing to it.
         }
         if self.playing.is_some() && matches!(self.admitted.campaign.mode, Mode::Ivr) {
@@ -253,108 +288,5 @@ impl Call {
             matcher.handle_digit(step.now, press.digit);
         }
         self.take_verdicts(step);
-    }
-
-    /// One side hung up.
-    pub(super) fn hung_up(&mut self, step: &mut Step<'_>, leg: Leg) {
-        self.leg_gone(step, leg);
-        if leg == self.person() || !self.person_is_up() {
-            self.disposition.get_or_insert(Disposition::Answered);
-            self.end(step, &Outcome::Ended("hung-up"));
-            return;
-        }
-        // The dialer left while the person is still there: a code that was typed counts now.
-        self.settle_typed(step);
-        if matches!(self.phase, Phase::Up | Phase::Ringing) {
-            self.disposition.get_or_insert(Disposition::Answered);
-            self.end(step, &Outcome::Ended("hung-up"));
-        }
-    }
-
-    /// A hang-up ends the gap between keys: the longest complete code counts.
-    pub(super) fn settle_typed(&mut self, step: &mut Step<'_>) {
-        if let Some(matcher) = &mut self.matcher {
-            matcher.handle_hangup(step.now);
-        }
-        self.take_verdicts(step);
-    }
-
-    /// The session behind `leg` is over.
-    pub(super) fn leg_gone(&mut self, step: &Step<'_>, leg: Leg) {
-        if let Some(leg) = self.leg_mut(leg) {
-            leg.state = LegState::Gone;
-            leg.ended_at.get_or_insert(step.now);
-        }
-    }
-
-    /// Hangs up what is still up and lets late packets come in.
-    pub(super) fn end(&mut self, step: &mut Step<'_>, outcome: &Outcome) {
-        self.outcome.get_or_insert_with(|| outcome.clone());
-        let headers = self.outcome.as_ref().unwrap_or(outcome).bye_headers(self.outcome_header());
-        self.hang_up(step, Leg::A, &headers);
-        self.hang_up(step, Leg::B, &headers);
-        self.stop_playing(step);
-        self.tell_voice(step, VoiceCommand::Relay { on: false });
-        if !matches!(self.phase, Phase::Committing(_)) {
-            self.phase = Phase::Ending;
-        }
-        let linger_until = step.now + self.admitted.rules.limits.linger;
-        self.linger_until.get_or_insert(linger_until);
-    }
-
-    /// BYE, CANCEL or a refusal, whatever ends this leg where it is.
-    pub(super) fn hang_up(&mut self, step: &mut Step<'_>, leg: Leg, headers: &Headers) {
-        let Some(target) = self.leg_mut(leg) else { return };
-        if target.state == LegState::Gone {
-            return;
-        }
-        let session = target.session;
-        target.state = LegState::Gone;
-        target.ended_at.get_or_insert(step.now);
-        step.endpoint.bye(step.now, session, headers.clone());
-    }
-
-    /// The next moment at which the call has something to do by itself.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let patience = match &self.phase {
-            Phase::Committing(pending) => Some(pending.patience_until),
-            _ => None,
-        };
-        let limit = (!matches!(self.phase, Phase::Ending)).then_some(self.hang_up_at);
-        let gap = self.matcher.as_ref().and_then(Matcher::poll_timeout);
-        [patience, limit, gap, self.linger_until].into_iter().flatten().min()
-    }
-
-    /// Does what is due at `step.now`.
-    pub(super) fn handle_timeout(&mut self, step: &mut Step<'_>) {
-        let now = step.now;
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if let Some(matcher) = &mut self.matcher {
-            matcher.handle_timeout(now);
-        }
-        self.take_verdicts(step);
-        if is_due(Some(self.hang_up_at)) && !matches!(self.phase, Phase::Ending) {
-            self.disposition.get_or_insert(Disposition::Answered);
-            self.end(step, &Outcome::Ended("call-max"));
-        }
-        self.lose_patience(step);
-        if is_due(self.linger_until) {
-            self.linger_until = None;
-            self.settle_typed(step);
-            self.close_voice(step);
-        }
-    }
-
-    pub(super) fn close_voice(&self, step: &mut Step<'_>) {
-        self.tell_voice(step, VoiceCommand::Close);
-    }
-
-    /// Whether nothing is left to wait for.
-    pub(super) fn is_done(&self) -> bool {
-        let legs_gone = [Leg::A, Leg::B]
-            .into_iter()
-            .all(|leg| self.leg(leg).is_none_or(|leg| leg.state == LegState::Gone));
-        let voice_gone = !self.voice_open || self.report.is_some();
-        legs_gone && voice_gone && self.linger_until.is_none() && self.unacknowledged == 0
     }
 }

@@ -12,6 +12,7 @@ mod calls;
 mod cdr;
 mod commit;
 mod dispatch;
+mod ending;
 mod gate;
 mod ivr;
 mod machine;
