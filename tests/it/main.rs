@@ -1,0 +1,3 @@
+//! What only shows when the rooms work together: one binary, so that it links once.
+
+mod sim;
