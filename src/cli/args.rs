@@ -65,6 +65,9 @@ open the store themselves, and refuse while another process holds it.";
 pub(super) enum Verb {
     /// See it work: engine, dialer, carrier and phones in one process, on loopback.
     Demo(Demo),
+    /// Run the engine in the foreground, until SIGTERM or `bajavoz drain` has drained it.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run,
     /// Check the configuration, whole, and say everything that is wrong with it.
     #[command(after_help = CHECK_EXAMPLES)]
     Check,
@@ -82,6 +85,14 @@ pub(super) enum Verb {
     /// Let the running engine read its configuration anew; all of it or nothing.
     Reload,
 }
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  bajavoz run --config /etc/bajavoz
+  kill -HUP PID                  read the configuration anew; all of it or nothing
+  kill -TERM PID                 no new calls; a second one hangs up what is left
+
+Logs go to standard error. Health and metrics are served on [http] bind.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

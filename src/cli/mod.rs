@@ -20,6 +20,7 @@ mod exit;
 mod optout;
 mod page;
 pub mod phones;
+mod run;
 mod steer;
 mod text;
 mod time;
@@ -70,6 +71,7 @@ fn answer(cli: Cli) -> Result<Code, Failure> {
 fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
     let common = &cli.common;
     match cli.verb {
+        Verb::Run => run::run(common, page),
         Verb::Check => check::check(common, page),
         Verb::Explain(what) => optout::explain(common, what, page),
         Verb::Optout(what) => optout::optout(common, what, page),
