@@ -37,6 +37,7 @@ use crate::dtmf::bank::WINDOW;
 use crate::dtmf::bank::WINDOW_POWER;
 use crate::dtmf::bank::WINDOW_SUM;
 use crate::dtmf::bank::droop;
+use crate::dtmf::bank::energy;
 use crate::dtmf::key::Evidence;
 use crate::dtmf::key::HeardKey;
 use crate::dtmf::key::Method;
@@ -214,14 +215,14 @@ impl ToneDetector {
     /// tones to 24 ms are not. Cost: 5 products of 160 by 16 per 20 ms, less in silence; no
     /// allocation, no lock.
     pub fn push_frame(&mut self, samples: &[i16], timestamp: u32) -> Option<HeardKey> {
-        self.feed(samples.iter().map(|&sample| f32::from(sample)), false, timestamp)
+        self.feed(Some(samples), samples.len(), timestamp)
     }
 
     /// Feeds a frame of `samples_len` samples that never came, in its place.
     pub fn push_lost(&mut self, samples_len: usize, timestamp: u32) -> Option<HeardKey> {
         // Past the longest loss that a key survives, more of it changes nothing.
         let samples_len = samples_len.min((UNKNOWN_MAX as usize + 1) * HOP + BLOCK);
-        self.feed(std::iter::repeat_n(0.0, samples_len), true, timestamp)
+        self.feed(None, samples_len, timestamp)
     }
 
     /// The key whose tones are still there.
@@ -234,25 +235,31 @@ impl ToneDetector {
         &self.counters
     }
 
-    fn feed(
-        &mut self,
-        samples: impl ExactSizeIterator<Item = f32>,
-        is_lost: bool,
-        timestamp: u32,
-    ) -> Option<HeardKey> {
-        let mut key = None;
-        let mut end = timestamp;
-        for sample in samples {
-            let at = BLOCK - HOP + self.filled;
-            if let (Some(slot), Some(lost)) = (self.samples.get_mut(at), self.is_lost.get_mut(at)) {
-                *slot = sample;
-                *lost = is_lost;
+    /// Takes in `len` samples, hop by hop; `None` for samples that never came.
+    fn feed(&mut self, samples: Option<&[i16]>, len: usize, timestamp: u32) -> Option<HeardKey> {
+        let (mut key, mut done) = (None, 0);
+        while done < len {
+            let take = (HOP - self.filled).min(len - done);
+            let from = BLOCK - HOP + self.filled;
+            let slots = self.samples.iter_mut().skip(from).take(take);
+            match samples {
+                Some(samples) => {
+                    let part = samples.iter().skip(done);
+                    slots.zip(part).for_each(|(slot, &sample)| *slot = f32::from(sample));
+                }
+                None => {
+                    slots.for_each(|slot| *slot = 0.0);
+                    self.lost += take;
+                }
             }
-            self.lost += usize::from(is_lost);
-            self.filled += 1;
-            end = end.wrapping_add(1);
+            if self.lost > 0 {
+                let lost = self.is_lost.iter_mut().skip(from).take(take);
+                lost.for_each(|lost| *lost = samples.is_none());
+            }
+            self.filled += take;
+            done += take;
             if self.filled == HOP {
-                let found = self.handle_block(end);
+                let found = self.handle_block(timestamp.wrapping_add(done as u32));
                 key = key.or(found);
                 self.shift();
             }
@@ -283,7 +290,7 @@ impl ToneDetector {
             return None;
         }
         self.unknown = 0;
-        let energy: f32 = self.samples.iter().zip(&WINDOW).map(|(x, w)| x * x * w * w).sum();
+        let energy = energy(&self.samples);
         let amplitude = 2.0 / (WINDOW_SUM * received);
         let spectrum = if energy * 2.0 < self.limits.power_min * received_power {
             Spectrum::default()
