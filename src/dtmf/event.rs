@@ -496,6 +496,25 @@ mod tests {
         assert_eq!(held, [None, Some('9'), Some('9'), None]);
     }
 
+    #[test]
+    fn any_bytes_under_any_header_are_taken_without_a_panic() {
+        #[expect(clippy::disallowed_methods, reason = "a test's own zero of time")]
+        let zero = Instant::now();
+        let mut random = TokenSource::new(Seed(1, 2));
+        let mut detector = EventDetector::new(Settings::default(), 0);
+        for round in 0..100_000_u64 {
+            let (header, bytes) = (random.next_u64(), random.next_u64().to_be_bytes());
+            let payload = &bytes[..(header % 9) as usize];
+            let now = zero + Duration::from_millis(round);
+            let marker = header & 0x100 != 0;
+            // Half of the timestamps lie close together, so that presses are met again.
+            let timestamp = (header >> 32) as u32 & if marker { u32::MAX } else { 0xfff };
+            let _ = detector.handle_packet(now, (header >> 16) as u16, timestamp, marker, payload);
+        }
+        let Counters { packets, keys, truncated, .. } = detector.counters;
+        assert!(packets == 100_000 && keys <= packets - truncated && truncated > 30_000);
+    }
+
     /// Random presses, sent as the RFC has it, over a network that loses, doubles and reorders.
     ///
     /// What must be heard is known from the packets that arrived: a press is one key when at
