@@ -16,6 +16,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/net/sys.rs", "system calls"),
     ("benches/frame.rs", "an allocator that counts"),
     ("benches/sip_message.rs", "an allocator that counts"),
+    ("benches/tone.rs", "an allocator that counts"),
     ("tests/no_alloc.rs", "an allocator that counts"),
 ];
 
