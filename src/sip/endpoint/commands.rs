@@ -17,9 +17,11 @@ use super::event::Event;
 use super::payload::Body;
 use super::payload::Headers;
 use super::table::Role;
+use super::timeouts::EXTENSION;
 
 impl Endpoint {
-    /// Answers a ringing session provisionally, `status` from 101 to 199.
+    /// Answers a ringing session provisionally, `status` from 101 to 199; the last such response
+    /// is repeated each minute, lest a proxy give the call up (RFC 3261 section 13.3.1.1).
     pub fn ring(
         &mut self,
         now: Instant,
@@ -33,6 +35,10 @@ impl Endpoint {
         };
         let (headers, body) = (&headers, body.as_ref());
         self.reply(now, invite, &Reply { headers, body, ..Reply::bare(status) });
+        if let Some(state) = self.session_mut(session) {
+            state.extend_at = now.checked_add(EXTENSION);
+        }
+        self.arm_session(now, session);
     }
 
     /// Answers a ringing session with 200, repeated until its ACK comes. Without one for 64*T1
@@ -178,7 +184,7 @@ impl Endpoint {
         let Some(state) = self.sessions.find_mut(id.0) else { return };
         let opens_session = state.phase == Phase::Ringing;
         if opens_session {
-            state.phase = Phase::Established;
+            (state.phase, state.extend_at) = (Phase::Established, None);
         }
         let waiting = Unacknowledged::new(now, &self.timing, response, peer, cseq, opens_session);
         state.unacknowledged = Some(waiting);

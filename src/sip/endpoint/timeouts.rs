@@ -1,6 +1,7 @@
 //! What happens when nothing happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::sip::ids::SessionId;
@@ -17,6 +18,10 @@ use super::table::Role;
 /// Most deadlines served at a time. Ours: a driver that was away for long then still reads its
 /// sockets in between; `poll_timeout` stays in the past until all are served.
 pub(super) const TIMEOUTS_MAX: usize = 4096;
+
+/// How long a provisional response keeps a call from being given up: a minute, by RFC 3261
+/// section 13.3.1.1.
+pub(super) const EXTENSION: Duration = Duration::from_secs(60);
 
 impl Endpoint {
     /// Does what is due at `now`.
@@ -78,6 +83,12 @@ impl Endpoint {
             let invite = state.invite;
             self.refused(now, invite, 408, None);
             return self.want_cancel(now, invite, Headers::new());
+        }
+        let extended = state.extend_at.filter(|&at| at <= now).map(|at| (at, state.invite));
+        if let Some((at, invite)) = extended {
+            state.extend_at = at.checked_add(EXTENSION);
+            self.resend(invite);
+            return self.arm_session(now, id);
         }
         match state.unacknowledged.as_mut().map(|waiting| waiting.handle_timeout(now)) {
             None | Some(Expiry::Early | Expiry::Terminated) => {}

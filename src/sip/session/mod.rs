@@ -70,6 +70,8 @@ pub(crate) struct Session {
     pub(crate) farewell: Option<Headers>,
     /// When our INVITE is given up.
     pub(crate) ring_end: Option<Instant>,
+    /// When our provisional response is sent once more, so that no proxy gives the call up.
+    pub(crate) extend_at: Option<Instant>,
     /// The deadline that the timer queue knows of.
     pub(crate) armed: Option<Instant>,
 }
@@ -95,6 +97,7 @@ impl Session {
             unacknowledged: None,
             farewell: None,
             ring_end: None,
+            extend_at: None,
             armed: None,
         }
     }
@@ -124,6 +127,6 @@ impl Session {
     /// When something is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let acknowledge = self.unacknowledged.as_ref().map(Unacknowledged::poll_timeout);
-        earlier(acknowledge, self.ring_end)
+        earlier(earlier(acknowledge, self.ring_end), self.extend_at)
     }
 }

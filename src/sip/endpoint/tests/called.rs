@@ -22,6 +22,10 @@ fn calls_come_in() {
         ("a repeated INVITE gets the last provisional, and none after the answer",
          "0:INVITE 10:INVITE 20:ring 30:INVITE 40:answer 50:INVITE 60:ACK 70:BYE",
          "0=100,Invited 10=100 20=180 30=180 40=200 60=Acknowledged 70=200/BYE,HungUp"),
+        ("a phone that rings for long says so each minute, until it is answered",
+         "0:INVITE 0:ring 90000:ring=183 155000:answer 155010:ACK 155020:BYE",
+         "0=100,Invited,180 60000=180 90000=183 150000=183 155000=200 155010=Acknowledged \
+          155020=200/BYE,HungUp"),
         ("an ACK heard twice is one ACK",
          "0:INVITE 0:answer 10:ACK 11:ACK 20:BYE",
          "0=100,Invited,200 10=Acknowledged 20=200/BYE,HungUp"),
