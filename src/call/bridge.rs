@@ -31,6 +31,9 @@ impl Call {
             self.refuse_a(step, 488, "Not Acceptable Here", "media", Disposition::Refused);
             return;
         }
+        if !trunk.takes_caller(&self.admitted.caller) {
+            return self.refuse_a(step, 403, "Caller Not Allowed", "caller", Disposition::Refused);
+        }
         // The last look before an INVITE leaves: an opt-out may have come since admission.
         if let Some(hit) = gate::suppressed(step.index, &self.admitted) {
             self.refuse_suppressed(step, hit);
@@ -154,6 +157,8 @@ impl Call {
         step.endpoint.answer(step.now, self.a.session, Headers::new(), Some(body));
         self.a.state = LegState::Answered;
         self.a.answered_at = Some(step.now);
+        self.hang_up_at = step.now + self.call_max;
+        tracing::debug!("answered by the person's side");
         self.phase = Phase::Up;
         self.settle_voice(step, Leg::B);
         self.settle_voice(step, Leg::A);

@@ -341,7 +341,17 @@ impl Calls {
         let wall = self.wall.wall_at(now);
         let id = crate::model::CallId::new(wall, self.tokens.next_u64(), self.tokens.next_u64());
         let cdr = super::cdr::of_refusal(&self.rules, id, wall, message, &refused);
-        self.endpoint.reject(now, session, refused.status, &refused.phrase, refused.headers);
+        tracing::debug!(
+            call = %id, dialer = cdr.dialer.as_ref().map(tracing::field::display),
+            status = refused.status, outcome = cdr.reason, "refused"
+        );
+        let Refused { status, phrase, headers, dialer, .. } = refused;
+        if dialer.is_some() {
+            self.endpoint.reject(now, session, status, &phrase, headers);
+        } else {
+            // A stranger costs no memory, and a forged source gets the refusal once.
+            self.endpoint.dismiss(now, session, status, &phrase, headers);
+        }
         self.out.push_back(Output::Record(Box::new(cdr)));
     }
 
@@ -349,6 +359,8 @@ impl Calls {
     fn step(&mut self, now: Instant, key: u64, act: impl FnOnce(&mut Call, &mut Step<'_>)) {
         let Some(mut call) = self.calls.remove(&key) else { return };
         let before = self.out.len();
+        let span = call.span.clone();
+        let _entered = span.enter();
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut step = Step {
                 now,
@@ -361,6 +373,7 @@ impl Calls {
             act(&mut call, &mut step);
         }));
         if result.is_err() {
+            tracing::error!("a step of this call panicked; the call is lost");
             self.out.push_back(Output::Measure(Measure::CallLost));
             self.forget(now, key, call);
             return;
@@ -395,6 +408,14 @@ impl Calls {
 
     fn finish(&mut self, now: Instant, key: u64, call: Call) {
         let cdr = super::cdr::of_call(&call, self.wall, now);
+        call.span.in_scope(|| {
+            tracing::debug!(
+                disposition = cdr.disposition.as_str(),
+                status = cdr.sip_status,
+                outcome = cdr.reason,
+                "call ended"
+            );
+        });
         self.out.push_back(Output::Record(Box::new(cdr)));
         self.release(key, &call);
     }

@@ -211,6 +211,7 @@ impl Call {
     fn recorded(&mut self, step: &mut Step<'_>, pending: Pending, durable: Durable) {
         let Pending { code, digits, origin, already, .. } = pending;
         self.settle(step, code, durable.record);
+        tracing::info!(record = %durable.record, %digits, origin = origin.as_str(), "opted out");
         let lists = self.code(code).map(|code| code.add_to.clone()).unwrap_or_default();
         step.out.push_back(Output::Measure(Measure::Committed {
             pressed_at: self.evidence.back().map_or(step.now, |press| press.pressed_at),
@@ -229,6 +230,7 @@ impl Call {
     }
 
     fn not_recorded(&mut self, step: &mut Step<'_>, code: CodeId, digits: Digits) {
+        tracing::error!(%digits, "an opt-out could not be made durable in time");
         step.out.push_back(Output::Measure(Measure::NotRecorded));
         let outcome = Outcome::NotRecorded { digits };
         self.disposition = Some(Disposition::NotRecorded);

@@ -54,8 +54,14 @@ impl Call {
             answered_at: None,
             ended_at: None,
         };
+        let span = tracing::info_span!(
+            "call", call = %id, dialer = %admitted.dialer.name,
+            campaign = %admitted.campaign.name, number = %admitted.number
+        );
         Self {
             id,
+            span,
+            call_max,
             voice,
             trunk,
             a,
@@ -72,6 +78,7 @@ impl Call {
             given_up: None,
             heeded: false,
             started_at: now,
+            // Set anew at the answer, from which the longest call counts.
             hang_up_at: now + call_max + admitted.campaign.ring_max,
             armed_at: None,
             linger_until: None,

@@ -43,6 +43,8 @@ impl Call {
         step.endpoint.answer(step.now, self.a.session, Headers::new(), Some(body));
         self.a.state = LegState::Answered;
         self.a.answered_at = Some(step.now);
+        self.hang_up_at = step.now + self.call_max;
+        tracing::debug!("answered");
         self.settle_voice(step, Leg::A);
     }
 

@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use super::calls::Output;
@@ -140,7 +141,11 @@ impl Step<'_> {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: CallId,
+    /// Everything that is logged of this call stands in it; the number is redacted there.
+    pub(super) span: tracing::Span,
     pub(super) voice: VoiceId,
+    /// Longest call, from the answer.
+    pub(super) call_max: Duration,
     pub(super) admitted: Admitted,
     pub(super) trunk: Option<Arc<Trunk>>,
     pub(super) a: CallLeg,

@@ -125,6 +125,15 @@ pub struct Trunk {
     pub caller_ids: Vec<String>,
 }
 
+impl Trunk {
+    /// Whether the carrier takes calls that show `caller`; numbers are compared by their digits.
+    pub fn takes_caller(&self, caller: &str) -> bool {
+        let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>();
+        let caller = digits(caller);
+        self.caller_ids.is_empty() || self.caller_ids.iter().any(|known| digits(known) == caller)
+    }
+}
+
 impl Rules {
     /// The dialer that sends from `source`.
     pub fn dialer_at(&self, source: IpAddr) -> Option<&Arc<Dialer>> {
@@ -146,5 +155,33 @@ impl Rules {
     /// The prompt called `name`; the configuration check has seen that it exists.
     pub fn prompt(&self, name: &PromptName) -> Option<Arc<Prompt>> {
         self.prompts.get(name).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trunk_takes_the_callers_it_names() {
+        let trunk = |caller_ids: &[&str]| Trunk {
+            name: "carrier".into(),
+            remote: SocketAddr::from(([192, 0, 2, 1], 5060)),
+            listener: ListenerId(0),
+            channels_max: 1,
+            codecs: Vec::new(),
+            caller_ids: caller_ids.iter().map(|&id| id.to_owned()).collect(),
+        };
+        let cases = [
+            ("a trunk that names nobody takes everybody", &[][..], "anonymous", true),
+            ("the number itself", &["+34910000001"], "+34910000001", true),
+            ("the number without its plus", &["+34910000001"], "34910000001", true),
+            ("the number with its separators", &["+34 910 000 001"], "+34910000001", true),
+            ("another number", &["+34910000001"], "+34910000002", false),
+            ("no number at all", &["+34910000001"], "anonymous", false),
+        ];
+        for (name, known, caller, want) in cases {
+            assert_eq!(trunk(known).takes_caller(caller), want, "{name}");
+        }
     }
 }
