@@ -235,7 +235,7 @@ impl Shard {
         }
         let Some(draining) = &mut self.draining else { return false };
         if !self.calls.is_empty()
-            || self.calls.endpoint().transactions_len() > 0 && !draining.hung_up
+            || self.calls.endpoint().sessions_len() > 0 && !draining.hung_up
         {
             return false;
         }
