@@ -27,6 +27,6 @@ pub use calls::Output;
 pub use commit::Acknowledgement;
 pub use rules::Rules;
 pub use voice::{
-    LegReport, OpenedVoice, Played, Voice, VoiceCommand, VoiceEvent, VoiceId, VoiceOut,
-    VoiceReport, VoiceSettings,
+    Ear, Hearing, LegReport, OpenedVoice, Played, Voice, VoiceCommand, VoiceEvent, VoiceId,
+    VoiceOut, VoiceReport, VoiceSettings,
 };

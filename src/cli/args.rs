@@ -48,6 +48,7 @@ Examples:
   bajavoz explain +34600123456 --campaign promo     may it be called, and by what is that decided
   bajavoz optout add 600123456 --list robinson      never call this number again
   bajavoz optout export > optouts.csv               everybody who opted out, with three times each
+  bajavoz decode call.pcap                          which keys would we have heard in this capture
 
 Exit codes:
   0   done; the answer is yes
@@ -84,6 +85,9 @@ pub(super) enum Verb {
     Drain(Drain),
     /// Let the running engine read its configuration anew; all of it or nothing.
     Reload,
+    /// Hear the keys in a WAV file or a capture, by the very code that listens to calls.
+    #[command(after_help = DECODE_EXAMPLES)]
+    Decode(Decode),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -115,6 +119,16 @@ Examples:
   bajavoz drain --patience 0     hang up at once
 
 Returns when the last call has ended and the engine with it.";
+
+const DECODE_EXAMPLES: &str = "\
+Examples:
+  bajavoz decode prompt.wav
+  bajavoz decode call.pcap --json | jq -r .digit
+  bajavoz decode rtp-only.pcapng --event-pt 101
+
+A capture may hold SIP: then its SDP says what the payload types are. Without SIP, payload types 0
+and 8 are audio, and packets of four bytes of a dynamic type beside audio are telephone-events.
+Keys by SIP INFO are listed too, as a stream of their own.";
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -260,6 +274,17 @@ impl Drain {
         let millis = |seconds| Duration::from_secs(seconds).as_millis();
         self.patience.map(|seconds| u64::try_from(millis(seconds)).unwrap_or(u64::MAX))
     }
+}
+
+/// Arguments of `decode`.
+#[derive(Debug, Args)]
+pub(super) struct Decode {
+    /// A WAV file (8000 Hz, mono), or a capture (pcap or pcapng).
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The payload type of telephone-events, where the capture holds no SDP that says it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=127))]
+    pub(super) event_pt: Option<u8>,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod args;
 mod check;
 mod client;
 mod counter;
+mod decode;
 pub mod demo;
 mod exit;
 mod optout;
@@ -79,6 +80,7 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Demo(_once) => Ok(Code::No),
         Verb::Status => steer::status(common, page),
         Verb::Drain(what) => steer::drain(common, &what, page),
+        Verb::Decode(what) => decode::decode(common, &what, page),
         Verb::Reload => steer::reload(common, page),
     }
 }

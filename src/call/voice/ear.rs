@@ -5,19 +5,22 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use super::VoiceSettings;
 use crate::dtmf::EventDetector;
 use crate::dtmf::Fusion;
 use crate::dtmf::InfoKey;
 use crate::dtmf::KeyPress;
 use crate::dtmf::Method;
 use crate::dtmf::ToneDetector;
+use crate::dtmf::event;
+use crate::dtmf::fusion;
+use crate::dtmf::tone;
 use crate::media::g711;
 use crate::media::rtp::RtpPacket;
 use crate::media::rtp::RtpTimestamp;
 use crate::media::rtp::SequenceNumber;
 use crate::model::Codec;
 use crate::model::Digit;
+use crate::sdp::EventFormat;
 use crate::sdp::Negotiated;
 
 /// Longest packet that is decoded, 60 ms at 8000 Hz; what is longer is heard up to there.
@@ -40,12 +43,12 @@ const EVENT_HOLD: Duration = Duration::from_millis(60);
 /// How long a tone that we pass on is taken to last once it was recognised.
 const TONE_HOLD: Duration = Duration::from_millis(200);
 
-/// The ear of one leg.
+/// The ear of one leg; `decode` lends it to the streams of a capture.
 #[derive(Debug)]
-pub(super) struct Ear {
+pub struct Ear {
     events: EventDetector,
     tones: ToneDetector,
-    tone_settings: crate::dtmf::tone::Settings,
+    tone_settings: tone::Settings,
     fusion: Fusion,
     last: Option<SequenceNumber>,
     /// The timestamp behind the last audio that was heard.
@@ -54,22 +57,24 @@ pub(super) struct Ear {
 
 /// What an ear heard in one packet.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hearing {
+pub struct Hearing {
     /// A press, the first time it is heard of.
-    pub(super) press: Option<KeyPress>,
+    pub press: Option<KeyPress>,
     /// A digit that the packet carries, pressed anew or still held; what is passed on to the
     /// other leg may come back from there as echo.
-    pub(super) carries: Option<(Digit, Duration)>,
+    pub carries: Option<(Digit, Duration)>,
 }
 
 impl Ear {
-    pub(super) fn new(settings: &VoiceSettings, media: &Negotiated) -> Self {
-        let clock_hz = media.events.map_or(8_000, |events| events.clock_hz);
+    /// An ear that has heard nothing yet: for tones by `tone`, and events where they were
+    /// negotiated.
+    pub fn new(tone: tone::Settings, events: Option<EventFormat>) -> Self {
+        let clock_hz = events.map_or(8_000, |events| events.clock_hz);
         Self {
-            events: EventDetector::new(crate::dtmf::event::Settings::default(), clock_hz),
-            tones: ToneDetector::new(settings.tone),
-            tone_settings: settings.tone,
-            fusion: Fusion::new(crate::dtmf::fusion::Settings::default(), media.events.is_some()),
+            events: EventDetector::new(event::Settings::default(), clock_hz),
+            tones: ToneDetector::new(tone),
+            tone_settings: tone,
+            fusion: Fusion::new(fusion::Settings::default(), events.is_some()),
             last: None,
             heard_to: None,
         }
@@ -88,7 +93,7 @@ impl Ear {
     }
 
     /// A believed packet of telephone-events.
-    pub(super) fn handle_event(&mut self, now: Instant, packet: &RtpPacket<'_>) -> Hearing {
+    pub fn handle_event(&mut self, now: Instant, packet: &RtpPacket<'_>) -> Hearing {
         let (sequence, timestamp) = (packet.sequence(), packet.timestamp());
         self.last = Some(sequence);
         let heard = self.events.handle_packet(
@@ -110,12 +115,7 @@ impl Ear {
     }
 
     /// A believed packet of audio in `codec`.
-    pub(super) fn handle_audio(
-        &mut self,
-        now: Instant,
-        codec: Codec,
-        packet: &RtpPacket<'_>,
-    ) -> Hearing {
+    pub fn handle_audio(&mut self, now: Instant, codec: Codec, packet: &RtpPacket<'_>) -> Hearing {
         let mut samples = [0_i16; SAMPLES_MAX];
         let len = g711::decode(codec, packet.payload(), &mut samples);
         let Some(frame) = samples.get(..len) else { return Hearing::default() };
@@ -165,7 +165,7 @@ impl Ear {
     }
 
     /// A key that came by SIP INFO.
-    pub(super) fn handle_info(&mut self, now: Instant, key: InfoKey) -> Option<KeyPress> {
+    pub fn handle_info(&mut self, now: Instant, key: InfoKey) -> Option<KeyPress> {
         self.fusion.handle_heard(now, key.heard())
     }
 

@@ -83,7 +83,7 @@ impl VoiceLeg {
                 let rules =
                     source::Settings { symmetric: self.settings.symmetric, ..Default::default() };
                 let source = SourcePolicy::new(now, rules, media.remote, signalling, media.receive);
-                let ear = Ear::new(&self.settings, &media);
+                let ear = Ear::new(self.settings.tone, media.events);
                 self.settled = Some(Settled { media, source, ear });
             }
         }

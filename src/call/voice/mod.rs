@@ -27,6 +27,7 @@ use crate::model::Digit;
 use crate::sdp::Negotiated;
 use crate::suppression::Leg;
 
+pub use ear::{Ear, Hearing};
 pub use talk::Voice;
 
 /// Which call's media; the shard that owns the call has minted it.

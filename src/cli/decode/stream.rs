@@ -1,0 +1,95 @@
+//! One RTP stream of a capture, or the INFO requests of one call, with an ear of its own.
+
+use std::time::Instant;
+
+use super::report;
+use crate::call::Ear;
+use crate::dtmf::InfoKey;
+use crate::dtmf::KeyPress;
+use crate::dtmf::event::Event;
+use crate::dtmf::tone;
+use crate::media::rtp::RtpPacket;
+use crate::model::Codec;
+use crate::model::Digit;
+use crate::model::PayloadKind;
+use crate::sdp::Negotiated;
+
+/// Dynamic payload types, RFC 3551 section 3.
+const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
+
+/// What listens to one stream.
+#[derive(Debug)]
+pub(super) struct Listener {
+    ear: Ear,
+}
+
+impl Listener {
+    /// A listener for a stream that `described` describes.
+    pub(super) fn new(described: Option<&Negotiated>) -> Self {
+        let events = described.and_then(|described| described.events);
+        Self { ear: Ear::new(tone::Settings::default(), events) }
+    }
+
+    /// Hears one packet and counts it in `row`.
+    pub(super) fn packet(
+        &mut self,
+        now: Instant,
+        kind: Option<PayloadKind>,
+        packet: &RtpPacket<'_>,
+        row: &mut report::Stream,
+    ) -> Option<KeyPress> {
+        match kind {
+            Some(PayloadKind::Audio(codec)) => {
+                row.audio += 1;
+                self.ear.handle_audio(now, codec, packet).press
+            }
+            Some(PayloadKind::Event) => {
+                row.events += 1;
+                self.ear.handle_event(now, packet).press
+            }
+            None => {
+                row.other += 1;
+                None
+            }
+        }
+    }
+
+    /// Hears one INFO.
+    pub(super) fn info(
+        &mut self,
+        now: Instant,
+        key: InfoKey,
+        row: &mut report::Stream,
+    ) -> Option<KeyPress> {
+        row.events += 1;
+        self.ear.handle_info(now, key)
+    }
+}
+
+/// What a packet carries: by `event_pt` if that was given, by the description if there is one,
+/// else by what its payload type and payload look like.
+pub(super) fn kind(
+    packet: &RtpPacket<'_>,
+    event_pt: Option<u8>,
+    described: Option<&Negotiated>,
+) -> Option<PayloadKind> {
+    let payload_type = packet.payload_type();
+    if event_pt == Some(payload_type) {
+        return Some(PayloadKind::Event);
+    }
+    match described {
+        Some(described) => described.receive.kind(payload_type),
+        None => guess(packet),
+    }
+}
+
+fn guess(packet: &RtpPacket<'_>) -> Option<PayloadKind> {
+    if let Some(codec) = Codec::from_payload_type(packet.payload_type()) {
+        return Some(PayloadKind::Audio(codec));
+    }
+    let is_event = DYNAMIC.contains(&packet.payload_type())
+        && packet.payload().len() == Event::LEN
+        && Event::read(packet.payload())
+            .is_ok_and(|event| Digit::from_event_code(event.code).is_some());
+    is_event.then_some(PayloadKind::Event)
+}
