@@ -1,3 +1,4 @@
 //! What only shows when the rooms work together: one binary, so that it links once.
 
+mod demo;
 mod sim;
