@@ -101,6 +101,9 @@ pub enum Measure {
     },
     /// An opt-out could not be made durable, or not in time: an alarm.
     NotRecorded,
+    /// An INVITE of somebody who is no dialer of ours was refused; it leaves no record, so that a
+    /// flood fills no disk.
+    Stranger,
     /// Keys that are no code of the campaign.
     WrongCode,
     /// A call's step panicked, and the call is lost.
@@ -348,11 +351,12 @@ impl Calls {
         let Refused { status, phrase, headers, dialer, .. } = refused;
         if dialer.is_some() {
             self.endpoint.reject(now, session, status, &phrase, headers);
+            self.out.push_back(Output::Record(Box::new(cdr)));
         } else {
-            // A stranger costs no memory, and a forged source gets the refusal once.
+            // A stranger costs no memory and no disk, and a forged source gets the refusal once.
             self.endpoint.dismiss(now, session, status, &phrase, headers);
+            self.out.push_back(Output::Measure(Measure::Stranger));
         }
-        self.out.push_back(Output::Record(Box::new(cdr)));
     }
 
     /// One step of one call, on its own: what panics loses this call and no other.

@@ -66,6 +66,7 @@ impl Figures {
 pub(super) struct ShardTotals {
     requests: [[u64; METHODS.len()]; 2],
     responses: [[u64; 7]; 2],
+    pub(super) strangers: u64,
     pub(super) wrong_code: u64,
     pub(super) calls_lost: u64,
     rtp_believed: u64,
@@ -129,6 +130,7 @@ impl ShardTotals {
         for (reason, total) in refusals(sip) {
             snapshot.refused(reason, total);
         }
+        snapshot.refused("stranger", self.strangers);
         snapshot.refused("wrong_code", self.wrong_code);
         snapshot.refused("call_lost", self.calls_lost);
         snapshot

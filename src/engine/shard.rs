@@ -234,9 +234,7 @@ impl Shard {
             self.flush();
         }
         let Some(draining) = &mut self.draining else { return false };
-        if !self.calls.is_empty()
-            || self.calls.endpoint().sessions_len() > 0 && !draining.hung_up
-        {
+        if !self.calls.is_empty() || self.calls.endpoint().sessions_len() > 0 && !draining.hung_up {
             return false;
         }
         for done in draining.done.drain(..) {
@@ -292,6 +290,7 @@ impl Shard {
                 self.figures.clear_alarm();
             }
             Measure::NotRecorded => self.figures.raise_alarm(),
+            Measure::Stranger => self.totals.strangers += 1,
             Measure::WrongCode => self.totals.wrong_code += 1,
             Measure::CallLost => self.totals.calls_lost += 1,
         }
