@@ -284,7 +284,7 @@ fn a_bridged_call_relays_and_hears_keys_without_allocating() {
 fn a_prompt_plays_without_allocating() {
     let mut rig = Rig::new();
     rig.command(VoiceCommand::Relay { on: false });
-    let prompts = vec![Arc::new(prompt()); 3];
+    let prompts = (0..3).map(|_| Arc::new(prompt())).collect::<Vec<_>>();
     rig.command(VoiceCommand::Play { leg: Leg::B, token: 1, prompts });
     let count = allocations(|| (0..500).for_each(|n| rig.frame(n)));
     assert_eq!(count, 0, "allocations in 10 s of a call: {:?}", rig.out);

@@ -1,4 +1,5 @@
 //! Captures are built here octet by octet from the formats' own tables, and cut at every octet.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::datagram::Content;
 use super::*;
