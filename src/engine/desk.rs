@@ -128,7 +128,7 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// [`DeskError::NoStore`] where there is nothing to read; [`StoreError::Held`] in
+    /// [`DeskError::NoStore`] where there is nothing to read; `StoreError::Held` in
     /// [`DeskError::Store`], with the holder, while another process has the store.
     pub fn open(checked: Checked, access: Access) -> Result<Self, DeskError> {
         let receipts = Receipts::default();

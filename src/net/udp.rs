@@ -205,7 +205,7 @@ impl SignallingSocket {
     }
 
     /// Takes what waits, at most [`BATCH_DATAGRAMS`], into `batch`. Zero: nothing waits any more,
-    /// and [`Self::readable`] will wait for more.
+    /// and [`Self::poll_readable`] will wait for more.
     ///
     /// # Errors
     ///

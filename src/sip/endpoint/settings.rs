@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The endpoint's settings; configuration has checked them.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where we listen, in the order of their [`super::ListenerId`]; at most 256.
+    /// Where we listen, in the order of their [`ListenerId`](crate::sip::ListenerId); at most 256.
     pub listeners: Vec<Listener>,
     /// How we name ourselves in User-Agent and Server; control characters are left out.
     pub user_agent: String,
