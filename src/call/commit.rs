@@ -54,7 +54,9 @@ pub struct Acknowledgement {
 impl Call {
     /// Acts on everything that the matcher has decided.
     pub(super) fn take_verdicts(&mut self, step: &mut Step<'_>) {
-        while let Some(verdict) = self.matcher.as_mut().and_then(|matcher| matcher.poll()) {
+        while !self.is_held()
+            && let Some(verdict) = self.matcher.as_mut().and_then(|matcher| matcher.poll())
+        {
             if !self.is_listening() {
                 continue; // An opt-out is already being made.
             }
@@ -299,13 +301,15 @@ impl Call {
         if let Some(durable) = durable {
             self.note_confirmation(step, durable, played);
         }
+        self.held_keys = 0;
         if durable.is_some() && self.goes_on_after(code) {
             self.phase = Phase::Up;
             self.resume(step);
-            return;
+        } else {
+            let outcome = self.outcome.clone().unwrap_or(Outcome::Ended("done"));
+            self.end(step, &outcome);
         }
-        let outcome = self.outcome.clone().unwrap_or(Outcome::Ended("done"));
-        self.end(step, &outcome);
+        self.take_verdicts(step);
     }
 
     /// The media closed without a word about the prompt that it played.

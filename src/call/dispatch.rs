@@ -77,6 +77,7 @@ impl Call {
             unacknowledged: Vec::new(),
             given_up: None,
             heeded: false,
+            held_keys: 0,
             started_at: now,
             // Set anew at the answer, from which the longest call counts.
             hang_up_at: now + call_max + admitted.campaign.ring_max,

@@ -24,6 +24,7 @@ use super::voice::VoiceCommand;
 use super::voice::VoiceId;
 use super::voice::VoiceReport;
 use crate::campaign::Mode;
+use crate::campaign::Then;
 use crate::dtmf::KeyPress;
 use crate::menu::CodeId;
 use crate::menu::Matcher;
@@ -169,6 +170,8 @@ pub(super) struct Call {
     pub(super) given_up: Option<(u64, CodeId)>,
     /// The call ends on the opt-out that was made: what is pressed from now on adds nothing.
     pub(super) heeded: bool,
+    /// Keys of a further code, pressed while one was being recorded and told.
+    pub(super) held_keys: usize,
     pub(super) started_at: Instant,
     pub(super) hang_up_at: Instant,
     /// The deadline under which the table holds this call.
@@ -227,6 +230,17 @@ impl Call {
         }
     }
 
+    /// Whether an opt-out is being made behind which the call goes on: a further code is heard
+    /// meanwhile, and waits.
+    pub(super) fn is_held(&self) -> bool {
+        let code = match self.phase {
+            Phase::Committing(pending) => pending.code,
+            Phase::Confirming(told) => told.code,
+            _ => return false,
+        };
+        !self.heeded && self.code(code).is_some_and(|code| code.then == Then::Continue)
+    }
+
     pub(super) fn tell_voice(&self, step: &mut Step<'_>, command: VoiceCommand) {
         if self.media == Media::Open {
             step.out.push_back(Output::Voice { voice: self.voice, command });
@@ -283,10 +297,11 @@ impl Call {
             self.evidence.pop_front();
         }
         self.evidence.push_back(press);
-        if !self.is_listening() {
+        if self.is_held() && self.held_keys < Digits::LEN_MAX {
+            self.held_keys += 1; // A further code; it is acted on when this one is told.
+        } else if !self.is_listening() {
             return; // The opt-out is already being made; a further press adds nothing to it.
-        }
-        if self.playing.is_some() && matches!(self.admitted.campaign.mode, Mode::Ivr) {
+        } else if self.playing.is_some() && matches!(self.admitted.campaign.mode, Mode::Ivr) {
             self.stop_playing(step);
         }
         if let Some(matcher) = &mut self.matcher {

@@ -327,13 +327,21 @@ fn who_pressed_a_code_has_a_record(case: &Case<'_>) -> Vec<String> {
         return Vec::new();
     }
     let recorded: Vec<_> = case.seen.opt_outs.iter().map(|it| &it.opt_out).collect();
-    match recorded.iter().find(|it| it.digits.to_string() == wish.digits) {
+    let of_digits = |digits: &str| recorded.iter().find(|it| it.digits.to_string() == digits);
+    let mut broken = match of_digits(wish.digits) {
         None => vec![format!("{wish:?} left no record: {recorded:?}")],
         Some(it) if is_confirmed && it.origin != Origin::DialledCode => {
             vec![format!("{wish:?} was confirmed and recorded as {:?}", it.origin)]
         }
         Some(_) => Vec::new(),
+    };
+    if let Some(other) = wish.and_then
+        && keys_came_through(case, wish.digits.len() + other.len())
+        && of_digits(other).is_none()
+    {
+        broken.push(format!("{wish:?} left no second record: {recorded:?}"));
     }
+    broken
 }
 
 /// Whether the first `count` keys of the person reached the engine while the call was up, whole

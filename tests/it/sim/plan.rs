@@ -5,6 +5,7 @@ use std::time::Duration;
 use bajavoz::campaign::Confirm;
 use bajavoz::campaign::Mode;
 use bajavoz::campaign::Subject;
+use bajavoz::campaign::Then;
 use bajavoz::cli::phones::Press;
 use bajavoz::cli::phones::PressMethod;
 use bajavoz::cli::phones::Script;
@@ -52,6 +53,8 @@ pub(super) struct Wish {
     pub(super) method: PressMethod,
     /// The last key once more, after the gap and within the time for it.
     pub(super) confirms: bool,
+    /// Another code right behind it, while the first is being recorded and told.
+    pub(super) and_then: Option<&'static str>,
 }
 
 impl Plan {
@@ -147,7 +150,18 @@ fn person(dice: &mut Dice, style: &Style) -> (Script, Option<Wish>) {
         _ => {
             script.presses = presses(from, digits, method, dice);
             let confirms = style.confirm == Confirm::PressAgain && dice.chance(600);
-            wish = Some(Wish { digits, method, confirms });
+            let goes_on = style.then == Then::Continue && style.confirm == Confirm::None;
+            let and_then = (goes_on && dice.chance(500))
+                .then(|| dice.pick(&["*9", "99"]))
+                .filter(|other| *other != digits);
+            wish = Some(Wish { digits, method, confirms, and_then });
+            if let Some(other) = and_then {
+                // Digits that can grow are decided after the gap.
+                let last = script.presses[script.presses.len() - 1];
+                let decided = last.at + last.hold + style.digit_gap_max;
+                let from = decided + dice.millis(10, 400);
+                script.presses.extend(presses(from, other, method, dice));
+            }
             if confirms {
                 let last = script.presses[script.presses.len() - 1];
                 let pause = style.digit_gap_max + dice.millis(250, 900);
