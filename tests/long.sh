@@ -16,6 +16,11 @@ part_simulation() {
     BAJAVOZ_CAMPAIGNS=100000 cargo test --locked --release --test it sim::
 }
 
+# Whole calls on virtual time: 100,000 campaigns, with the assertions that a release leaves out.
+part_calls() {
+    BAJAVOZ_CAMPAIGNS="${BAJAVOZ_CAMPAIGNS:-100000}" cargo test --locked --test it sim
+}
+
 parts() { declare -F | sed -n 's/^declare -f part_//p'; }
 
 main() {
