@@ -2,27 +2,18 @@
 //!
 //! Each function judges one promise of `ARCHITECTURE.md` and returns what breaks it.
 
-use std::time::Duration;
-use std::time::Instant;
-
 use bajavoz::campaign::Confirm;
 use bajavoz::campaign::Mode;
 use bajavoz::campaign::OnUnconfirmed;
 use bajavoz::campaign::Then;
-use bajavoz::cli::phones::Phone;
-use bajavoz::cli::phones::PhoneReport;
 use bajavoz::cli::phones::PressMethod;
 use bajavoz::record::Disposition;
 use bajavoz::suppression::Origin;
 
-use super::plan::CallPlan;
+use super::case::Case;
 use super::witness::LegSeen;
-use super::witness::Seen;
 use super::witness::Submitted;
 use super::world::World;
-
-/// How long an engine waits for its ledger before it says so; a later answer is no success.
-const COMMIT_MAX: Duration = Duration::from_secs(2);
 
 /// Every broken promise of a campaign that has come to its end.
 pub(super) fn broken(world: &World) -> Vec<String> {
@@ -45,67 +36,6 @@ pub(super) fn broken(world: &World) -> Vec<String> {
         broken.extend(found.map(|text| format!("call {n} ({}): {text}", case.plan.campaign)));
     }
     broken
-}
-
-/// One call with everything that is known of it.
-struct Case<'a> {
-    world: &'a World,
-    plan: &'a CallPlan,
-    seen: &'a Seen,
-    caller: Option<PhoneReport>,
-    called: Option<PhoneReport>,
-    caller_leg: Option<&'a LegSeen>,
-    called_leg: Option<&'a LegSeen>,
-}
-
-impl<'a> Case<'a> {
-    fn new(world: &'a World, n: usize) -> Self {
-        let seen = &world.witness.calls[n];
-        let caller = world.callers[n].as_ref();
-        let called_id = seen.carrier_call_id.as_deref().unwrap_or_default();
-        let called = world.carrier.phones().find(|phone| phone.call_id() == called_id);
-        let leg = |call_id: &str| world.witness.legs.get(call_id);
-        Self {
-            world,
-            plan: &world.plan.calls[n],
-            seen,
-            caller: caller.map(Phone::report),
-            called: called.map(Phone::report),
-            caller_leg: caller.and_then(|phone| leg(phone.call_id())),
-            called_leg: leg(called_id),
-        }
-    }
-
-    fn person(&self) -> Option<&PhoneReport> {
-        if self.plan.person_calls { self.caller.as_ref() } else { self.called.as_ref() }
-    }
-
-    fn person_leg(&self) -> Option<&LegSeen> {
-        if self.plan.person_calls { self.caller_leg } else { self.called_leg }
-    }
-
-    fn dialer_leg(&self) -> Option<&LegSeen> {
-        if self.plan.person_calls { self.called_leg } else { self.caller_leg }
-    }
-
-    /// The keys that the person pressed, with the moments.
-    fn pressed(&self) -> Vec<(Instant, char)> {
-        let trace = self.person().map(|person| person.trace.as_slice()).unwrap_or_default();
-        let keys = trace.iter().filter_map(|line| {
-            let key = line.label.strip_prefix("key ")?.chars().next()?;
-            Some((line.at, key))
-        });
-        keys.collect()
-    }
-
-    /// Whether an opt-out was durable in time for its person to be told so.
-    fn is_success(submitted: &Submitted) -> bool {
-        matches!(submitted.fate.answered_after, Some((after, true)) if after < COMMIT_MAX)
-    }
-
-    fn is_last_life(&self, life: u64) -> bool {
-        life == self.world.life
-    }
 }
 
 fn nothing_leaks(world: &World) -> Vec<String> {
@@ -312,7 +242,7 @@ fn who_pressed_a_code_has_a_record(case: &Case<'_>) -> Vec<String> {
         && case.world.ledger.is_healthy();
     let (Some(wish), true) = (case.plan.wish, is_calm) else { return Vec::new() };
     let needs_order = wish.method == PressMethod::Tone;
-    let is_confirmed = wish.confirms && keys_came_through(case, wish.digits.len() + 1);
+    let is_confirmed = wish.confirms && case.keys_came_through(wish.digits.len() + 1);
     let is_ignored = plan.style.confirm == Confirm::PressAgain
         && plan.style.on_unconfirmed == OnUnconfirmed::Ignore
         && !is_confirmed;
@@ -322,7 +252,7 @@ fn who_pressed_a_code_has_a_record(case: &Case<'_>) -> Vec<String> {
     if is_ignored
         || may_echo
         || (needs_order && !plan.weather.keeps_frames_in_order())
-        || !keys_came_through(case, wish.digits.len())
+        || !case.keys_came_through(wish.digits.len())
     {
         return Vec::new();
     }
@@ -336,38 +266,10 @@ fn who_pressed_a_code_has_a_record(case: &Case<'_>) -> Vec<String> {
         Some(_) => Vec::new(),
     };
     if let Some(other) = wish.and_then
-        && keys_came_through(case, wish.digits.len() + other.len())
+        && case.keys_came_through(wish.digits.len() + other.len())
         && of_digits(other).is_none()
     {
         broken.push(format!("{wish:?} left no second record: {recorded:?}"));
     }
     broken
-}
-
-/// Whether the first `count` keys of the person reached the engine while the call was up, whole
-/// and in order, as far as the phones and the network can tell.
-fn keys_came_through(case: &Case<'_>, count: usize) -> bool {
-    let plan = &case.world.plan;
-    let way = plan.weather.delay + Duration::from_millis(plan.weather.jitter_ms);
-    let jitter = Duration::from_millis(plan.weather.jitter_ms + 1);
-    let (Some(person), Some(leg)) = (case.person(), case.person_leg()) else { return false };
-    let script = if case.plan.person_calls { &case.plan.caller } else { &case.plan.called };
-    let (pressed, answered_at) = (case.pressed(), person.answered_at);
-    let (Some(last), Some(first)) =
-        (count.checked_sub(1).and_then(|at| pressed.get(at)), pressed.first())
-    else {
-        return false;
-    };
-    let hold = script.presses.get(count - 1).map_or(Duration::ZERO, |press| press.hold);
-    let is_info = script.presses.first().is_some_and(|press| press.method == PressMethod::Info);
-    // The answer of a phone that is called must not be overtaken by its own first key.
-    let is_after_answer =
-        case.plan.person_calls || answered_at.is_some_and(|at| first.0 >= at + jitter);
-    // An INFO that a BYE overtakes finds no dialog any more.
-    let done = last.0 + if is_info { jitter } else { hold + Duration::from_millis(40) };
-    let was_there = person.ended_at.is_none_or(|(at, _)| at >= done);
-    let reached = done + way + Duration::from_millis(40);
-    let ends =
-        [leg.bye_out.as_ref().map(|(at, _)| *at), case.dialer_leg().and_then(|leg| leg.bye_in)];
-    is_after_answer && was_there && ends.into_iter().flatten().all(|at| at >= reached)
 }

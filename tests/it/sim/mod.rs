@@ -14,6 +14,7 @@
 //! `BAJAVOZ_CAMPAIGNS=100000` runs more of them than the gate does; `BAJAVOZ_SEED=7` runs the
 //! campaign of that seed alone, and tells what was said in it.
 
+mod case;
 mod dice;
 mod invariants;
 mod ledger;
@@ -22,6 +23,7 @@ mod node;
 mod plan;
 mod rules;
 mod story;
+mod traffic;
 mod witness;
 mod world;
 

@@ -3,11 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
-use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
-
-use rsip::SipMessage;
 
 use bajavoz::call::Acknowledgement;
 use bajavoz::call::OpenedVoice;
@@ -17,9 +14,7 @@ use bajavoz::call::VoiceEvent;
 use bajavoz::call::VoiceId;
 use bajavoz::cli::phones::Carrier;
 use bajavoz::cli::phones::Phone;
-use bajavoz::cli::phones::PhoneOutput;
 use bajavoz::cli::phones::Script;
-use bajavoz::sip::ListenerId;
 use bajavoz::suppression::Durable;
 use bajavoz::suppression::Fact;
 
@@ -29,7 +24,6 @@ use super::ledger::Ledger;
 use super::network::CARRIER;
 use super::network::Datagram;
 use super::network::ENGINE;
-use super::network::STRANGER;
 use super::network::caller_rtp;
 use super::network::caller_sip;
 use super::node::Node;
@@ -48,7 +42,7 @@ const END: Duration = Duration::from_secs(240);
 const STEPS_MAX: u64 = 400_000;
 
 /// Something that will happen.
-enum Happening {
+pub(super) enum Happening {
     Arrives(Datagram),
     Opened(u64, VoiceId, Option<usize>),
     Commanded(u64, VoiceId, VoiceCommand),
@@ -67,7 +61,7 @@ pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) zero: Instant,
     pub(super) now: Instant,
-    dice: Dice,
+    pub(super) dice: Dice,
     agenda: BinaryHeap<Reverse<(Instant, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     next: u64,
@@ -76,7 +70,7 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) callers: Vec<Option<Phone>>,
     pub(super) carrier: Carrier,
-    carrier_ports: u16,
+    pub(super) carrier_ports: u16,
     pub(super) witness: Witness,
     pub(super) steps: u64,
     seed: u64,
@@ -127,7 +121,7 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, after: Duration, happening: Happening) {
+    pub(super) fn schedule(&mut self, after: Duration, happening: Happening) {
         self.next += 1;
         self.agenda.push(Reverse((self.now + after, self.next)));
         self.happenings.insert(self.next, happening);
@@ -252,88 +246,8 @@ impl World {
         self.pump_caller(n);
     }
 
-    /// A key that nobody of the call has pressed.
-    fn stranger_sends(&mut self) {
-        let nth = self.dice.next();
-        let Some(to) = self.node.any_port(nth) else { return };
-        let mut packet = vec![0x80, 0x80 | 99, 0, nth as u8, 0, 0, 0, 0, 9, 9, 9, 9];
-        packet.extend([9, 0x80 | 10, 3, 0x20]);
-        self.send(Datagram { from: STRANGER, to, bytes: packet.into() });
-    }
-
-    fn send(&mut self, datagram: Datagram) {
-        for after in self.plan.weather.arrivals(&mut self.dice) {
-            self.schedule(after, Happening::Arrives(datagram.clone()));
-        }
-    }
-
-    fn arrives(&mut self, datagram: &Datagram) {
-        let now = self.now;
-        if datagram.to == ENGINE {
-            self.witness.reaches_engine(now, self.life, &datagram.bytes);
-            let calls = &mut self.node.calls;
-            calls.handle_datagram(now, ListenerId(0), datagram.from, &datagram.bytes);
-            self.pump();
-        } else if datagram.to.ip() == ENGINE.ip() {
-            let mut said = Said::default();
-            if let Some(id) = self.node.rtp(now, datagram, &mut said) {
-                self.said(id, said);
-            }
-        } else if datagram.to == CARRIER {
-            self.reaches_carrier(&datagram.bytes);
-        } else if datagram.to.ip() == CARRIER.ip() {
-            self.carrier.handle_rtp(now, datagram.to, &datagram.bytes);
-        } else {
-            self.reaches_caller(datagram);
-        }
-    }
-
-    fn reaches_carrier(&mut self, bytes: &[u8]) {
-        if let Some(n) = self.witness.call_of_invite(bytes) {
-            self.carrier.set_script(self.plan.calls[n].called.clone());
-        }
-        let ports = &mut self.carrier_ports;
-        self.carrier.handle_sip(self.now, ENGINE, bytes, || {
-            *ports += 2;
-            SocketAddr::new(CARRIER.ip(), *ports)
-        });
-        self.pump_carrier();
-    }
-
-    fn reaches_caller(&mut self, datagram: &Datagram) {
-        let at = |n: &usize| datagram.to.ip() == caller_sip(*n).ip();
-        let Some(n) = (0..self.callers.len()).find(at) else { return };
-        let Some(phone) = &mut self.callers[n] else { return };
-        if datagram.to == caller_rtp(n) {
-            phone.handle_rtp(self.now, &datagram.bytes);
-        } else if let Ok(message) = SipMessage::try_from(&*datagram.bytes) {
-            phone.handle_sip(self.now, message);
-        }
-        self.pump_caller(n);
-    }
-
-    fn pump_caller(&mut self, n: usize) {
-        while let Some(output) = self.callers[n].as_mut().and_then(Phone::poll) {
-            let (from, to, bytes) = match output {
-                PhoneOutput::Sip(to, bytes) => (caller_sip(n), to, bytes),
-                PhoneOutput::Rtp(to, bytes) => (caller_rtp(n), to, bytes),
-            };
-            self.send(Datagram { from, to, bytes: bytes.into() });
-        }
-    }
-
-    fn pump_carrier(&mut self) {
-        while let Some((rtp, output)) = self.carrier.poll() {
-            let (from, to, bytes) = match output {
-                PhoneOutput::Sip(to, bytes) => (CARRIER, to, bytes),
-                PhoneOutput::Rtp(to, bytes) => (rtp, to, bytes),
-            };
-            self.send(Datagram { from, to, bytes: bytes.into() });
-        }
-    }
-
     /// Carries out what the engine's calls want.
-    fn pump(&mut self) {
+    pub(super) fn pump(&mut self) {
         while let Some(output) = self.node.calls.poll() {
             match output {
                 Output::Transmit(transmit) => {
@@ -392,7 +306,7 @@ impl World {
         self.said(id, said);
     }
 
-    fn said(&mut self, id: VoiceId, said: Said) {
+    pub(super) fn said(&mut self, id: VoiceId, said: Said) {
         for datagram in said.rtp {
             self.send(datagram);
         }
