@@ -1,5 +1,8 @@
 //! `bajavoz run`: the engine in the foreground, as an init system starts it.
 
+use std::io;
+use std::io::Write;
+
 use super::args::Common;
 use super::check;
 use super::exit::Code;
@@ -9,7 +12,11 @@ use crate::config;
 use crate::config::Checked;
 use crate::config::LogFormat;
 use crate::engine;
+use crate::engine::Engine;
+use crate::engine::EngineError;
 use crate::engine::Rooms;
+use crate::net::NetError;
+use crate::store::StoreError;
 use crate::telemetry::Format;
 use crate::telemetry::log;
 
@@ -19,14 +26,23 @@ pub(super) fn run(common: &Common, page: &mut Page) -> Result<Code, Failure> {
         return check::check(common, page); // Which says why not, whole.
     };
     start_log(&checked)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let started = |engine: &engine::Engine| {
+    for warning in &checked.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure { code: Code::Internal, error: error.into() })?;
+    let json = common.json;
+    let started = |engine: &Engine| {
         tracing::info!(addresses = ?engine.sip_addresses(), "ready");
+        // Whoever started us may not read it.
+        let _ = announce(engine, json, page);
     };
     runtime
         .block_on(engine::run(checked, &common.config, started))
         .map(|()| Code::Yes)
-        .map_err(|error| Failure::new(Code::Refused, error.to_string()))
+        .map_err(failure)
 }
 
 fn start_log(checked: &Checked) -> Result<(), Failure> {
@@ -36,4 +52,26 @@ fn start_log(checked: &Checked) -> Result<(), Failure> {
     };
     log::init(format, &checked.telemetry.filter)
         .map_err(|error| Failure::new(Code::Usage, error.to_string()))
+}
+
+/// One line once everything is open, for whoever waits for it.
+fn announce(engine: &Engine, json: bool, page: &mut Page) -> io::Result<()> {
+    let sip: Vec<String> = engine.sip_addresses().iter().map(ToString::to_string).collect();
+    if json {
+        page.json(&serde_json::json!({ "ready": true, "sip": sip }))?;
+    } else {
+        writeln!(page, "ready: SIP on udp {}", sip.join(", "))?;
+    }
+    page.flush()
+}
+
+fn failure(error: EngineError) -> Failure {
+    let code = match &error {
+        EngineError::Store(StoreError::Held { .. }) | EngineError::Net(NetError::AdminTaken(_)) => {
+            Code::Refused
+        }
+        EngineError::Random(_) | EngineError::Thread(_) => Code::Internal,
+        _ => Code::Usage,
+    };
+    Failure { code, error: error.into() }
 }
