@@ -372,3 +372,46 @@ impl io::Write for Out {
         self.send_text()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn an_export_is_cut_into_lines_between_characters_and_none_is_lost() {
+        let whole = "ñandú \"9\"\n\u{1}".repeat(4_000);
+        let (sender, mut replies) = mpsc::channel(100);
+        let mut out = Out { sender, text: Vec::new() };
+        // Pieces of 7 bytes end within characters.
+        for piece in whole.as_bytes().chunks(7) {
+            out.write_all(piece).expect("the client is there");
+        }
+        out.put(Reply::End).expect("the client is there");
+        let mut text = String::new();
+        while let Ok(Reply::Text(piece)) = replies.try_recv() {
+            let line = serde_json::to_vec(&Reply::Text(piece.clone())).expect("it is text");
+            assert!(line.len() < crate::net::lines::LINE_BYTES_MAX, "{}", line.len());
+            text.push_str(&piece);
+        }
+        assert!(text == whole);
+        drop(replies);
+        let gone = out.put(Reply::End);
+        assert!(matches!(gone, Err(DeskError::Output(_))), "{gone:?}");
+    }
+
+    #[test]
+    fn requests_are_written_as_the_module_says() {
+        let explain = Request::Explain { number: "600123456".to_owned(), campaign: "promo".into() };
+        let cases = [
+            (r#""status""#, Request::Status),
+            (r#"{"drain":{"patience_ms":null}}"#, Request::Drain { patience_ms: None }),
+            (r#"{"explain":{"number":"600123456","campaign":"promo"}}"#, explain),
+        ];
+        for (text, request) in cases {
+            assert_eq!(serde_json::to_string(&request).expect("it is plain"), text);
+            assert_eq!(serde_json::from_str::<Request>(text).expect("it is ours"), request);
+        }
+    }
+}

@@ -237,3 +237,49 @@ impl fmt::Display for Cause {
         write!(f, ", record {record}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_read_as_sentences() {
+        let none = Cause {
+            record: None,
+            account: None,
+            campaign: None,
+            origin: None,
+            digits: None,
+            call: None,
+            sip_call_id: None,
+            pressed_at: None,
+            actor: None,
+            reason: None,
+        };
+        let pressed = Cause {
+            record: Some("0123456789abcdef-42".to_owned()),
+            campaign: Some("promo".into()),
+            origin: Some(Origin::DialledCode),
+            digits: Some("*9".to_owned()),
+            call: Some("a-call".to_owned()),
+            pressed_at: Some(UnixMicros(0)),
+            ..none.clone()
+        };
+        let entered = Cause {
+            record: pressed.record.clone(),
+            origin: Some(Origin::ManualCli),
+            actor: Some("ana".to_owned()),
+            reason: Some("a letter".to_owned()),
+            ..none.clone()
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("by memory",  none,    "refused by memory, not on disk: its record failed or is being written"),
+            ("by a key",   pressed, "pressed *9 in campaign `promo` at 1970-01-01T00:00:00.000000Z, call a-call, record 0123456789abcdef-42"),
+            ("by a person", entered, "entered (manual_cli) by ana (a letter), record 0123456789abcdef-42"),
+        ];
+        for (name, cause, want) in cases {
+            assert_eq!(cause.to_string(), want, "{name}");
+        }
+    }
+}
