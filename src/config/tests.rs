@@ -169,12 +169,12 @@ fn campaign_with(extra: &str) -> String {
 #[test]
 fn a_warning_says_so_and_lets_it_load() {
     let house = house();
-    let draft = campaign_with("check = []");
+    let draft = format!("{IVR}\nother-way = \"by post\"\ncheck = []\n");
     let checked = check_texts(&house, &[("a.toml", BASE), ("b.toml", &draft)]).unwrap();
     let [warning] = checked.warnings.as_slice() else { panic!("{:?}", checked.warnings) };
     assert_eq!((warning.severity(), warning.code()), (Severity::Warning, "W-CHECK-NONE"));
     assert!(warning.render(false).starts_with("warning[W-CHECK-NONE]: this campaign"));
-    assert_eq!((warning.place().line(), warning.place().column()), (7, 9));
+    assert_eq!((warning.place().line(), warning.place().column()), (6, 9));
     assert!(warning.message().contains("everybody") && warning.hint_text().is_some());
 }
 

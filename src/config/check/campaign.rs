@@ -205,26 +205,14 @@ impl Check<'_> {
         };
         let place = table.place(check.span());
         let lists = self.lists(draft, table, check.get_ref());
-        if lists.is_empty() {
+        // The lists that its own codes add to are checked in any case.
+        if lists.is_empty() && codes.is_empty() {
             let message = "this campaign calls everybody, whoever opted out";
             self.report(
-                Diagnostic::warning("W-CHECK-NONE", message, place.clone())
+                Diagnostic::warning("W-CHECK-NONE", message, place)
                     .label("no list is checked")
-                    .hint("leave `check` out to check the global lists and those its codes add to"),
+                    .hint("leave `check` out to check the global lists"),
             );
-        }
-        let are_defined = lists.iter().all(|list| draft.lists.contains_key(list.as_str()));
-        for code in codes.iter().filter(|_| are_defined && !lists.is_empty()) {
-            if !code.add_to.iter().any(|list| lists.contains(list)) {
-                let added: Vec<&str> = code.add_to.iter().map(ListName::as_str).collect();
-                let message =
-                    format!("who presses {} may be called by this campaign again", code.digits);
-                self.report(
-                    Diagnostic::warning("W-LIST-UNCHECKED", message, place.clone())
-                        .label(format!("{} is not checked", added.join(", ")))
-                        .hint("add it here, or leave `check` out"),
-                );
-            }
         }
         lists
     }
