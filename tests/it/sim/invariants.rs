@@ -214,6 +214,8 @@ fn the_dialer_leaves_first(case: &Case<'_>) -> Vec<String> {
         let has_left = [bye_out, leg.bye_in].into_iter().flatten().any(|at| at <= told.at);
         // Section 15 of RFC 3261: no BYE before the ACK.
         let unacknowledged = is_caller && leg.acknowledged_at.is_none_or(|at| at > told.at);
+        // An INVITE repeated to an engine that has started anew: the ACK seen was the old one's.
+        let unacknowledged = unacknowledged || (is_caller && case.seen.invited.len() > 1);
         if is_final && !has_left && !unacknowledged {
             broken.push("the person was told while the dialer was still there".to_owned());
         }
