@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::rules::lists;
 use crate::config::Checked;
 use crate::model::CampaignName;
 use crate::model::ListName;
@@ -26,9 +27,7 @@ use crate::store::Store;
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
 use crate::suppression::Index;
-use crate::suppression::List;
 use crate::suppression::Origin;
-use crate::suppression::Scope;
 use crate::suppression::export::CsvExport;
 use crate::suppression::export::Entry;
 use crate::suppression::export::Filter;
@@ -325,19 +324,4 @@ fn each(
         }
     })?;
     failed.map_or(Ok(rows), |error| Err(error.into()))
-}
-
-/// The lists as the index wants them.
-fn lists(checked: &Checked) -> Vec<List> {
-    let scope = |scope| match scope {
-        crate::config::Scope::Global => Scope::Global,
-        crate::config::Scope::Account => Scope::Account,
-        crate::config::Scope::Campaign => Scope::Campaign,
-    };
-    let list = |list: &crate::config::List| List {
-        name: list.name.clone(),
-        title: list.title.clone(),
-        scope: scope(list.scope),
-    };
-    checked.lists.values().map(list).collect()
 }
