@@ -327,11 +327,14 @@ impl Call {
         played: Option<&Played>,
     ) {
         let heard = played.filter(|played| played.frames > 0);
+        let at =
+            heard.map_or_else(|| step.wall_now(), |played| step.wall.wall_at(played.started_at));
         let confirmation = Confirmation {
             record: durable.record,
             durable_at: durable.durable_at,
-            at: heard
-                .map_or_else(|| step.wall_now(), |played| step.wall.wall_at(played.started_at)),
+            // The ledger reads the wall clock itself, and two readings differ by microseconds:
+            // what came after the disk's answer is never dated before it.
+            at: at.max(durable.durable_at),
             outcome: match heard {
                 Some(played) if played.whole => Telling::Played,
                 Some(_) => Telling::CutShort,

@@ -21,9 +21,26 @@ pub fn unix_now() -> UnixMicros {
     UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// Readings of both clocks for one anchor; the closest pair counts.
+const ANCHOR_READINGS: usize = 4;
+
 /// Both clocks at one moment, from which the wall time of any instant follows.
+///
+/// A thread can be put aside between two readings: of several, those that took least time count.
 pub fn wall_anchor() -> WallAnchor {
-    WallAnchor { at: now(), wall: unix_now() }
+    let read = || {
+        let (before, wall) = (now(), unix_now());
+        let between = before.elapsed();
+        (between, WallAnchor { at: before + between / 2, wall })
+    };
+    let mut best = read();
+    for _ in 1..ANCHOR_READINGS {
+        let next = read();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    best.1
 }
 
 /// A steady beat: sleeps until the next multiple of its period, whatever the work between took.

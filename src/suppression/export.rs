@@ -44,7 +44,7 @@ pub struct Entry {
     pub written_at: UnixMicros,
     /// When it was known to be on disk; `None` where the process ended before saying so.
     pub durable_at: Option<UnixMicros>,
-    /// When the confirmation to the person ended.
+    /// When the confirmation to the person began, or was given up.
     pub confirmed_at: Option<UnixMicros>,
     /// How the confirmation ended.
     pub outcome: Option<Outcome>,

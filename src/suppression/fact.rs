@@ -24,7 +24,7 @@ pub struct Confirmation {
     pub record: RecordId,
     /// When that opt-out was known to be on disk, from its [`super::Durable`].
     pub durable_at: UnixMicros,
-    /// When the confirmation ended, or was given up.
+    /// When the confirmation began, or was given up; never before `durable_at`.
     pub at: UnixMicros,
     /// How it ended.
     pub outcome: Outcome,
