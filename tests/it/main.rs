@@ -1,5 +1,11 @@
 //! What only shows when the rooms work together: one binary, so that it links once.
 
+mod baresip;
 mod cli;
 mod demo;
+mod faults;
+mod harness;
+mod kill;
+mod no_numbers_in_logs;
 mod sim;
+mod sipp;

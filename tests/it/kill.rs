@@ -1,0 +1,171 @@
+//! `kill -9` at any moment: whoever heard a confirmation begin, or was hung up on for an opt-out,
+//! is in the export afterwards, and nobody who did not press.
+//!
+//! Rounds go on one store, each with numbers of its own. While people call and press, the engine
+//! is killed; then it starts again on the same store. The campaign has no greeting and its prompt
+//! for failures is silence, so that the first sound from the engine is a confirmation.
+//!
+//! `BAJAVOZ_KILL_ROUNDS=200` plays more rounds than the gate, `BAJAVOZ_KILL_SEED=7` those of that
+//! seed again.
+
+use std::collections::HashSet;
+use std::io;
+use std::io::Write;
+use std::time::Duration;
+
+use bajavoz::cli::phones::PhoneReport;
+use bajavoz::cli::phones::PressMethod;
+use bajavoz::cli::phones::Script;
+
+use crate::harness::machine;
+use crate::harness::number_from;
+use crate::harness::phones;
+use crate::harness::phones::Call;
+use crate::harness::phones::Phones;
+use crate::harness::site::Site;
+use crate::harness::site::Wishes;
+
+/// Rounds in the gate.
+const ROUNDS: u64 = 20;
+
+/// Calls of a round.
+const CALLS: u64 = 40;
+
+/// Calls of a round begin within this time, and keys are pressed as long after the answer.
+const SPREAD: Duration = Duration::from_millis(1_000);
+
+/// The kill comes between these times from the round's begin: before the first key, and after
+/// the last confirmation.
+const KILL: std::ops::Range<u64> = 100..3_500;
+
+/// How long phones still read what the engine sent before it died.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// One call in so many presses another key than the code, and one presses none.
+const OTHERS: u64 = 8;
+
+/// SplitMix64: good enough to choose moments, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % below
+    }
+
+    fn moment(&mut self, below: Duration) -> Duration {
+        Duration::from_millis(self.roll(below.as_millis() as u64))
+    }
+}
+
+/// What was promised and what was wished, over all rounds.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Heard a confirmation, or was told by BYE that the opt-out is made.
+    promised: HashSet<String>,
+    /// Pressed the code, whether or not anybody heard it.
+    pressed: HashSet<String>,
+}
+
+impl Ledger {
+    fn note(&mut self, number: &str, report: &PhoneReport) {
+        let told = report.outcome.as_deref().is_some_and(|told| told.starts_with("opt-out"));
+        if told || report.heard.loud_frames > 0 {
+            self.promised.insert(number.to_owned());
+        }
+    }
+}
+
+fn number(round: u64, call: u64) -> String {
+    format!("+34611{round:03}{call:03}")
+}
+
+/// What the person of a call does; whether that is the code.
+fn script(dice: &mut Dice, call: u64) -> (Script, bool) {
+    let at = Duration::from_millis(100) + dice.moment(SPREAD);
+    let methods = [PressMethod::Event, PressMethod::Tone, PressMethod::Info];
+    let method = methods[dice.roll(3) as usize];
+    match call % OTHERS {
+        0 => (Script::default(), false),
+        1 => (Script::pressing('5', at, method), false),
+        _ => (Script::pressing('9', at, method), true),
+    }
+}
+
+/// One round: calls, a kill, and what the phones had seen by then.
+fn round(site: &Site, dice: &mut Dice, round: u64, ledger: &mut Ledger) {
+    let engine = site.start();
+    let kill_after = Duration::from_millis(KILL.start + dice.roll(KILL.end - KILL.start));
+    let reports = phones::runtime().block_on(async {
+        let mut phones = Phones::new();
+        for call in 0..CALLS {
+            let (script, is_code) = script(dice, call);
+            if is_code {
+                ledger.pressed.insert(number(round, call));
+            }
+            let call = Call::new(&number(round, call), "promo", script);
+            phones.place(site.sip, call, dice.moment(SPREAD));
+        }
+        tokio::time::sleep(kill_after).await;
+        engine.kill();
+        tokio::time::sleep(LAST_WORDS).await;
+        phones.stop().await
+    });
+    for (number, report) in reports {
+        ledger.note(&number, &report);
+    }
+}
+
+/// The export must hold whoever was promised it, and nobody else than who pressed.
+fn check(site: &Site, ledger: &Ledger, again: &str) -> usize {
+    let entries = site.export();
+    let mut found = HashSet::new();
+    for entry in &entries {
+        let number = entry.optout.number.reveal().to_string();
+        assert_eq!(entry.optout.digits.to_string(), "9", "{again}: {number}");
+        assert!(ledger.pressed.contains(&number), "{again}: {number} never pressed 9");
+        assert!(found.insert(number.clone()), "{again}: {number} twice");
+    }
+    let lost: Vec<_> = ledger.promised.difference(&found).collect();
+    assert!(lost.is_empty(), "{again}: promised, and not in the export: {lost:?}");
+    found.len()
+}
+
+#[test]
+fn a_killed_engine_has_kept_every_promise() {
+    let _machine = machine();
+    let rounds = number_from("BAJAVOZ_KILL_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number_from("BAJAVOZ_KILL_SEED").unwrap_or_else(|| std::process::id().into());
+    let again = format!("BAJAVOZ_KILL_SEED={seed} BAJAVOZ_KILL_ROUNDS={rounds}");
+    let mut dice = Dice(seed);
+    let site = Site::with(Wishes { greeting: "[]", is_failure_silent: true, ..Wishes::default() });
+    let mut ledger = Ledger::default();
+    let mut kept = 0;
+    for number in 0..rounds {
+        round(&site, &mut dice, number, &mut ledger);
+        // The export by itself opens the store as the killed engine left it.
+        kept = check(&site, &ledger, &format!("{again}, round {number}"));
+    }
+    let told = format!(
+        "{again}: {} promised, {kept} on record, {} pressed\n",
+        ledger.promised.len(),
+        ledger.pressed.len(),
+    );
+    io::stderr().write_all(told.as_bytes()).expect("standard error takes text");
+    let enough = rounds * CALLS / 10;
+    assert!(ledger.promised.len() as u64 >= enough, "too few to prove anything: {told}");
+    refused_again(&site, &ledger, &again);
+}
+
+/// The engine that starts last refuses everybody who was promised it.
+fn refused_again(site: &Site, ledger: &Ledger, again: &str) {
+    let engine = site.start();
+    for number in ledger.promised.iter().take(20) {
+        let report = phones::call(site.sip, Call::new(number, "promo", Script::default()));
+        assert_eq!(report.status, Some(603), "{again}: {number} was called again");
+    }
+    assert!(engine.stop().success());
+}
