@@ -11,11 +11,6 @@ part_mutations() {
     BAJAVOZ_MUTATIONS=1000000 cargo test --locked --release --lib no_mutation
 }
 
-# A hundred thousand simulated campaigns on virtual time: every invariant holds in each.
-part_simulation() {
-    BAJAVOZ_CAMPAIGNS=100000 cargo test --locked --release --test it sim::
-}
-
 # Whole calls on virtual time: 100,000 campaigns, with the assertions that a release leaves out.
 part_calls() {
     BAJAVOZ_CAMPAIGNS="${BAJAVOZ_CAMPAIGNS:-100000}" cargo test --locked --test it sim
