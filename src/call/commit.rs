@@ -7,8 +7,6 @@
 //!                                   confirmation starts
 //! ```
 
-use super::calls::Measure;
-use super::calls::Output;
 use super::gate::Admitted;
 use super::machine::Call;
 use super::machine::LegState;
@@ -17,6 +15,8 @@ use super::machine::Phase;
 use super::machine::Step;
 use super::machine::Told;
 use super::outcome::Outcome;
+use super::output::Measure;
+use super::output::Output;
 use super::voice::Played;
 use super::voice::VoiceCommand;
 use crate::campaign::Mode;

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::calls::Output;
 use super::gate::Admitted;
 use super::outcome::Outcome;
+use super::output::Output;
 use super::rules::Trunk;
 use super::voice::VoiceCommand;
 use super::voice::VoiceId;

@@ -18,13 +18,14 @@ mod ivr;
 mod machine;
 mod occupancy;
 pub mod outcome;
+mod output;
 pub mod rules;
 mod voice;
 
 pub use calls::Calls;
-pub use calls::Measure;
-pub use calls::Output;
 pub use commit::Acknowledgement;
+pub use output::Measure;
+pub use output::Output;
 pub use rules::Rules;
 pub use voice::{
     Ear, Hearing, LegReport, OpenedVoice, Played, Voice, VoiceCommand, VoiceEvent, VoiceId,

@@ -1,0 +1,77 @@
+//! What the calls of a shard ask of their driver.
+
+use std::time::Instant;
+
+use super::voice::VoiceCommand;
+use super::voice::VoiceId;
+use crate::model::CampaignName;
+use crate::model::Digits;
+use crate::model::ListName;
+use crate::record::Cdr;
+use crate::sip::ListenerId;
+use crate::sip::Transmit;
+use crate::suppression::Fact;
+use crate::suppression::Origin;
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a SIP datagram.
+    Transmit(Transmit),
+    /// Open RTP ports for a new call, then say so with [`super::Calls::handle_voice_opened`].
+    OpenVoice {
+        /// The call.
+        voice: VoiceId,
+        /// The campaign that it belongs to.
+        campaign: CampaignName,
+        /// How many legs it has, 1 or 2.
+        legs_count: u8,
+        /// The listener that each leg's signalling runs over: its media stands beside it.
+        listeners: [ListenerId; 2],
+    },
+    /// Tell a call's media something.
+    Voice {
+        /// The call.
+        voice: VoiceId,
+        /// What it is told.
+        command: VoiceCommand,
+    },
+    /// Make a fact durable, then say so with [`super::Calls::handle_acknowledgement`].
+    Submit {
+        /// Comes back with the acknowledgement.
+        token: u64,
+        /// The fact.
+        fact: Box<Fact>,
+    },
+    /// Keep a call record.
+    Record(Box<Cdr>),
+    /// Count something.
+    Measure(Measure),
+}
+
+/// What is worth counting and is in no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// An opt-out became durable.
+    Committed {
+        /// When the key was pressed.
+        pressed_at: Instant,
+        /// Whether the confirming press came, where one was asked for.
+        origin: Origin,
+        /// The lists.
+        lists: Vec<ListName>,
+        /// The campaign.
+        campaign: CampaignName,
+        /// The keys.
+        digits: Digits,
+    },
+    /// An opt-out could not be made durable, or not in time: an alarm.
+    NotRecorded,
+    /// An INVITE of somebody who is no dialer of ours was refused; it leaves no record, so that a
+    /// flood fills no disk.
+    Stranger,
+    /// Keys that are no code of the campaign.
+    WrongCode,
+    /// A call's step panicked, and the call is lost.
+    CallLost,
+}
