@@ -47,6 +47,11 @@ use crate::telemetry::Snapshot;
 /// How often the wall clock is read anew.
 const WALL_EVERY: Duration = Duration::from_secs(1);
 
+/// Deadlines are served in steps of this. A busy shard has thousands of them a second, most of
+/// which only forget something; a wake-up for each would cost more than the calls do. No timer of
+/// RFC 3261 or of a person's fingers is shorter than fifty of it.
+const TIMER_STEP: Duration = Duration::from_millis(10);
+
 /// Most batches taken from one socket before the others get their turn.
 const BATCHES_PER_TURN_MAX: usize = 8;
 
@@ -97,6 +102,7 @@ impl Shard {
     pub(super) async fn run(mut self) {
         let mut batch = Batch::new();
         let mut wall_at = clock::now();
+        let started = wall_at;
         loop {
             let now = clock::now();
             if now >= wall_at {
@@ -105,6 +111,7 @@ impl Shard {
                 self.publish();
             }
             let timeout = self.poll_timeout().map_or(wall_at, |at| at.min(wall_at));
+            let timeout = started + round_up(timeout.saturating_duration_since(started));
             match self.wait(timeout).await {
                 Woken::Datagrams(line) => self.receive(line, &mut batch),
                 Woken::Bell | Woken::Timeout | Woken::Writable => {}
@@ -376,4 +383,11 @@ impl Shard {
             line.socket.send_batch(&mut line.queue);
         }
     }
+}
+
+/// The next whole number of timer steps.
+fn round_up(duration: Duration) -> Duration {
+    let step = TIMER_STEP.as_nanos();
+    let nanos = duration.as_nanos().div_ceil(step).saturating_mul(step);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
