@@ -16,6 +16,16 @@ part_calls() {
     BAJAVOZ_CAMPAIGNS="${BAJAVOZ_CAMPAIGNS:-100000}" cargo test --locked --test it sim
 }
 
+# Two hundred engines killed at any moment under load, on one store: no promise is lost.
+part_kill() {
+    BAJAVOZ_KILL_ROUNDS="${BAJAVOZ_KILL_ROUNDS:-200}" cargo test --locked --test it kill::
+}
+
+# Twenty thousand calls by SIPp at 50 a second, keys by three methods: each is on record, once.
+part_sipp_soak() {
+    BAJAVOZ_SIPP_CALLS="${BAJAVOZ_SIPP_CALLS:-20000}" cargo test --locked --test it sipp::every
+}
+
 parts() { declare -F | sed -n 's/^declare -f part_//p'; }
 
 main() {

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::io;
+use std::io::Write;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -196,6 +198,12 @@ fn check_media(calls: &[Cdr], packets: &HashMap<(u16, u16), u64>, media: &Range<
     };
     let on_wire_out = total(&|from, _| media.contains(&from));
     let on_wire_in = total(&|_, to| media.contains(&to));
+    let told = format!(
+        "{} bridged calls, RTP as the engine counts and as the wire carried: \
+         sent {sent} of {on_wire_out}, received {received} of {on_wire_in}\n",
+        bridged.len(),
+    );
+    io::stderr().write_all(told.as_bytes()).expect("standard error takes text");
     assert_eq!(sent, on_wire_out, "RTP sent: engine's count against the wire's");
     // What came when the leg had ended is on the wire alone.
     assert!(

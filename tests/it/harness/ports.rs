@@ -10,7 +10,7 @@ use socket2::Socket;
 use socket2::Type;
 
 /// Blocks are taken from below the ports that Linux hands out itself (32768 and up).
-const BLOCKS: std::ops::Range<u16> = 10_000..30_000;
+const BLOCKS: std::ops::Range<u16> = 10_000..32_000;
 
 /// A UDP port of loopback that was free a moment ago.
 pub(crate) fn udp() -> SocketAddr {

@@ -59,7 +59,7 @@ impl Sipp {
             writeln!(csv, "{number}").expect("a String takes every write");
         }
         std::fs::write(files.join("numbers.csv"), csv).expect("the numbers' file");
-        let mut command = sipp(&files, scenario, ports::udp(), load.numbers.len() as u16);
+        let mut command = sipp(site, &files, scenario, ports::udp());
         command.arg(site.sip.to_string()).args(["-r", &load.rate.to_string()]);
         command.args(["-m", &load.numbers.len().to_string(), "-key", "campaign", load.campaign]);
         command.arg("-inf").arg(files.join("numbers.csv"));
@@ -69,7 +69,7 @@ impl Sipp {
     /// Starts SIPp as the carrier of `site`, which ends after `calls`.
     pub(crate) fn carrier(site: &Site, scenario: &str, calls: usize) -> Self {
         let files = files(site, scenario);
-        let mut command = sipp(&files, scenario, site.carrier, calls as u16);
+        let mut command = sipp(site, &files, scenario, site.carrier);
         command.args(["-m", &calls.to_string()]);
         Self::start(scenario, command, files)
     }
@@ -134,8 +134,8 @@ fn files(site: &Site, scenario: &str) -> PathBuf {
     folder
 }
 
-fn sipp(files: &Path, scenario: &str, local: SocketAddr, calls: u16) -> Command {
-    let media = ports::block((calls * 4).clamp(8, 2_000));
+fn sipp(site: &Site, files: &Path, scenario: &str, local: SocketAddr) -> Command {
+    let media = site.peer_media();
     let mut command = Command::new("sipp");
     command.current_dir(SCENARIOS).stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::ExitStatus;
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bajavoz::engine::admin::Report;
@@ -32,6 +34,9 @@ const END_MAX: Duration = Duration::from_secs(30);
 /// Ports of the engine's media: four for each of 500 calls at once.
 const MEDIA_PORTS: u16 = 2_000;
 
+/// Ports that peers name for their media: those of SIPp, and room for the firsts of some.
+const PEER_PORTS: u16 = 10_100;
+
 /// Configuration, store and ports of one engine.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -44,6 +49,10 @@ pub(crate) struct Site {
     pub(crate) http: SocketAddr,
     /// The first of its [`MEDIA_PORTS`] media ports.
     pub(crate) media: u16,
+    /// The first of the [`PEER_PORTS`] media ports of its peers.
+    peers: u16,
+    /// How many peers were given ports.
+    peers_known: AtomicU16,
 }
 
 /// What differs from one site to the next.
@@ -78,12 +87,22 @@ impl Site {
     pub(crate) fn with(wishes: Wishes) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let (sip, carrier, http) = (ports::udp(), ports::udp(), ports::tcp());
-        let site = Self { folder, sip, carrier, http, media: ports::block(MEDIA_PORTS) };
+        let (peers, media) = (ports::block(PEER_PORTS), ports::block(MEDIA_PORTS));
+        let peers_known = AtomicU16::new(0);
+        let site = Self { folder, sip, carrier, http, media, peers, peers_known };
         write_prompts(&site.folder().join("audio/en")).expect("the prompts");
         std::fs::create_dir(site.config()).expect("the folder of the configuration");
         std::fs::write(site.config().join("bajavoz.toml"), site.text(&wishes))
             .expect("the configuration");
         site
+    }
+
+    /// Where a peer of the engine counts its media ports from.
+    ///
+    /// SIPp names four ports for each call, 10,000 in all, and binds the first two even ones. The
+    /// ports of several peers may overlap, but must be none of the engine's.
+    pub(crate) fn peer_media(&self) -> u16 {
+        self.peers + 4 * self.peers_known.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The folder of it all.
