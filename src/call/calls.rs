@@ -49,7 +49,8 @@ pub struct Calls {
     endpoint: Endpoint,
     wall: WallAnchor,
     tokens: TokenSource,
-    calls: KeyedMap<u64, Call>,
+    /// Boxed: each step takes its call out of the table and puts it back.
+    calls: KeyedMap<u64, Box<Call>>,
     by_session: KeyedMap<SessionId, (u64, Leg)>,
     by_token: KeyedMap<u64, u64>,
     /// One entry a call at most: its next deadline, also noted in the call.
@@ -255,7 +256,7 @@ impl Calls {
         let id = crate::model::CallId::new(wall, self.tokens.next_u64(), self.tokens.next_u64());
         let campaign = admitted.campaign.name.clone();
         let call = Call::new(now, id, VoiceId(key), session, source, admitted, trunk);
-        self.calls.insert(key, call);
+        self.calls.insert(key, Box::new(call));
         self.by_session.insert(session, (key, Leg::A));
         self.out.push_back(Output::OpenVoice {
             voice: VoiceId(key),
@@ -323,7 +324,7 @@ impl Calls {
             self.by_session.insert(b.session, (key, Leg::B));
         }
         if call.is_done() {
-            return self.finish(now, key, call);
+            return self.finish(now, key, &call);
         }
         self.calls.insert(key, call);
         self.arm(key);
@@ -342,8 +343,8 @@ impl Calls {
         }
     }
 
-    fn finish(&mut self, now: Instant, key: u64, call: Call) {
-        let cdr = super::cdr::of_call(&call, self.wall, now);
+    fn finish(&mut self, now: Instant, key: u64, call: &Call) {
+        let cdr = super::cdr::of_call(call, self.wall, now);
         call.span.in_scope(|| {
             tracing::debug!(
                 disposition = cdr.disposition.as_str(),
@@ -353,11 +354,11 @@ impl Calls {
             );
         });
         self.out.push_back(Output::Record(Box::new(cdr)));
-        self.release(key, &call);
+        self.release(key, call);
     }
 
     /// Takes leave of a call that cannot go on.
-    fn forget(&mut self, now: Instant, key: u64, mut call: Call) {
+    fn forget(&mut self, now: Instant, key: u64, mut call: Box<Call>) {
         for leg in [Leg::A, Leg::B] {
             let Some(target) = call.leg_mut(leg) else { continue };
             if target.state != LegState::Gone {
@@ -369,7 +370,7 @@ impl Calls {
             self.out.push_back(Output::Voice { voice: call.voice, command: VoiceCommand::Close });
         }
         call.disposition = Some(Disposition::Failed);
-        self.finish(now, key, call);
+        self.finish(now, key, &call);
     }
 
     fn release(&mut self, key: u64, call: &Call) {
