@@ -80,6 +80,8 @@ impl VoiceOut for Out {
         self.rtcp += 1;
     }
 
+    fn unsettled(&mut self, _leg: Leg) {}
+
     fn settled(&mut self, _leg: Leg, _source: SocketAddr) {
         self.settled += 1;
     }

@@ -71,7 +71,7 @@ impl Call {
     }
 
     fn trunk_invite(&self, trunk: &super::rules::Trunk, local: &LocalMedia) -> Invite {
-        let user = &self.admitted.dialled;
+        let user = self.admitted.dialled.unwrap_or(self.admitted.number).reveal();
         let uri = format!("sip:{user}@{}", trunk.remote);
         let caller = &self.admitted.caller;
         let host = local.address.ip();
@@ -195,7 +195,8 @@ impl Call {
             401 | 407 | 300..=399 => 502,
             status => status,
         };
-        let phrase = phrase.filter(|_| status != 502).unwrap_or_else(|| "Bad Gateway".to_owned());
+        // An empty phrase is the status's own.
+        let phrase = phrase.filter(|_| status != 502).unwrap_or_default();
         self.refuse_a_with(step, status, &phrase, Outcome::Refused("carrier"));
     }
 

@@ -278,6 +278,7 @@ impl Call {
         let is_alone = matches!(self.admitted.campaign.mode, Mode::Bridge)
             && !self.is_up(self.person().other());
         self.code(code).is_some_and(|code| code.then == Then::Continue)
+            && !self.leaving
             && self.person_is_up()
             && !is_alone
     }

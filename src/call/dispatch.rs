@@ -77,6 +77,7 @@ impl Call {
             unacknowledged: Vec::new(),
             given_up: None,
             heeded: false,
+            leaving: false,
             held_keys: 0,
             started_at: now,
             // Set anew at the answer, from which the longest call counts.
@@ -119,9 +120,14 @@ impl Call {
             VoiceEvent::Played { leg, played } => self.played(step, leg, &played),
             VoiceEvent::Silent { leg } => self.media_timeout(step, leg),
             VoiceEvent::Closed { report } => {
+                let is_asked_for = self.media == Media::Closing;
                 self.report = Some(report);
                 self.media = Media::Closed;
                 self.confirmation_lost(step);
+                if !is_asked_for {
+                    self.disposition.get_or_insert(Disposition::Failed);
+                    self.end(step, &Outcome::Ended("media-lost"));
+                }
             }
         }
     }
@@ -136,6 +142,7 @@ impl Call {
     /// The engine is going down, or was told to end this call.
     pub(super) fn hang_up_by_us(&mut self, step: &mut Step<'_>) {
         self.settle_typed(step);
+        self.leaving = true; // No code lets the call go on from here.
         if matches!(self.phase, Phase::Opening | Phase::Ringing | Phase::Up) {
             self.disposition.get_or_insert(Disposition::Answered);
             self.end(step, &Outcome::Ended("shutdown"));

@@ -35,13 +35,18 @@ impl Call {
             return;
         }
         self.leg_gone(step, leg);
-        // The dialer left; where the person is still there, a code that was typed counts now.
+        self.dialer_left(step, Disposition::Answered, "hung-up");
+    }
+
+    /// The dialer is gone. Where the person is still there, a code that was typed counts now, and
+    /// an opt-out under way is told to the end.
+    fn dialer_left(&mut self, step: &mut Step<'_>, disposition: Disposition, why: &'static str) {
         if self.person_is_up() {
             self.settle_typed(step);
         }
         if !self.person_is_up() || matches!(self.phase, Phase::Up | Phase::Ringing) {
-            self.disposition.get_or_insert(Disposition::Answered);
-            self.end(step, &Outcome::Ended("hung-up"));
+            self.disposition.get_or_insert(disposition);
+            self.end(step, &Outcome::Ended(why));
         }
     }
 
@@ -71,8 +76,7 @@ impl Call {
         if was_up && leg == self.person() {
             self.person_left(step, Disposition::Failed, "no-ack");
         } else if was_up {
-            self.disposition.get_or_insert(Disposition::Failed);
-            self.end(step, &Outcome::Ended("no-ack"));
+            self.dialer_left(step, Disposition::Failed, "no-ack");
         }
     }
 

@@ -44,8 +44,8 @@ pub(super) struct Admitted {
     pub(super) number: Number,
     /// The leg on which the person is.
     pub(super) person: Leg,
-    /// The user to dial at the trunk.
-    pub(super) dialled: String,
+    /// The number to dial at the trunk; nothing where we answer ourselves.
+    pub(super) dialled: Option<Number>,
     /// The user to show as the caller.
     pub(super) caller: String,
     /// The dialer's offer; nothing when its INVITE carried none.
@@ -125,7 +125,10 @@ pub(super) fn admit(
 pub(super) fn suppressed(index: &Index, admitted: &Admitted) -> Option<Hit> {
     let campaign = &admitted.campaign;
     let checked = admitted.rules.checked(&campaign.name);
-    index.check(admitted.number, checked, &campaign.account, &campaign.name)
+    [Some(admitted.number), admitted.dialled]
+        .into_iter()
+        .flatten()
+        .find_map(|number| index.check(number, checked, &campaign.account, &campaign.name))
 }
 
 fn refuse_suppressed(admitted: &Admitted, hit: Hit) -> Refused {
@@ -169,15 +172,14 @@ fn read(
                 Box::new(refused.of(dialer, None))
             })?;
     let requested = request_user.unwrap_or_default();
-    let caller =
-        campaign.caller_id.as_ref().or(from_user.as_ref()).map_or("anonymous", String::as_str);
+    let caller = caller(dialer, &campaign, from_user.as_deref());
     let (subject, person) = subject(&campaign, message, &requested, from_user.as_deref());
     let number = read_number(dialer, &campaign, subject.as_deref().unwrap_or_default())?;
-    refuse_short_codes(dialer, &campaign, &requested)?;
-    // What was checked is what is dialled, in the one form that every carrier reads.
-    let dialled = match campaign.subject {
-        Subject::Called => number.reveal(),
-        Subject::Calling | Subject::Header(_) => requested,
+    // What was read and checked is what is dialled, in the one form that every carrier reads.
+    let dialled = match (campaign.mode, &campaign.subject) {
+        (Mode::Ivr, _) => None,
+        (Mode::Bridge, Subject::Called) => Some(number),
+        (Mode::Bridge, _) => Some(read_number(dialer, &campaign, &requested)?),
     };
     Ok(Box::new(Admitted {
         rules: Arc::clone(rules),
@@ -185,7 +187,7 @@ fn read(
         number,
         person,
         dialled,
-        caller: caller.to_owned(),
+        caller,
         offer: read_offer(dialer, &campaign, message)?,
         max_forwards: message.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1),
         sip_call_id: text(message.call_id().unwrap_or_default()),
@@ -260,21 +262,17 @@ fn read_number(
     }
 }
 
-/// Emergency numbers and short codes never leave through a campaign, whatever the subject is.
-fn refuse_short_codes(
-    dialer: &Arc<Dialer>,
-    campaign: &Arc<Campaign>,
-    dialled: &str,
-) -> Result<(), Box<Refused>> {
-    if campaign.mode != Mode::Bridge {
-        return Ok(());
+/// The user to show as the caller: the campaign's, or the dialer's where it is a number. Text of
+/// others never reaches a header of ours.
+fn caller(dialer: &Dialer, campaign: &Campaign, from_user: Option<&str>) -> String {
+    if let Some(shown) = &campaign.caller_id {
+        return shown.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '+').collect();
     }
-    match dialer.numbers.dialled(dialled) {
-        Ok(Dialled::Emergency | Dialled::ShortCode) => Err(short_code(dialer, campaign)),
-        _ => Ok(()),
-    }
+    let number = from_user.and_then(|user| dialer.numbers.read(user).ok());
+    number.map_or_else(|| "anonymous".to_owned(), Number::reveal)
 }
 
+/// Emergency numbers and short codes never leave through a campaign, whatever the subject is.
 fn short_code(dialer: &Arc<Dialer>, campaign: &Arc<Campaign>) -> Box<Refused> {
     let refused = Refused::new(403, "Not Through A Campaign", "short-code");
     Box::new(refused.of(dialer, Some(campaign)))

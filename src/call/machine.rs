@@ -170,6 +170,8 @@ pub(super) struct Call {
     pub(super) given_up: Option<(u64, CodeId)>,
     /// The call ends on the opt-out that was made: what is pressed from now on adds nothing.
     pub(super) heeded: bool,
+    /// The engine is going down.
+    pub(super) leaving: bool,
     /// Keys of a further code, pressed while one was being recorded and told.
     pub(super) held_keys: usize,
     pub(super) started_at: Instant,
@@ -301,7 +303,10 @@ impl Call {
             self.held_keys += 1; // A further code; it is acted on when this one is told.
         } else if !self.is_listening() {
             return; // The opt-out is already being made; a further press adds nothing to it.
-        } else if self.playing.is_some() && matches!(self.admitted.campaign.mode, Mode::Ivr) {
+        } else if self.playing.is_some()
+            && self.matcher.is_some()
+            && matches!(self.admitted.campaign.mode, Mode::Ivr)
+        {
             self.stop_playing(step);
         }
         if let Some(matcher) = &mut self.matcher {

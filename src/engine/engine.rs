@@ -332,6 +332,7 @@ fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
     let shard = Shard {
         calls,
         lines,
+        turn: 0,
         inbox,
         media: vec![media],
         pools,

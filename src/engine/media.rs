@@ -235,14 +235,21 @@ impl MediaThread {
     fn send_outbox(&mut self) {
         let mut sent = 0;
         for (key, to) in self.outbox.settled.drain(..) {
-            // Unconnected it works as well, only dearer; the sockets count the error.
-            let _ = self.sockets.connect(key, Channel::Rtp, to);
+            // Unconnected it works as well, only dearer; the sockets count the error. A leg that
+            // could not be opened again hears nobody new, and ends by its silence.
+            let _ = match to {
+                Some(to) => self.sockets.connect(key, Channel::Rtp, to),
+                None => self.sockets.disconnect(key, Channel::Rtp),
+            };
         }
         for packet in self.outbox.packets.drain(..) {
             let bytes = self.outbox.bytes.get(packet.start..packet.end).unwrap_or_default();
             sent += u64::from(self.sockets.send(packet.key, packet.channel, packet.to, bytes));
         }
         self.outbox.bytes.clear();
+        for key in std::mem::take(&mut self.outbox.lost) {
+            self.remove(key);
+        }
         self.figures.sent.fetch_add(sent, Ordering::Relaxed);
     }
 
@@ -313,6 +320,7 @@ fn step(
     if catch_unwind(AssertUnwindSafe(|| act(voice, out))).is_err() {
         figures.voices_lost.fetch_add(1, Ordering::Relaxed);
         voices.remove(&key);
+        out.outbox.lost.push(key);
         out.tell(VoiceEvent::Closed { report: VoiceReport::default() });
     }
 }
@@ -330,7 +338,10 @@ fn slot_of(key: u64) -> usize {
 struct Outbox {
     packets: Vec<Outgoing>,
     bytes: Vec<u8>,
-    settled: Vec<(u64, SocketAddr)>,
+    /// Legs whose socket is to be narrowed to one peer, or opened to everybody again.
+    settled: Vec<(u64, Option<SocketAddr>)>,
+    /// Calls whose media panicked: their sockets are closed with the next batch.
+    lost: Vec<u64>,
 }
 
 struct Outgoing {
@@ -347,6 +358,7 @@ impl Outbox {
             packets: Vec::with_capacity(2 * PACKETS_PER_TICK_MAX),
             bytes: Vec::with_capacity(2 * PACKETS_PER_TICK_MAX * 172),
             settled: Vec::with_capacity(64),
+            lost: Vec::new(),
         }
     }
 }
@@ -379,7 +391,11 @@ impl VoiceOut for Out<'_> {
     }
 
     fn settled(&mut self, leg: Leg, source: SocketAddr) {
-        self.outbox.settled.push((key_of(self.id, place(leg)), source));
+        self.outbox.settled.push((key_of(self.id, place(leg)), Some(source)));
+    }
+
+    fn unsettled(&mut self, leg: Leg) {
+        self.outbox.settled.push((key_of(self.id, place(leg)), None));
     }
 
     fn tell(&mut self, event: VoiceEvent) {

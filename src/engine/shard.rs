@@ -69,6 +69,8 @@ pub(super) struct Line {
 pub(super) struct Shard {
     pub(super) calls: Calls,
     pub(super) lines: Vec<Line>,
+    /// The line that was read last.
+    pub(super) turn: usize,
     pub(super) inbox: Inbox,
     pub(super) media: Vec<MediaHandle>,
     /// One pool an address; lines on one address share it.
@@ -113,7 +115,10 @@ impl Shard {
             let timeout = self.poll_timeout().map_or(wall_at, |at| at.min(wall_at));
             let timeout = started + round_up(timeout.saturating_duration_since(started));
             match self.wait(timeout).await {
-                Woken::Datagrams(line) => self.receive(line, &mut batch),
+                Woken::Datagrams(line) => {
+                    self.turn = line;
+                    self.receive(line, &mut batch);
+                }
                 Woken::Bell | Woken::Timeout | Woken::Writable => {}
             }
             let now = clock::now();
@@ -139,9 +144,12 @@ impl Shard {
     }
 
     async fn wait(&self, timeout: Instant) -> Woken {
-        let lines = &self.lines;
+        let (lines, turn) = (&self.lines, self.turn);
         let readable = std::future::poll_fn(|context| {
-            for (at, line) in lines.iter().enumerate() {
+            // Behind the last one served, so that a flood at one socket starves no other.
+            let order = (0..lines.len()).map(|step| (turn + 1 + step) % lines.len());
+            for at in order {
+                let Some(line) = lines.get(at) else { continue };
                 if line.socket.poll_readable(context).is_ready() {
                     return std::task::Poll::Ready(at);
                 }

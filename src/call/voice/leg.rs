@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::LegReport;
+use super::Played;
 use super::VoiceSettings;
 use super::ear::Ear;
 use super::ear::Hearing;
@@ -70,8 +71,14 @@ impl VoiceLeg {
     }
 
     /// The leg's media is negotiated, or negotiated anew.
-    pub(super) fn settle(&mut self, now: Instant, media: Negotiated, signalling: std::net::IpAddr) {
-        self.mouth.settle(&media);
+    /// Returns how far a prompt came that another codec has cut.
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        media: Negotiated,
+        signalling: std::net::IpAddr,
+    ) -> Option<Played> {
+        let cut = self.mouth.settle(&media);
         self.heard_at = now;
         match &mut self.settled {
             Some(settled) => {
@@ -87,6 +94,15 @@ impl VoiceLeg {
                 self.settled = Some(Settled { media, source, ear });
             }
         }
+        cut
+    }
+
+    /// Whether `source` is the address that the peer's description names.
+    pub(super) fn is_named(&self, source: SocketAddr) -> bool {
+        self.settled.as_ref().is_some_and(|settled| {
+            let named = settled.media.remote;
+            named.port() == source.port() && named.ip().to_canonical() == source.ip().to_canonical()
+        })
     }
 
     /// The leg was answered: its keys count from now on.

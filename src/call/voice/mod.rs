@@ -173,7 +173,10 @@ pub trait VoiceOut {
     fn send_rtp(&mut self, leg: Leg, to: SocketAddr, packet: &[u8]);
     /// Sends an RTCP packet from a leg's port.
     fn send_rtcp(&mut self, leg: Leg, to: SocketAddr, packet: &[u8]);
-    /// The leg's peer is known for good, until it is negotiated anew.
+    /// The leg's media is negotiated (anew): its peer may send from elsewhere from now on.
+    fn unsettled(&mut self, leg: Leg);
+    /// The leg's peer sends from the address that it named; until it is negotiated anew nobody
+    /// else is believed.
     fn settled(&mut self, leg: Leg, source: SocketAddr);
     /// Something to tell the call.
     fn tell(&mut self, event: VoiceEvent);

@@ -39,6 +39,8 @@ struct Playing {
     token: u64,
     started_at: Option<Instant>,
     frames: u32,
+    /// Frames for which there was nowhere to go.
+    missed: u32,
 }
 
 impl Mouth {
@@ -56,18 +58,21 @@ impl Mouth {
     }
 
     /// Follows a negotiation. Prompts that are playing go on only in the same codec.
-    pub(super) fn settle(&mut self, media: &Negotiated) {
+    pub(super) fn settle(&mut self, media: &Negotiated) -> Option<Played> {
         self.payload_type = media.payload_type;
-        if self.player.codec() != media.codec {
-            self.player = Player::new(media.codec, Idle::Nothing);
+        if self.player.codec() == media.codec {
+            return None;
         }
+        let cut = self.stop();
+        self.player = Player::new(media.codec, Idle::Nothing);
+        cut
     }
 
     /// Begins to play; what was playing is returned as far as it came.
     pub(super) fn play(&mut self, token: u64, prompts: &[Arc<Prompt>]) -> Option<Played> {
         let before = self.stop();
         self.player.start(prompts.iter().map(AsRef::as_ref));
-        self.playing = Some(Playing { token, started_at: None, frames: 0 });
+        self.playing = Some(Playing { token, started_at: None, frames: 0, missed: 0 });
         before
     }
 
@@ -78,25 +83,33 @@ impl Mouth {
     }
 
     fn finish(&mut self, whole: bool) -> Option<Played> {
-        let Playing { token, started_at, frames } = self.playing.take()?;
+        let Playing { token, started_at, frames, .. } = self.playing.take()?;
         // With no frame sent nobody looks at the time.
         let started_at = started_at.unwrap_or(self.opened_at);
         Some(Played { token, started_at, frames, whole })
     }
 
     /// The next 20 ms of what is playing, written into `buf`; and, with the last of it, how far
-    /// it came.
+    /// it came. A frame for which there is nowhere to go passes unheard, and is not counted.
     pub(super) fn next_frame(
         &mut self,
         now: Instant,
+        is_heard: bool,
         buf: &mut [u8],
     ) -> (Option<usize>, Option<Played>) {
         if self.playing.is_none() {
             return (None, None);
         }
         let Some(frame) = self.player.next_frame() else {
-            return (None, self.finish(true));
+            let is_whole = self.playing.as_ref().is_some_and(|playing| playing.missed == 0);
+            return (None, self.finish(is_whole));
         };
+        if !is_heard {
+            if let Some(playing) = &mut self.playing {
+                playing.missed += 1;
+            }
+            return (None, None);
+        }
         let begins = frame.begins;
         let len = self.sender.write_frame(now, buf, self.payload_type, begins, frame.octets);
         if let Some(playing) = &mut self.playing {

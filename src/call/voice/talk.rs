@@ -1,6 +1,7 @@
 //! Both legs of a call's media, and what passes between them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 use std::time::Instant;
 
 use super::Played;
@@ -19,6 +20,10 @@ use crate::media::sender::PACKET_LEN_MAX;
 use crate::model::time::WallAnchor;
 use crate::model::token::TokenSource;
 use crate::suppression::Leg;
+
+/// How long a key that we pass on by INFO is taken to sound at the far end, where its sender
+/// states nothing longer: the usual length of a tone that a gateway makes, and its way there.
+const INFO_HOLD: Duration = Duration::from_millis(400);
 
 /// The media of one call.
 #[derive(Debug)]
@@ -55,9 +60,9 @@ impl Voice {
     pub fn handle_command(&mut self, now: Instant, command: VoiceCommand, out: &mut impl VoiceOut) {
         match command {
             VoiceCommand::Settle { leg, media, signalling } => {
-                if let Some(leg) = self.leg(leg) {
-                    leg.settle(now, media, signalling);
-                }
+                let cut = self.leg(leg).and_then(|leg| leg.settle(now, media, signalling));
+                out.unsettled(leg);
+                tell_played(leg, cut, out);
             }
             VoiceCommand::Listen { leg } => {
                 if let Some(leg) = self.leg(leg) {
@@ -76,6 +81,11 @@ impl Voice {
             VoiceCommand::Info { leg, digit, duration_ms } => {
                 let key = InfoKey { digit, duration_ms };
                 let press = self.leg(leg).and_then(|leg| leg.hear_info(now, key));
+                if let Some(other) = self.leg(leg.other()) {
+                    // It is passed on by INFO; as a tone it may come back from there.
+                    let hold = duration_ms.map_or(INFO_HOLD, |ms| Duration::from_millis(ms.into()));
+                    other.sent(now, (digit, hold.max(INFO_HOLD)));
+                }
                 if let Some(press) = press {
                     out.tell(VoiceEvent::Key { leg, press });
                 }
@@ -127,7 +137,7 @@ impl Voice {
         let Some(target) = self.leg(leg) else { return };
         let Ok(packet) = RtpPacket::parse(datagram) else { return target.refuse() };
         let Some(believed) = target.hear(now, source, &packet) else { return };
-        if believed.latched {
+        if believed.latched && target.is_named(source) {
             out.settled(leg, source);
         }
         if let Some(press) = believed.hearing.press {
@@ -170,9 +180,9 @@ impl Voice {
 
 fn tick(now: Instant, leg: Leg, target: &mut VoiceLeg, out: &mut impl VoiceOut) {
     let mut buf = [0_u8; PACKET_LEN_MAX];
-    let (written, ended) = target.mouth.next_frame(now, &mut buf);
-    if let (Some(bytes), Some(to)) = (written.and_then(|len| buf.get(..len)), target.destination())
-    {
+    let to = target.destination();
+    let (written, ended) = target.mouth.next_frame(now, to.is_some(), &mut buf);
+    if let (Some(bytes), Some(to)) = (written.and_then(|len| buf.get(..len)), to) {
         out.send_rtp(leg, to, bytes);
     }
     tell_played(leg, ended, out);

@@ -75,6 +75,8 @@ impl VoiceOut for Mouth<'_> {
 
     fn send_rtcp(&mut self, _leg: Leg, _to: SocketAddr, _packet: &[u8]) {}
 
+    fn unsettled(&mut self, _leg: Leg) {}
+
     fn settled(&mut self, _leg: Leg, _source: SocketAddr) {}
 
     fn tell(&mut self, event: VoiceEvent) {
