@@ -16,8 +16,8 @@ ivr         A prompt, 1.5 s of audio from the caller, the key 9 by telephone-eve
 
 Needs `cargo build --release` before it, SIPp (apt-get install sip-tester), and root or
 `setcap cap_net_raw=eip` on sipp for `ivr`. Everything is on loopback; the peers share the machine
-with the engine. CALLS, ROUNDS and RATE in the environment change the size. Each line of output is
-one JSON object; nothing is left out.
+with the engine. CALLS, ROUNDS, RATE and RATES in the environment change the size. Each line of
+output is one JSON object; nothing is left out.
 """
 
 import csv
@@ -41,9 +41,10 @@ CALLS = int(os.environ.get("CALLS", "5000"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 RATE = int(os.environ.get("RATE", "200"))
 # Rates tried one after the other, calls a second; ten seconds each.
-RATES = [200, 300, 400, 500, 600, 800, 1000, 1200, 1400, 1600, 2000, 2500, 3000, 4000]
+RATES = [200, 400, 600, 800, 1000, 1200, 1400, 1600, 2000, 2500, 3000, 4000]
+RATES = [int(rate) for rate in os.environ.get("RATES", "").split(",") if rate] or RATES
 # The first media port that SIPp names.
-MEDIA = 22000
+MEDIA = 61000
 TICKS = os.sysconf("SC_CLK_TCK")
 
 CONFIG = """
@@ -59,7 +60,7 @@ max-channels = 10000
 [lists.comercial]
 scope = "account"
 [media]
-ports = "10000-19999"
+ports = "10000-32767"
 [prompts]
 dir = "{root}/audio"
 [store]
@@ -67,7 +68,7 @@ path = "../data"
 [http]
 bind = "127.0.0.1:{http}"
 [limits]
-calls-max = 2500
+calls-max = 5000
 [campaigns.plain]
 account = "bench"
 mode = "ivr"
@@ -139,7 +140,7 @@ class Uas:
 
     def __init__(self, folder):
         self.port = free_port(socket.SOCK_DGRAM)
-        command = ["sipp", "-sn", "uas", "-i", "127.0.0.1", "-p", str(self.port), "-mp", "21000",
+        command = ["sipp", "-sn", "uas", "-i", "127.0.0.1", "-p", str(self.port), "-mp", "63900",
                    "-cp", str(free_port(socket.SOCK_DGRAM)), "-nostdin"]
         self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
