@@ -49,8 +49,8 @@ pub struct Archive {
     dir: PathBuf,
     pub(super) database: Database,
     pub(super) keys: KeyFile,
-    /// Held while the value lives: the system drops the lock with the file.
-    pub(super) lock: File,
+    /// Held while the value lives.
+    pub(super) lock: Hold,
 }
 
 impl Archive {
@@ -118,7 +118,7 @@ fn create_private(dir: &Path) -> io::Result<()> {
 }
 
 /// Locks the folder against other processes and leaves our process id for them to name.
-fn lock(dir: &Path) -> Result<File, StoreError> {
+fn lock(dir: &Path) -> Result<Hold, StoreError> {
     let path = dir.join("lock");
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -140,7 +140,21 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     write.map_err(StoreError::io("write", &path))?;
-    Ok(file)
+    Ok(Hold(file))
+}
+
+/// The lock on a store's folder.
+///
+/// It is let go of in so many words: a child that this process has just begun shares the open
+/// file until it runs a program of its own, and closing ours would leave the lock with it so long.
+#[derive(Debug)]
+pub(super) struct Hold(File);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // If it fails, the system lets go of it with the last holder of the file.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Every stream that the database knows must still be in the journal.

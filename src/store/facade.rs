@@ -15,6 +15,7 @@ use crate::suppression::proof::Hash;
 use super::Clock;
 use super::StoreError;
 use super::archive::Archive;
+use super::archive::Hold;
 use super::archive::Recovered;
 use super::archive::database_path;
 use super::archive::journal_dir;
@@ -78,7 +79,7 @@ pub struct Store {
     projection: Projection,
     dir: PathBuf,
     writer: WriterId,
-    _lock: std::fs::File,
+    _lock: Hold,
 }
 
 impl Store {
