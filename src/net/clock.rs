@@ -53,12 +53,15 @@ pub struct Tick {
     next_ns: u64,
 }
 
-/// One beat of a [`Tick`].
+/// A moment at which a [`Tick`] woke its thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Beat {
     /// When the thread woke.
     pub now: Instant,
-    /// How many beats had passed unserved before this one.
+    /// How many beats have passed since the wake-up before, this one included: at least those
+    /// that were waited for.
+    pub passed: u64,
+    /// How many of them had passed before the thread came to wait, or while it slept too long.
     pub missed: u64,
 }
 
@@ -69,13 +72,20 @@ impl Tick {
         Self { period_ns, next_ns: sys::monotonic_ns().saturating_add(period_ns) }
     }
 
-    /// Blocks the thread until the next beat; returns at once when that has passed already.
-    pub fn wait(&mut self) -> Beat {
-        sys::sleep_until_ns(self.next_ns);
-        let behind_ns = sys::monotonic_ns().saturating_sub(self.next_ns);
-        let missed = behind_ns / self.period_ns;
-        self.next_ns = self.next_ns.saturating_add((missed + 1).saturating_mul(self.period_ns));
-        Beat { now: now(), missed }
+    /// How long a beat is.
+    pub const fn period(&self) -> Duration {
+        Duration::from_nanos(self.period_ns)
+    }
+
+    /// Blocks the thread until the `beats`-th beat from now, or the next for 0; returns at once
+    /// when that has passed already.
+    pub fn wait(&mut self, beats: u64) -> Beat {
+        let wanted = beats.max(1);
+        let until_ns = self.next_ns.saturating_add((wanted - 1).saturating_mul(self.period_ns));
+        sys::sleep_until_ns(until_ns);
+        let missed = sys::monotonic_ns().saturating_sub(until_ns) / self.period_ns;
+        self.next_ns = until_ns.saturating_add((missed + 1).saturating_mul(self.period_ns));
+        Beat { now: now(), passed: wanted + missed, missed }
     }
 }
 
@@ -88,19 +98,21 @@ mod tests {
         let started = now();
         let mut tick = Tick::new(Duration::from_millis(2));
         let mut beats = 0;
-        for _ in 0..10 {
-            beats += 1 + tick.wait().missed;
+        for wanted in [1, 3, 0, 2, 1, 1, 5] {
+            let beat = tick.wait(wanted);
+            assert_eq!(beat.passed, wanted.max(1) + beat.missed);
+            beats += beat.passed;
         }
-        // Ten waits end no earlier than the beats they stand for.
+        // The waits end no earlier than the beats they stand for.
         assert!(started.elapsed() >= Duration::from_millis(2 * (beats - 1)));
-        assert!(beats >= 10, "{beats}");
+        assert!(beats >= 14, "{beats}");
     }
 
     #[test]
     fn beats_that_passed_are_counted() {
         let mut tick = Tick::new(Duration::from_millis(1));
         std::thread::sleep(Duration::from_millis(12));
-        assert!(tick.wait().missed >= 10);
+        assert!(tick.wait(1).missed >= 10);
     }
 
     #[test]

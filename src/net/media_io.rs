@@ -1,15 +1,14 @@
 //! The sockets of one media thread: drained and sent on its tick, and nothing else.
 //!
 //! ```text
-//! every millisecond:  epoll_wait(0) -> recvmmsg once per ready socket -> the leg's machine
-//!                     -> send per packet (connected sockets: no address, no route look-up)
+//! every beat:  epoll_wait(0) -> recvfrom once per ready socket -> the leg's machine, until
+//!              nothing waits; send per packet (connected sockets: no address, no route look-up)
 //! ```
 //!
 //! The cost of relaying is wake-ups: on a tick of 1 ms, plain sockets per leg, connected once
 //! their source is settled, need less than half of the CPU of a wake-up per packet. A leg brings
-//! one packet in 20 ms, so one recvmmsg per ready socket takes all it has; what exceeds
-//! [`PACKETS_PER_TURN`] waits in the kernel for the next tick, so that a flood at one port delays
-//! nobody else. After [`MediaIo::insert`] nothing here allocates, locks or formats.
+//! one packet in 20 ms, so a socket is asked for one at a time; what exceeds [`PACKETS_PER_TURN`]
+//! waits in the kernel for the next beat, so that a flood at one port delays nobody else. After [`MediaIo::insert`] nothing here allocates, locks or formats.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,11 +17,11 @@ use std::os::fd::AsFd;
 
 use socket2::{SockAddr, Socket};
 
-use crate::net::sys::{Epoll, RecvSlots};
+use crate::net::sys::Epoll;
 use crate::net::udp::is_about_a_peer;
 use crate::net::{MediaPair, NetError, sys};
 
-/// Most packets taken from one socket in one turn: 8 in 1 ms is 160 times the rate of a call.
+/// Most packets taken from one socket in one drain: 8 in 1 ms is 160 times the rate of a call.
 pub const PACKETS_PER_TURN: usize = 8;
 
 /// Longest packet taken; longer ones are dropped. G.711 in 60 ms packets needs 492 bytes, and an
@@ -125,7 +124,7 @@ pub trait MediaIo {
 pub struct MediaSockets {
     epoll: Epoll,
     events: Box<[sys::Ready]>,
-    slots: RecvSlots<PACKETS_PER_TURN>,
+    packet: Box<[u8]>,
     legs: Vec<Option<Leg>>,
     vacant: Vec<usize>,
     by_key: HashMap<u64, usize>,
@@ -154,7 +153,7 @@ impl MediaSockets {
         Ok(Self {
             epoll: Epoll::new().map_err(NetError::Media)?,
             events: vec![sys::NOT_READY; EVENTS_MAX].into_boxed_slice(),
-            slots: RecvSlots::new(PACKET_BYTES_MAX),
+            packet: vec![0; PACKET_BYTES_MAX].into_boxed_slice(),
             legs: (0..pairs_max).map(|_| None).collect(),
             vacant: (0..pairs_max).rev().collect(),
             by_key: HashMap::with_capacity(pairs_max),
@@ -178,40 +177,29 @@ impl MediaSockets {
         Some(leg.line(channel))
     }
 
-    /// Takes one turn at the socket of an event.
-    fn receive(&mut self, number: u64, sink: &mut Sink<'_>) -> usize {
+    /// Takes one packet from the socket of an event and hands it on; whether there was one to hand.
+    fn receive(&mut self, number: u64, sink: &mut Sink<'_>) -> bool {
         let channel = if number & 1 == 0 { Channel::Rtp } else { Channel::Rtcp };
         let leg = usize::try_from(number >> 1).ok().and_then(|index| self.legs.get_mut(index));
-        let Some(Some(leg)) = leg else { return 0 };
+        let Some(Some(leg)) = leg else { return false };
         let key = leg.key;
         let socket = leg.line(channel).socket.as_fd();
-        let mut received = self.slots.receive(socket);
-        // An error that ICMP left on the socket is reported once; what waits comes behind it.
-        if let Err(error) = &received
-            && is_about_a_peer(error)
-        {
-            self.counters.unreachable += 1;
-            received = self.slots.receive(socket);
-        }
-        match received {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
-            Err(error) => {
+        match sys::receive_one(socket, &mut self.packet) {
+            Ok(Some(datagram)) if !datagram.is_truncated => {
+                self.counters.received += 1;
+                sink(key, channel, datagram.source, datagram.bytes);
+                return true;
+            }
+            Ok(Some(_)) => self.counters.truncated += 1,
+            // Nothing to do for a sender without an address; neither IPv4 nor IPv6 knows one.
+            Ok(None) => self.counters.errors += 1,
+            // An error that ICMP left on the socket is told once; what waits comes behind it.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 self.counters.count_error(&error);
-                return 0;
             }
+            Err(_) => {}
         }
-        let mut count = 0;
-        for datagram in self.slots.datagrams() {
-            if datagram.is_truncated {
-                self.counters.truncated += 1;
-                continue;
-            }
-            self.counters.received += 1;
-            count += 1;
-            sink(key, channel, datagram.source, datagram.bytes);
-        }
-        count
+        false
     }
 }
 
@@ -267,16 +255,19 @@ impl MediaIo for MediaSockets {
 
     fn drain(&mut self, packets_max: usize, sink: &mut Sink<'_>) -> io::Result<usize> {
         let mut handed_on = 0;
-        while handed_on < packets_max {
+        for _ in 0..PACKETS_PER_TURN {
+            if handed_on >= packets_max {
+                break;
+            }
             let count = self.epoll.ready(&mut self.events)?;
             for place in 0..count {
                 let number = self.events[place].u64;
-                handed_on += self.receive(number, sink);
+                handed_on += usize::from(self.receive(number, sink));
                 if handed_on >= packets_max {
                     break;
                 }
             }
-            if count < self.events.len() {
+            if count == 0 {
                 break;
             }
         }

@@ -21,6 +21,7 @@ pub mod unix;
 
 mod sys;
 
+pub use clock::Beat;
 pub use clock::Tick;
 pub use error::NetError;
 pub use lines::JsonLines;
