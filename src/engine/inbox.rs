@@ -65,24 +65,24 @@ impl InboxSender {
         self.bell.notify_one();
     }
 
-    /// Sends what waits in `backlog`, then `input` behind it, without ever waiting or losing
-    /// anything: what finds no room stays in the backlog until the next call.
-    pub(super) fn send_or_keep(
-        &self,
-        backlog: &mut VecDeque<ShardInput>,
-        input: Option<ShardInput>,
-    ) {
-        backlog.extend(input);
+    /// Sends what waits in `backlog`, in order, without ever waiting or losing anything: what
+    /// finds no room stays there. The bell rings once for all of it, since a shard that sleeps
+    /// costs as much to wake as a packet to send.
+    pub(super) fn send_what_fits(&self, backlog: &mut VecDeque<ShardInput>) {
+        let before = backlog.len();
         while let Some(next) = backlog.pop_front() {
             match self.queue.try_send(next) {
-                Ok(()) => self.bell.notify_one(),
+                Ok(()) => {}
                 Err(TrySendError::Full(kept)) => {
                     self.full.fetch_add(1, Ordering::Relaxed);
                     backlog.push_front(kept);
-                    return;
+                    break;
                 }
-                Err(TrySendError::Disconnected(_)) => return backlog.clear(),
+                Err(TrySendError::Disconnected(_)) => backlog.clear(),
             }
+        }
+        if backlog.len() < before {
+            self.bell.notify_one();
         }
     }
 }

@@ -1,8 +1,13 @@
 //! A media thread: the sockets and the 1 ms tick under the calls' media.
 //!
 //! ```text
-//! each tick: commands of the shard -> drain every socket -> the slot's voices say their 20 ms
+//! each beat: commands of the shard -> drain every socket -> the slots' voices say their 20 ms
+//!            -> what was heard is told to the shard, in one go
 //! ```
+//!
+//! A beat is a tick of `media.tick` while any call passes audio on, since that waits for it. With
+//! prompts alone nobody hears the difference, and a beat is [`RELAXED_BEAT`]: a fifth of the
+//! wake-ups, each with the packets of five slots.
 //!
 //! Twenty slots of a millisecond make the wheel: a call sits in one of them, so that the prompts
 //! and time-outs of many calls are spread evenly. At 1,000 calls that is 100,000 packets a second
@@ -10,6 +15,7 @@
 //! What the voices send waits in an outbox until the sockets are drained, and leaves in one go.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -23,6 +29,9 @@ use std::time::Instant;
 
 use super::inbox::InboxSender;
 use super::inbox::ShardInput;
+use super::outbox::Out;
+use super::outbox::Outbox;
+use super::outbox::key_of;
 use crate::call::Voice;
 use crate::call::VoiceCommand;
 use crate::call::VoiceEvent;
@@ -32,6 +41,7 @@ use crate::call::VoiceReport;
 use crate::call::VoiceSettings;
 use crate::model::token::Seed;
 use crate::model::token::TokenSource;
+use crate::net::Beat;
 use crate::net::Channel;
 use crate::net::MediaIo;
 use crate::net::MediaPair;
@@ -43,11 +53,23 @@ use crate::suppression::Leg;
 /// Slots of the wheel: a frame of 20 ms in steps of 1 ms.
 const SLOTS: usize = 20;
 
+/// The step of the wheel.
+const SLOT_TIME: Duration = Duration::from_millis(1);
+
 /// Most packets taken in one tick before the voices get their turn.
 const PACKETS_PER_TICK_MAX: usize = 4_096;
 
 /// Most commands that wait for a media thread; the shard waits for the next tick beyond it.
 const COMMANDS_LEN_MAX: usize = 65_536;
+
+/// The beat while no call passes audio on. A key is heard at most so much later, a quarter of the
+/// 20 ms that its packets are apart; a prompt keeps its pace, since each slot has its turn once a
+/// round.
+const RELAXED_BEAT: Duration = Duration::from_millis(5);
+
+/// Most that waits for the shard while its inbox is full; beyond it the sockets are left to the
+/// kernel until the shard has caught up. A packet brings at most a key and a command two events.
+const BACKLOG_LEN_MAX: usize = 65_536;
 
 /// How long an idle thread sleeps for its next command.
 const IDLE_WAIT: Duration = Duration::from_millis(200);
@@ -73,6 +95,8 @@ pub(super) struct MediaFigures {
     pub(super) ticks_missed: AtomicU64,
     /// Calls whose media panicked.
     pub(super) voices_lost: AtomicU64,
+    /// Beats at which nothing was heard, since the shard did not take what had been heard before.
+    pub(super) beats_deaf: AtomicU64,
 }
 
 /// The shard's end of a media thread.
@@ -93,20 +117,9 @@ impl MediaHandle {
     ) -> Result<Self, crate::net::NetError> {
         let (sender, receiver) = mpsc::sync_channel(COMMANDS_LEN_MAX);
         let figures = Arc::new(MediaFigures::default());
-        let thread = MediaThread {
-            settings,
-            tick,
-            commands: receiver,
-            inbox,
-            backlog: VecDeque::new(),
-            sockets: MediaSockets::new(pairs_max)?,
-            addresses: HashMap::new(),
-            voices: HashMap::new(),
-            wheel: std::array::from_fn(|_| Vec::new()),
-            slot: 0,
-            outbox: Outbox::new(),
-            figures: Arc::clone(&figures),
-        };
+        let sockets = MediaSockets::new(pairs_max)?;
+        let thread =
+            MediaThread::new(settings, tick, receiver, inbox, sockets, Arc::clone(&figures));
         let thread = std::thread::Builder::new()
             .name("media".to_owned())
             .spawn(move || thread.run())
@@ -140,16 +153,47 @@ struct MediaThread {
     /// Where each leg's RTP socket is bound, for the pool that the port goes back to.
     addresses: HashMap<u64, SocketAddr>,
     voices: HashMap<u64, Voice>,
+    /// Calls that pass audio on, for which the thread keeps the short beat.
+    relaying: HashSet<u64>,
     wheel: [Vec<u64>; SLOTS],
     slot: usize,
+    /// Time that passed and whose slots had no turn yet.
+    unserved: Duration,
     outbox: Outbox,
     figures: Arc<MediaFigures>,
 }
 
 impl MediaThread {
+    fn new(
+        settings: VoiceSettings,
+        tick: Duration,
+        commands: mpsc::Receiver<ToMedia>,
+        inbox: InboxSender,
+        sockets: MediaSockets,
+        figures: Arc<MediaFigures>,
+    ) -> Self {
+        Self {
+            settings,
+            tick,
+            commands,
+            inbox,
+            backlog: VecDeque::new(),
+            sockets,
+            addresses: HashMap::new(),
+            voices: HashMap::new(),
+            relaying: HashSet::new(),
+            wheel: std::array::from_fn(|_| Vec::new()),
+            slot: 0,
+            unserved: Duration::ZERO,
+            outbox: Outbox::new(2 * PACKETS_PER_TICK_MAX),
+            figures,
+        }
+    }
+
     fn run(mut self) {
         loop {
             if self.voices.is_empty() {
+                self.inbox.send_what_fits(&mut self.backlog);
                 match self.commands.recv_timeout(IDLE_WAIT) {
                     Ok(command) => {
                         if !self.obey(clock::now(), command) {
@@ -169,36 +213,54 @@ impl MediaThread {
     /// Ticks as long as there are calls; false when the thread is to end.
     fn serve(&mut self) -> bool {
         let mut tick = Tick::new(self.tick);
-        let mut unserved = Duration::ZERO;
         while !self.voices.is_empty() {
-            let beat = tick.wait();
-            self.figures.ticks_missed.fetch_add(beat.missed, Ordering::Relaxed);
-            loop {
-                match self.commands.try_recv() {
-                    Ok(command) => {
-                        if !self.obey(beat.now, command) {
-                            return false;
-                        }
-                    }
-                    Err(mpsc::TryRecvError::Empty) => break,
-                    Err(mpsc::TryRecvError::Disconnected) => return false,
-                }
+            let beat = tick.wait(self.beats(tick.period()));
+            if !self.take_beat(beat, tick.period()) {
+                return false;
             }
-            self.drain(beat.now);
-            let beats = u32::try_from(beat.missed.saturating_add(1)).unwrap_or(u32::MAX);
-            unserved += self.tick.saturating_mul(beats);
-            self.turn_wheel(beat.now, &mut unserved);
-            self.inbox.send_or_keep(&mut self.backlog, None);
         }
         true
     }
 
+    /// How many ticks the next beat is away.
+    fn beats(&self, tick: Duration) -> u64 {
+        if self.relaying.is_empty() {
+            (RELAXED_BEAT.as_nanos() / tick.as_nanos().max(1)) as u64
+        } else {
+            1
+        }
+    }
+
+    /// Does what is due at `beat`; false when the thread is to end.
+    fn take_beat(&mut self, beat: Beat, tick: Duration) -> bool {
+        self.figures.ticks_missed.fetch_add(beat.missed, Ordering::Relaxed);
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => {
+                    if !self.obey(beat.now, command) {
+                        return false;
+                    }
+                }
+                Err(mpsc::TryRecvError::Empty) => break,
+                Err(mpsc::TryRecvError::Disconnected) => return false,
+            }
+        }
+        if self.backlog.len() < BACKLOG_LEN_MAX {
+            self.drain(beat.now);
+        } else {
+            self.figures.beats_deaf.fetch_add(1, Ordering::Relaxed);
+        }
+        self.unserved += tick.saturating_mul(u32::try_from(beat.passed).unwrap_or(u32::MAX));
+        self.turn_wheel(beat.now);
+        self.inbox.send_what_fits(&mut self.backlog);
+        true
+    }
+
     /// Serves the slots whose time has come; a pause longer than a round serves each once.
-    fn turn_wheel(&mut self, now: Instant, unserved: &mut Duration) {
-        let slot_time = Duration::from_millis(1);
+    fn turn_wheel(&mut self, now: Instant) {
         let mut served = 0;
-        while *unserved >= slot_time {
-            *unserved -= slot_time;
+        while self.unserved >= SLOT_TIME {
+            self.unserved -= SLOT_TIME;
             self.slot = (self.slot + 1) % SLOTS;
             if served < SLOTS {
                 self.serve_slot(now);
@@ -217,10 +279,10 @@ impl MediaThread {
     }
 
     fn drain(&mut self, now: Instant) {
-        let Self { sockets, voices, inbox, backlog, figures, outbox, .. } = self;
+        let Self { sockets, voices, backlog, figures, outbox, .. } = self;
         let received = sockets.drain(PACKETS_PER_TICK_MAX, &mut |key, channel, source, packet| {
             let leg = if key & 1 == 0 { Leg::A } else { Leg::B };
-            let mut out = Out { id: VoiceId(key >> 1), inbox, backlog, outbox };
+            let mut out = Out { id: VoiceId(key >> 1), backlog, outbox };
             step(voices, figures, &mut out, |voice, out| match channel {
                 Channel::Rtp => voice.handle_rtp(now, leg, source, packet, out),
                 Channel::Rtcp => voice.handle_rtcp(now, leg, source, packet),
@@ -243,7 +305,7 @@ impl MediaThread {
             };
         }
         for packet in self.outbox.packets.drain(..) {
-            let bytes = self.outbox.bytes.get(packet.start..packet.end).unwrap_or_default();
+            let bytes = self.outbox.bytes.get(packet.bytes).unwrap_or_default();
             sent += u64::from(self.sockets.send(packet.key, packet.channel, packet.to, bytes));
         }
         self.outbox.bytes.clear();
@@ -259,11 +321,22 @@ impl MediaThread {
             ToMedia::Open(voice, pairs, seed) => self.open(now, voice, pairs, seed),
             ToMedia::Command(voice, VoiceCommand::Close) => self.close(now, voice),
             ToMedia::Command(voice, command) => {
+                if let VoiceCommand::Relay { on } = command {
+                    self.note_relaying(voice.0, on);
+                }
                 self.step(voice.0, |voice, out| voice.handle_command(now, command, out));
             }
             ToMedia::Stop => return false,
         }
         true
+    }
+
+    fn note_relaying(&mut self, key: u64, on: bool) {
+        if on && self.voices.contains_key(&key) {
+            self.relaying.insert(key);
+        } else {
+            self.relaying.remove(&key);
+        }
     }
 
     fn open(&mut self, now: Instant, voice: VoiceId, pairs: Vec<MediaPair>, seed: Seed) {
@@ -273,8 +346,7 @@ impl MediaThread {
             if self.sockets.insert(key, pair).is_ok() {
                 self.addresses.insert(key, address);
             } else {
-                let closed = ShardInput::PortClosed(address);
-                self.inbox.send_or_keep(&mut self.backlog, Some(closed));
+                self.backlog.push_back(ShardInput::PortClosed(address));
             }
         }
         let mut tokens = TokenSource::new(seed);
@@ -292,18 +364,18 @@ impl MediaThread {
 
     fn remove(&mut self, key: u64) {
         self.voices.remove(&key);
+        self.relaying.remove(&key);
         self.wheel[slot_of(key)].retain(|&other| other != key);
         for leg in 0..2 {
             let key = key_of(VoiceId(key), leg);
             self.sockets.remove(key);
-            let closed = self.addresses.remove(&key).map(ShardInput::PortClosed);
-            self.inbox.send_or_keep(&mut self.backlog, closed);
+            self.backlog.extend(self.addresses.remove(&key).map(ShardInput::PortClosed));
         }
     }
 
     fn step(&mut self, key: u64, act: impl FnOnce(&mut Voice, &mut Out<'_>)) {
-        let Self { voices, inbox, backlog, figures, outbox, .. } = self;
-        let mut out = Out { id: VoiceId(key), inbox, backlog, outbox };
+        let Self { voices, backlog, figures, outbox, .. } = self;
+        let mut out = Out { id: VoiceId(key), backlog, outbox };
         step(voices, figures, &mut out, act);
     }
 }
@@ -325,88 +397,9 @@ fn step(
     }
 }
 
-fn key_of(voice: VoiceId, leg: usize) -> u64 {
-    voice.0 << 1 | leg as u64
-}
-
 fn slot_of(key: u64) -> usize {
     (key % SLOTS as u64) as usize
 }
 
-/// Packets that wait until the sockets are drained; its memory is kept from tick to tick.
-#[derive(Default)]
-struct Outbox {
-    packets: Vec<Outgoing>,
-    bytes: Vec<u8>,
-    /// Legs whose socket is to be narrowed to one peer, or opened to everybody again.
-    settled: Vec<(u64, Option<SocketAddr>)>,
-    /// Calls whose media panicked: their sockets are closed with the next batch.
-    lost: Vec<u64>,
-}
-
-struct Outgoing {
-    key: u64,
-    channel: Channel,
-    to: SocketAddr,
-    start: usize,
-    end: usize,
-}
-
-impl Outbox {
-    fn new() -> Self {
-        Self {
-            packets: Vec::with_capacity(2 * PACKETS_PER_TICK_MAX),
-            bytes: Vec::with_capacity(2 * PACKETS_PER_TICK_MAX * 172),
-            settled: Vec::with_capacity(64),
-            lost: Vec::new(),
-        }
-    }
-}
-
-/// Where a voice's packets and events go.
-struct Out<'a> {
-    id: VoiceId,
-    inbox: &'a InboxSender,
-    backlog: &'a mut VecDeque<ShardInput>,
-    outbox: &'a mut Outbox,
-}
-
-impl Out<'_> {
-    fn push(&mut self, leg: Leg, channel: Channel, to: SocketAddr, packet: &[u8]) {
-        let start = self.outbox.bytes.len();
-        self.outbox.bytes.extend_from_slice(packet);
-        let end = self.outbox.bytes.len();
-        let key = key_of(self.id, place(leg));
-        self.outbox.packets.push(Outgoing { key, channel, to, start, end });
-    }
-}
-
-impl VoiceOut for Out<'_> {
-    fn send_rtp(&mut self, leg: Leg, to: SocketAddr, packet: &[u8]) {
-        self.push(leg, Channel::Rtp, to, packet);
-    }
-
-    fn send_rtcp(&mut self, leg: Leg, to: SocketAddr, packet: &[u8]) {
-        self.push(leg, Channel::Rtcp, to, packet);
-    }
-
-    fn settled(&mut self, leg: Leg, source: SocketAddr) {
-        self.outbox.settled.push((key_of(self.id, place(leg)), Some(source)));
-    }
-
-    fn unsettled(&mut self, leg: Leg) {
-        self.outbox.settled.push((key_of(self.id, place(leg)), None));
-    }
-
-    fn tell(&mut self, event: VoiceEvent) {
-        let input = ShardInput::Voice(self.id, event);
-        self.inbox.send_or_keep(self.backlog, Some(input));
-    }
-}
-
-const fn place(leg: Leg) -> usize {
-    match leg {
-        Leg::A => 0,
-        Leg::B => 1,
-    }
-}
+#[cfg(test)]
+mod tests;

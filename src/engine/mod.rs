@@ -20,6 +20,7 @@ mod figures;
 mod finding;
 mod inbox;
 mod media;
+mod outbox;
 mod rooms;
 mod rules;
 mod service;

@@ -323,6 +323,7 @@ impl Shard {
             snapshot.rtp_packets("received", total(&media.figures.received));
             snapshot.rtp_packets("sent", total(&media.figures.sent));
             snapshot.refused("media_tick_missed", total(&media.figures.ticks_missed));
+            snapshot.refused("media_beat_deaf", total(&media.figures.beats_deaf));
             snapshot.refused("media_voice_lost", total(&media.figures.voices_lost));
             self.figures.metrics.publish(&format!("media-{at}"), snapshot);
         }
