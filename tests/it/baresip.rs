@@ -10,6 +10,7 @@ use bajavoz::suppression::KeyMethod;
 use crate::harness::baresip::Baresip;
 use crate::harness::capture::Capture;
 use crate::harness::capture::Captured;
+use crate::harness::dissection::Dissection;
 use crate::harness::machine;
 use crate::harness::phones;
 use crate::harness::phones::Call;
@@ -56,26 +57,13 @@ fn check_heard(heard: &[i16], prompt: &str) {
     assert!(found > LIKENESS_MIN, "{prompt}: likeness {found} in {} samples", heard.len());
 }
 
-/// Every packet is SIP, RTP or RTCP, whole, and keys went as events.
-fn check_packets(captured: &Captured, sip: &[u16]) {
-    let fields = ["frame.protocols", "_ws.malformed", "rtpevent.event_id", "sip.Method"];
-    let packets = captured.dissect(sip, &fields);
-    let mut seen = [0_u32; 4];
-    for packet in &packets {
-        let mut columns = packet.split('\t');
-        let protocols = columns.next().unwrap_or_default();
-        assert_eq!(columns.next(), Some(""), "malformed: {packet}");
-        let is = |name| protocols.split(':').any(|protocol| protocol == name);
-        let kinds = [is("sip"), is("rtp"), is("rtcp"), is("rtpevent")];
-        assert!(kinds.contains(&true), "neither SIP nor RTP nor RTCP: {packet}");
-        for (count, found) in seen.iter_mut().zip(kinds) {
-            *count += u32::from(found);
-        }
-        if is("rtpevent") {
-            assert_eq!(columns.next(), Some("9"), "another key: {packet}");
-        }
-    }
+/// Every packet between engine and telephone is SIP, RTP or RTCP, whole, and the key 9 went as an
+/// event.
+fn check_packets(captured: &Captured, sip: [u16; 2]) {
+    let Dissection { seen, keys, faults } = Dissection::of(captured, &sip);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(seen.iter().all(|&count| count > 0), "SIP, RTP, RTCP, events: {seen:?}");
+    assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["9"], "other keys went as events");
 }
 
 fn check_export(site: &Site, campaign: &str) {
@@ -108,7 +96,7 @@ fn a_telephone_calls_in_hears_the_prompts_and_opts_out() {
     check_heard(&heard, "welcome");
     check_heard(&heard, "optout-done");
     check_export(&site, "promo");
-    check_packets(&captured, &[site.sip.port()]);
+    check_packets(&captured, [site.sip.port(), phone.sip().port()]);
     assert!(engine.stop().success());
 }
 
@@ -136,6 +124,6 @@ fn a_telephone_behind_the_carrier_opts_out_of_a_bridged_call() {
     let captured = capture.stop();
     check_heard(&phone.heard(), "optout-done");
     check_export(&site, "survey");
-    check_packets(&captured, &[site.sip.port(), site.carrier.port()]);
+    check_packets(&captured, [site.sip.port(), phone.sip().port()]);
     assert!(engine.stop().success());
 }

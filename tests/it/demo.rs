@@ -2,8 +2,12 @@
 
 use std::process::Command;
 
+use crate::harness::machine;
+
 #[test]
 fn the_demo_shows_the_whole_job() {
+    // It makes calls, whose ports are of the range that an engine has by default.
+    let _machine = machine();
     let output = Command::new(env!("CARGO_BIN_EXE_bajavoz"))
         .args(["demo", "--once"])
         .output()

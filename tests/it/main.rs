@@ -3,6 +3,7 @@
 mod baresip;
 mod cli;
 mod demo;
+mod dissection;
 mod faults;
 mod harness;
 mod kill;

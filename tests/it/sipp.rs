@@ -170,7 +170,11 @@ fn five_hundred_bridged_calls_leave_five_hundred_records_and_no_leg() {
     let invites = "bajavoz_sip_requests_total{method=\"INVITE\",side=\"out\"}";
     assert_eq!(site.metric(invites), Some(BRIDGED_CALLS as f64));
     assert!(engine.stop().success());
-    check_media(&site.calls(), &captured.rtp_packets(), &media);
+    let peers = site.peers();
+    let mut packets = captured.rtp_packets();
+    // Whatever else goes over loopback is none of these calls.
+    packets.retain(|(from, to), _| peers.contains(from) || peers.contains(to));
+    check_media(&site.calls(), &packets, &media);
 }
 
 /// RTP flowed both ways on both legs of every call, and the engine counted what the wire carried.

@@ -31,6 +31,7 @@ pub(crate) struct Baresip {
     process: Process,
     folder: PathBuf,
     keypad: TcpStream,
+    sip: SocketAddr,
     ports: Range<u16>,
 }
 
@@ -73,7 +74,7 @@ impl Baresip {
         command.stdout(out.try_clone().expect("a file")).stderr(out);
         let process = Process::start(&mut command, Some(PACKAGE));
         let keypad = wait_for("baresip's console", PATIENCE, || TcpStream::connect(keypad).ok());
-        let phone = Self { process, folder, keypad, ports: first..first + 100 };
+        let phone = Self { process, folder, keypad, sip, ports: first..first + 100 };
         phone.wait_until_it_says("baresip is ready");
         phone
     }
@@ -81,6 +82,11 @@ impl Baresip {
     /// Its ports, of SIP where it was not given one, and of RTP.
     pub(crate) fn ports(&self) -> Range<u16> {
         self.ports.clone()
+    }
+
+    /// Where it speaks SIP.
+    pub(crate) fn sip(&self) -> SocketAddr {
+        self.sip
     }
 
     /// Types at its console.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
@@ -12,12 +13,11 @@ use socket2::Socket;
 use socket2::Type;
 
 use super::ports;
-use super::process;
 use super::process::Process;
 use super::site::Site;
 use super::wait_for;
 
-/// Debian's package of dumpcap and tshark.
+/// Debian's package of dumpcap.
 const PACKAGE: &str = "tshark";
 
 /// How long dumpcap may take to begin, and to write what it has seen.
@@ -80,7 +80,7 @@ impl Capture {
         self.process.wait(CAPTURE_MAX).expect("dumpcap ends when told to");
         let told = std::fs::read_to_string(&self.told).unwrap_or_default();
         assert!(told.contains("/0 "), "packets lost: {told}");
-        Captured { file: self.file, end: self.end.port() }
+        Captured { file: self.file }
     }
 }
 
@@ -88,10 +88,14 @@ impl Capture {
 #[derive(Debug)]
 pub(crate) struct Captured {
     file: PathBuf,
-    end: u16,
 }
 
 impl Captured {
+    /// A file that was captured before.
+    pub(crate) fn at(file: PathBuf) -> Self {
+        Self { file }
+    }
+
     /// How many RTP packets went from each UDP port to each other one; by their first octet
     /// (version 2) and second (no RTCP packet type, RFC 5761 section 4).
     pub(crate) fn rtp_packets(&self) -> HashMap<(u16, u16), u64> {
@@ -105,7 +109,13 @@ impl Captured {
         counts
     }
 
-    fn each(&self, mut see: impl FnMut(u16, u16, &[u8])) {
+    /// The file, of classic pcap.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Shows source port, destination port and payload of each packet.
+    pub(crate) fn each(&self, mut see: impl FnMut(u16, u16, &[u8])) {
         let bytes = std::fs::read(&self.file).expect("the capture's file");
         let word = |at: usize| {
             let octets = bytes[at..at + 4].try_into().expect("four octets");
@@ -119,20 +129,5 @@ impl Captured {
             see(port(0), port(2), &udp[8..]);
             at = start + len;
         }
-    }
-
-    /// What tshark, told which ports speak SIP, finds: one line for each packet, with `fields`.
-    pub(crate) fn dissect(&self, sip: &[u16], fields: &[&str]) -> Vec<String> {
-        let mut command = Command::new("tshark");
-        command.arg("-r").arg(&self.file).args(["-n", "-T", "fields"]);
-        command.args(["-Y", &format!("not udp.port=={}", self.end)]);
-        for port in sip {
-            command.args(["-d", &format!("udp.port=={port},sip")]);
-        }
-        for field in fields {
-            command.args(["-e", field]);
-        }
-        let lines = process::output(&mut command, Some(PACKAGE));
-        lines.lines().map(str::to_owned).collect()
     }
 }

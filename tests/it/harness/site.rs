@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::ops::ControlFlow;
+use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -103,6 +104,11 @@ impl Site {
     /// ports of several peers may overlap, but must be none of the engine's.
     pub(crate) fn peer_media(&self) -> u16 {
         self.peers + 4 * self.peers_known.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The ports that peers use for their media.
+    pub(crate) fn peers(&self) -> Range<u16> {
+        self.peers..self.peers + PEER_PORTS
     }
 
     /// The folder of it all.
