@@ -19,6 +19,7 @@ pub mod fusion;
 pub mod info;
 pub mod key;
 mod press;
+mod run;
 pub mod tone;
 
 pub use event::EventDetector;

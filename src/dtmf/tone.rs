@@ -30,17 +30,18 @@
 use crate::dtmf::bank::BLOCK;
 use crate::dtmf::bank::FREQUENCIES_HZ;
 use crate::dtmf::bank::HOP;
-use crate::dtmf::bank::Phasor;
-use crate::dtmf::bank::RATE_HZ;
 use crate::dtmf::bank::Spectrum;
 use crate::dtmf::bank::WINDOW;
 use crate::dtmf::bank::WINDOW_POWER;
 use crate::dtmf::bank::WINDOW_SUM;
 use crate::dtmf::bank::droop;
 use crate::dtmf::bank::energy;
-use crate::dtmf::key::Evidence;
 use crate::dtmf::key::HeardKey;
-use crate::dtmf::key::Method;
+use crate::dtmf::run::FULL_SCALE_DBM0;
+use crate::dtmf::run::GOOD_MIN;
+use crate::dtmf::run::Good;
+use crate::dtmf::run::Run;
+use crate::dtmf::run::Tone;
 use crate::model::Digit;
 
 /// What a pair of tones must be to be a key.
@@ -81,12 +82,6 @@ pub struct Counters {
     pub refused: u64,
 }
 
-/// The keys of the low and the high group's crossings, low group first (Q.23).
-const KEYPAD: [[u8; 4]; 4] = [[1, 2, 3, 12], [4, 5, 6, 13], [7, 8, 9, 14], [10, 0, 11, 15]];
-
-/// Good blocks that make a run worth judging; see the module's documentation.
-const GOOD_MIN: usize = 5;
-
 /// Good blocks that a run needs which is judged with less confidence than [`SURE`]: harmonics of
 /// a voice seldom stay for 36 ms, a key does.
 const GOOD_UNSURE_MIN: usize = 7;
@@ -111,14 +106,8 @@ const UNKNOWN_MAX: u32 = 30;
 const RECEIVED_MIN: f32 = 0.25;
 const RECEIVED_GOOD_MIN: f32 = 0.5;
 
-/// Amplitude, relative to the key's, under which its tone counts as gone: -10 dB.
-const GONE_BELOW: f32 = 0.316;
-
 /// One block's frequency may be off by this much more than the run's mean.
 const BLOCK_SLACK: f32 = 1.3;
-
-/// Level of a full-scale sine: 3.17 dBm0 under the u-law of ITU-T G.711 (A-law: 0.03 less).
-const FULL_SCALE_DBM0: f32 = 3.17;
 
 /// Hears the keys in one direction's audio.
 #[derive(Clone, Debug)]
@@ -138,47 +127,13 @@ pub struct ToneDetector {
 
 /// [`Settings`] in the units of the filters.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+pub(super) struct Limits {
     /// Of an amplitude's square.
     power_min: f32,
     forward_max: f32,
     reverse_max: f32,
-    deviation_max: f32,
-    purity_min: f32,
-}
-
-/// One tone of a block.
-#[derive(Clone, Copy, Debug)]
-struct Tone {
-    at: usize,
-    /// Square of its amplitude, made whole for its deviation.
-    power: f32,
-    turn: Phasor,
-}
-
-/// A good block.
-#[derive(Clone, Copy, Debug)]
-struct Good {
-    /// Timestamp of the sample behind it.
-    end: u32,
-    low: Tone,
-    high: Tone,
-    /// The pair's part in the energy, 0 to about 1.
-    purity: f32,
-}
-
-/// Good blocks of one digit that belong together.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    /// The newest ones, by which it is judged; the oldest first once there are enough.
-    newest: [Good; GOOD_MIN],
-    good: usize,
-    /// Other blocks since the last good one.
-    missed: u32,
-    /// Of these, the last in a row that hear the tones no more.
-    quiet: u32,
-    is_key: bool,
-    was_refused: bool,
+    pub(super) deviation_max: f32,
+    pub(super) purity_min: f32,
 }
 
 impl ToneDetector {
@@ -397,110 +352,6 @@ impl Limits {
         (power >= self.power_min).then_some(Tone { at, power, turn })
     }
 }
-
-impl Run {
-    const fn new(good: Good) -> Self {
-        Self {
-            newest: [good; GOOD_MIN],
-            good: 1,
-            missed: 0,
-            quiet: 0,
-            is_key: false,
-            was_refused: false,
-        }
-    }
-
-    fn add(&mut self, good: Good) {
-        self.missed = 0;
-        self.quiet = 0;
-        self.good += 1;
-        // What a key was judged by stays: the evidence, and the level that its end is told by.
-        if !self.is_key {
-            self.newest.rotate_left(1);
-            if let Some(last) = self.newest.last_mut() {
-                *last = good;
-            }
-        }
-    }
-
-    /// How sure a key it is by its newest blocks, 0 to 100; `None` when it is none.
-    fn judge(&self, limits: &Limits) -> Option<u8> {
-        let low = doubt(self.newest.map(|good| good.low), limits)?;
-        let high = doubt(self.newest.map(|good| good.high), limits)?;
-        let purity = self.newest.iter().map(|good| good.purity).sum::<f32>() / GOOD_MIN as f32;
-        let rest = ((1.0 - purity) / (1.0 - limits.purity_min)).clamp(0.0, 1.0);
-        Some((100.0 - 40.0 * rest - 40.0 * low.max(high)) as u8)
-    }
-
-    fn heard(&self, confidence: u8) -> Option<HeardKey> {
-        let [first, .., last] = &self.newest;
-        // The first good block is filled to 72 %.
-        let began = first.end.wrapping_sub(BLOCK as u32 * 72 / 100);
-        let duration_ms = last.end.wrapping_sub(began) / (RATE_HZ / 1000);
-        Some(HeardKey {
-            digit: self.digit()?,
-            method: Method::Tone,
-            evidence: Evidence {
-                rtp_timestamp: Some(began),
-                duration_ms: Some(u16::try_from(duration_ms).unwrap_or(u16::MAX)),
-                low_dbm0: Some(level_dbm0(last.low.power)),
-                high_dbm0: Some(level_dbm0(last.high.power)),
-                confidence,
-                ..Evidence::default()
-            },
-        })
-    }
-
-    fn is_of(&self, good: &Good) -> bool {
-        let [first, ..] = &self.newest;
-        (first.low.at, first.high.at) == (good.low.at, good.high.at)
-    }
-
-    /// Whether either tone is no longer heard.
-    fn is_gone(&self, powers: &[f32; 8]) -> bool {
-        let [.., last] = &self.newest;
-        [last.low, last.high].iter().any(|tone| {
-            let power = powers.get(tone.at).copied().unwrap_or(0.0);
-            power < tone.power * GONE_BELOW * GONE_BELOW
-        })
-    }
-
-    fn digit(&self) -> Option<Digit> {
-        let [first, ..] = &self.newest;
-        let code = KEYPAD.get(first.low.at)?.get(first.high.at.checked_sub(4)?)?;
-        Digit::from_event_code(*code)
-    }
-}
-
-/// How little this is one steady tone on its frequency, 0 to 1; `None` when it is none.
-fn doubt(tones: [Tone; GOOD_MIN], limits: &Limits) -> Option<f32> {
-    let [first, ..] = &tones;
-    let nominal_hz = FREQUENCIES_HZ.get(first.at).copied()?;
-    let (mut turn, mut turned) = (Phasor::default(), 0.0);
-    let (mut least, mut most) = (f32::INFINITY, 0.0f32);
-    for tone in &tones {
-        turn.add(tone.turn);
-        turned += tone.turn.magnitude();
-        least = least.min(tone.power);
-        most = most.max(tone.power);
-    }
-    let off = turn.deviation_hz().abs() / (nominal_hz * limits.deviation_max);
-    let unsteady = (most / least - 1.0) / UNSTEADY_MAX;
-    let uneven = (1.0 - turn.magnitude() / turned) / UNEVEN_MAX;
-    let worst = off.max(unsteady).max(uneven);
-    (worst <= 1.0).then_some(worst * worst)
-}
-
-fn level_dbm0(power: f32) -> i8 {
-    let part = power / (32_768.0 * 32_768.0);
-    (10.0 * part.log10() + FULL_SCALE_DBM0).round() as i8
-}
-
-/// How much stronger a tone's strongest judged block may be than its weakest: 1.5 times, 4 dB.
-const UNSTEADY_MAX: f32 = 1.5;
-
-/// How much of a tone's turns may cancel out through the run.
-const UNEVEN_MAX: f32 = 0.1;
 
 fn strongest(powers: &[f32]) -> usize {
     powers
