@@ -2,12 +2,13 @@
 //! forms with separators. A text that is no valid number is refused with its reason, never
 //! guessed at.
 //!
-//! `+digits` and `00digits`, which nearly all trunks send, take a byte path that skips the
-//! library's regular expressions for parsing; the library still judges whether the number is
-//! valid, and a test holds both paths against each other over a generated corpus.
+//! `+digits`, and `00digits` from where `00` is the international prefix, take a byte path that
+//! skips the library's regular expressions for parsing; the library still judges whether the
+//! number is valid, and tests hold both paths against each other, from every region it knows.
 
 use std::borrow::Cow;
 
+use rlibphonenumber::CountryCodeSource;
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 use rlibphonenumber::PhoneNumber;
 use rlibphonenumber::Region;
@@ -83,6 +84,10 @@ pub enum NumberError {
 pub struct NumberReader {
     region: Region,
     country: u16,
+    /// Whether the region dials abroad with `00` and nothing else, as ITU-T E.164 recommends.
+    /// Elsewhere `00` is something else: a carrier's code follows it in Brazil, a digit may in
+    /// Hong Kong, and in the United States it calls nobody.
+    is_itu_prefix: bool,
 }
 
 impl NumberReader {
@@ -102,7 +107,7 @@ impl NumberReader {
             .get_country_code_for_region(region)
             .and_then(|code| u16::try_from(code).ok())
             .ok_or_else(unknown)?;
-        Ok(Self { region, country })
+        Ok(Self { region, country, is_itu_prefix: has_itu_prefix(region) })
     }
 
     /// The subscriber number that `raw` stands for; for what a campaign may call.
@@ -122,9 +127,10 @@ impl NumberReader {
     /// number as people write it.
     ///
     /// Parameters after `;` are cut off, save `phone-context` with a global prefix, which is put
-    /// before a local number (RFC 3966 section 5.1.5). An international `00` is understood from
-    /// every region, `(0)` in an international number is the national prefix to be left out, and
-    /// the former Mexican mobile prefix `+52 1` is folded into `+52`, as the plan did in 2019.
+    /// before a local number (RFC 3966 section 5.1.5). The international prefix is the default
+    /// region's own: `00` means nothing where people dial `011`. `(0)` in an international number
+    /// is the national prefix to be left out, and the former Mexican mobile prefix `+52 1` is
+    /// folded into `+52`, as the plan did in 2019.
     ///
     /// # Errors
     ///
@@ -133,7 +139,7 @@ impl NumberReader {
         if raw.len() > Self::TEXT_LEN_MAX {
             return Err(NumberError::Long { found: raw.len() });
         }
-        if let Some(number) = fast::read(raw.as_bytes()) {
+        if let Some(number) = fast::read(raw.as_bytes(), self.is_itu_prefix) {
             return Ok(Dialled::Number(number));
         }
         let text = subscriber(raw)?;
@@ -161,13 +167,21 @@ impl NumberReader {
         if first.is_ok() {
             return first;
         }
-        if let Some(without) = without_trunk_zero(text) {
-            return self.parse_valid(&without);
-        }
-        match text.strip_prefix("00") {
-            Some(rest) => self.parse_valid(&format!("+{rest}")).or(first),
+        match self.without_trunk_zero(text) {
+            Some(without) => self.parse_valid(&without),
             None => first,
         }
+    }
+
+    /// An international text without its `(0)`, the convention for "only when dialling
+    /// nationally".
+    fn without_trunk_zero(&self, text: &str) -> Option<String> {
+        let (before, after) = text.split_once("(0)")?;
+        let without = format!("{before}{after}");
+        let parsed =
+            PHONE_NUMBER_UTIL.parse_and_keep_raw_input(&without, Some(self.region)).ok()?;
+        let is_national = parsed.country_code_source() == CountryCodeSource::FromDefaultCountry;
+        (!is_national).then_some(without)
     }
 
     fn parse_valid(&self, text: &str) -> Result<Number, NumberError> {
@@ -188,6 +202,24 @@ impl NumberReader {
             .and_then(|folded| e164(&folded))
             .ok_or(invalid)
     }
+}
+
+/// Whether the library takes `00` from `region` for the whole international prefix. It is asked
+/// with a country of each zone of ITU-T E.164, since a carrier's code or an optional digit behind
+/// the `00` swallows what a country's code begins with; a test asks with every country.
+fn has_itu_prefix(region: Region) -> bool {
+    const ZONES: [i32; 9] = [1, 20, 34, 44, 54, 66, 7, 81, 91];
+    ZONES.into_iter().all(|code| is_behind_itu_prefix(code, region))
+}
+
+/// Whether a number of `code` is the same behind `00` as behind a plus.
+fn is_behind_itu_prefix(code: i32, region: Region) -> bool {
+    let read = |prefix| {
+        let text = format!("{prefix}{code}212345678");
+        let parsed = PHONE_NUMBER_UTIL.parse(&text, Some(region));
+        parsed.ok().map(|parsed| (parsed.country_code, parsed.national_number))
+    };
+    read(fast::ITU_PREFIX) == read("+")
 }
 
 /// The number's text without scheme, parameters and context, in ASCII digits.
@@ -250,14 +282,6 @@ const fn is_telephone_character(character: char) -> bool {
     matches!(character, '0'..='9' | '+' | ' ' | '-' | '.' | '/' | '(' | ')' | '[' | ']')
 }
 
-/// An international text without its `(0)`, the convention for "only when dialling nationally".
-fn without_trunk_zero(text: &str) -> Option<String> {
-    let is_international = text.starts_with('+') || text.starts_with("00");
-    let (before, after) = text.split_once("(0)").filter(|_parts| is_international)?;
-    let before = before.strip_prefix("00").map_or_else(|| before.to_owned(), |b| format!("+{b}"));
-    Some(before + after)
-}
-
 fn count_digits(text: &str) -> usize {
     text.chars().filter(char::is_ascii_digit).count()
 }
@@ -288,7 +312,7 @@ fn e164(parsed: &PhoneNumber) -> Option<Number> {
     Number::from_e164_digits(shifted.checked_add(parsed.national_number)?)
 }
 
-/// The byte path for `+digits` and `00digits`.
+/// The byte path for `+digits`, and for `00digits` where the region dials so.
 mod fast {
     use std::sync::LazyLock;
 
@@ -296,6 +320,9 @@ mod fast {
     use rlibphonenumber::PhoneNumber;
 
     use super::Number;
+
+    /// The international prefix that ITU-T E.164 recommends.
+    pub(super) const ITU_PREFIX: &str = "00";
 
     /// Which country calling codes exist.
     static CODES: LazyLock<Box<[bool; 1000]>> = LazyLock::new(|| {
@@ -308,10 +335,11 @@ mod fast {
         codes
     });
 
-    /// The number when the text is `+` or `00` and 7 to 15 digits alone, and valid as it stands;
-    /// `None` leaves the decision to the library.
-    pub(super) fn read(text: &[u8]) -> Option<Number> {
-        let digits = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"00"))?;
+    /// The number when the text is `+`, or `00` where `is_itu_prefix`, and 7 to 15 digits alone,
+    /// and valid as it stands; `None` leaves the decision to the library.
+    pub(super) fn read(text: &[u8], is_itu_prefix: bool) -> Option<Number> {
+        let itu = || text.strip_prefix(ITU_PREFIX.as_bytes()).filter(|_digits| is_itu_prefix);
+        let digits = text.strip_prefix(b"+").or_else(itu)?;
         let len = u32::try_from(digits.len()).ok().filter(|len| (7..=15).contains(len))?;
         let mut value = 0_u64;
         for byte in digits {
@@ -352,6 +380,8 @@ mod fast {
 
 #[cfg(test)]
 mod tests {
+    use rlibphonenumber::PhoneNumberFormat;
+
     use super::*;
     use crate::model::token::Seed;
     use crate::model::token::TokenSource;
@@ -424,7 +454,8 @@ mod tests {
             ("ten digits", "2025550123", "+12025550123"),
             ("eleven digits", "12025550123", "+12025550123"),
             ("the American prefix", "01134600123456", "+34600123456"),
-            ("the ITU prefix though it is not the region's", "0034600123456", "+34600123456"),
+            ("the ITU prefix, which is not the region's", "0034600123456", "13 digits that country code 1 does not assign"),
+            ("the zero in brackets after 011", "011 44 (0) 20 7946 0000", "+442079460000"),
             ("brackets", "(202) 555-0123", "+12025550123"),
             ("a Spanish national number is not guessed at", "600123456", "9 digits that country code 1 does not assign"),
         ];
@@ -432,6 +463,73 @@ mod tests {
         check("AR", &[("the Argentine 15", "011 15 2345 6789", "+5491123456789")]);
         check("GB", &[("a trunk zero", "020 7946 0000", "+442079460000")]);
         check("it", &[("a lower case region", "06 1234 5678", "+390612345678")]);
+    }
+
+    #[test]
+    fn each_region_dials_abroad_with_its_own_prefix() {
+        // Prefixes from ITU-T's list "Dialling procedures (international prefix, national (trunk)
+        // prefix and national (significant) number)", Annex to Operational Bulletin 994.
+        #[rustfmt::skip]
+        let cases = [
+            ("US", "011", true), ("US", "00", false), ("CA", "011", true), ("JP", "010", true),
+            ("JP", "00", false), ("AU", "0011", true), ("AU", "00", false), ("BR", "0021", true),
+            ("BR", "0015", true), ("BR", "00", false), ("RU", "810", true), ("RU", "00", false),
+            ("KZ", "810", true), ("KR", "001", true), ("KR", "00", false), ("SG", "001", true),
+            ("TH", "001", true), ("TH", "00", false), ("KE", "000", true), ("NG", "009", true),
+            ("CU", "119", true), ("CU", "00", false), ("KH", "001", true), ("GY", "001", true),
+            ("ES", "00", true), ("GB", "00", true), ("MX", "00", true), ("AR", "00", true),
+            ("FI", "00", true), ("DE", "00", true), ("IN", "00", true), ("ZA", "00", true),
+        ];
+        let number = "34600123456";
+        for (region, prefix, is_theirs) in cases {
+            let got = NumberReader::new(region).unwrap().read(&format!("{prefix}{number}"));
+            let want = is_theirs.then_some(34_600_123_456);
+            assert_eq!(got.ok().map(Number::digits), want, "{region} {prefix}");
+        }
+    }
+
+    /// What the library makes of `text`, asked directly.
+    fn oracle(text: &str, region: Region) -> Option<String> {
+        let parsed = PHONE_NUMBER_UTIL.parse(text, Some(region)).ok()?;
+        let is_valid = PHONE_NUMBER_UTIL.is_valid_number(&parsed) && parsed.extension.is_none();
+        is_valid.then(|| PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164).into_owned())
+    }
+
+    #[test]
+    fn every_region_is_read_as_the_library_reads_it() {
+        let mut regions: Vec<Region> = PHONE_NUMBER_UTIL.get_supported_regions().collect();
+        regions.sort_unstable_by_key(ToString::to_string);
+        let example = |region: &Region| PHONE_NUMBER_UTIL.get_example_number(*region).unwrap();
+        let examples: Vec<PhoneNumber> = regions.iter().map(example).collect();
+        let codes: Vec<i32> = PHONE_NUMBER_UTIL.get_supported_calling_codes().collect();
+        let mut read = 0;
+        for (at, &region) in regions.iter().enumerate() {
+            let reader = NumberReader::new(&region.to_string()).unwrap();
+            let is_itu_prefix = codes.iter().all(|&code| is_behind_itu_prefix(code, region));
+            assert_eq!(reader.is_itu_prefix, is_itu_prefix, "{region}");
+            let own = &examples[at];
+            let mut texts =
+                vec![PHONE_NUMBER_UTIL.format(own, PhoneNumberFormat::National).into_owned()];
+            // A dozen countries from all over the list, others for each region.
+            for abroad in examples.iter().cycle().skip(at).step_by(examples.len() / 12).take(12) {
+                let e164 = PHONE_NUMBER_UTIL.format(abroad, PhoneNumberFormat::E164).into_owned();
+                let dialled =
+                    PHONE_NUMBER_UTIL.format_out_of_country_calling_number(abroad, region);
+                texts.push(dialled.replace('~', ""));
+                texts.push(e164.replacen('+', "00", 1));
+                texts.push(e164);
+            }
+            for text in texts {
+                let want = oracle(&text, region);
+                let got = match reader.dialled(&text) {
+                    Ok(Dialled::Number(number)) => Some(number.reveal()),
+                    _ => None,
+                };
+                assert_eq!(got, want, "{region} `{text}`");
+                read += usize::from(got.is_some());
+            }
+        }
+        assert!(read > regions.len() * 24, "of {} regions, read {read}", regions.len());
     }
 
     #[test]
@@ -483,7 +581,7 @@ mod tests {
                 let len = 5 + (tokens.next_u64() % 7) as u32;
                 let national = tokens.next_u64() % 10_u64.pow(len);
                 let text = format!("+{code}{national:0len$}", len = len as usize);
-                let Some(number) = fast::read(text.as_bytes()) else { continue };
+                let Some(number) = fast::read(text.as_bytes(), false) else { continue };
                 assert_eq!(reader.parse_valid(&text), Ok(number), "{text}, {seed:?}");
                 agreed += 1;
             }
