@@ -65,6 +65,9 @@ pub struct Counters {
     pub calls_lost: u64,
     /// Transactions of the database that failed; their facts are taken in later.
     pub projection_failed: u64,
+    /// Facts that found no room on their way to the database, since it was stalled; they are
+    /// taken in later, from the journal.
+    pub projection_overflowed: u64,
 }
 
 /// A store open for writing.
@@ -177,6 +180,7 @@ impl Store {
             failed: ledger.failed.load(Ordering::Relaxed),
             calls_lost: projection.calls_lost.load(Ordering::Relaxed),
             projection_failed: projection.failed.load(Ordering::Relaxed),
+            projection_overflowed: projection.overflowed.load(Ordering::Relaxed),
         }
     }
 

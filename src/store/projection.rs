@@ -1,16 +1,19 @@
 //! The projection thread: takes durable facts and call records into the database, behind.
 //!
-//! It may fall behind and it may fail; neither holds up an opt-out. What it could not be handed
-//! it reads from the journal later, from its cursor.
+//! It may fall behind and it may fail; neither holds up an opt-out: nobody ever waits for room in
+//! its queue. What it could not be handed it reads from the journal later, from its cursor; call
+//! records, which stand nowhere else, are lost and counted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,8 +31,12 @@ use super::sqlite::Database;
 use super::sqlite::Projected;
 
 /// Messages that wait at most: groups of facts and single call records. A full queue loses call
-/// records (counted) and makes facts be read from the journal instead.
+/// records and makes facts be read from the journal instead; both are counted.
 const QUEUE_LEN_MAX: usize = 1024;
+/// Facts that wait in the queue at most, whatever their groups: some 16 MB. Four minutes of the
+/// busiest node; a database that is away longer is caught up with from the journal, where these
+/// facts stand anyway.
+const FACTS_QUEUED_MAX: usize = 8192;
 /// Call records written with one transaction at most.
 const CALLS_MAX: usize = 512;
 /// Facts written with one transaction at most.
@@ -58,6 +65,8 @@ pub(super) struct ProjectionStats {
     pub(super) calls_lost: AtomicU64,
     /// Transactions that failed.
     pub(super) failed: AtomicU64,
+    /// Facts that found no room in the queue and are read from the journal instead.
+    pub(super) overflowed: AtomicU64,
 }
 
 /// The way to the projection thread.
@@ -69,14 +78,36 @@ pub(super) struct Feed {
     /// The last record that is durable: what the journal holds behind it may be lost in a power
     /// cut, and the database must never know more than the journal.
     durable: Arc<AtomicU64>,
+    /// Facts that stand in the queue.
+    queued: Arc<AtomicUsize>,
     pub(super) stats: Arc<ProjectionStats>,
 }
 
 impl Feed {
-    /// Hands over durable facts of our own writer, the last of which is `head`.
+    /// A feed with the far end of its queue.
+    fn new() -> (Self, Receiver<Message>) {
+        let (messages, queue) = sync_channel(QUEUE_LEN_MAX);
+        let feed = Self {
+            messages,
+            missed: Arc::default(),
+            durable: Arc::default(),
+            queued: Arc::default(),
+            stats: Arc::default(),
+        };
+        (feed, queue)
+    }
+
+    /// Hands over durable facts of our own writer, the last of which is `head`; without room
+    /// they are left to be read from the journal. Never waits.
     pub(super) fn facts(&self, facts: Vec<Projected>, head: (u64, Hash)) {
         self.durable.store(head.0, Ordering::Release);
-        if self.messages.try_send(Message::Facts { facts, head }).is_err() {
+        let count = facts.len();
+        // We alone add, so that the sum cannot pass the limit behind our back.
+        let has_room = self.queued.load(Ordering::Acquire) + count <= FACTS_QUEUED_MAX;
+        self.queued.fetch_add(count, Ordering::AcqRel);
+        if !has_room || self.messages.try_send(Message::Facts { facts, head }).is_err() {
+            self.queued.fetch_sub(count, Ordering::AcqRel);
+            self.stats.overflowed.fetch_add(count as u64, Ordering::Relaxed);
             self.missed.store(true, Ordering::Release);
         }
     }
@@ -88,10 +119,20 @@ impl Feed {
         }
     }
 
-    /// Has `done` told whether everything before is in the database, once it was tried.
+    /// Has `done` told whether everything before is in the database, once it was tried; without
+    /// room in the queue it is not, and that is told at once. Never waits, since who calls is the
+    /// commit thread.
     pub(super) fn flush(&self, done: SyncSender<bool>) {
-        // When the thread is gone `done` is dropped, which tells the waiting side.
-        let _ = self.messages.send(Message::Flush(done));
+        match self.messages.try_send(Message::Flush(done)) {
+            // When the thread is gone `done` is dropped, which tells the waiting side.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(message)) => {
+                if let Message::Flush(done) = message {
+                    // Whoever waited may have given up.
+                    let _ = done.try_send(false);
+                }
+            }
+        }
     }
 }
 
@@ -110,24 +151,16 @@ impl Projection {
         journal_dir: PathBuf,
         writer: WriterId,
     ) -> Result<Self, StoreError> {
-        let (messages, queue) = sync_channel(QUEUE_LEN_MAX);
-        let missed = Arc::new(AtomicBool::new(false));
-        let stats = Arc::new(ProjectionStats::default());
-        let durable = Arc::new(AtomicU64::new(0));
-        let feed = Feed {
-            messages,
-            missed: Arc::clone(&missed),
-            durable: Arc::clone(&durable),
-            stats: Arc::clone(&stats),
-        };
+        let (feed, queue) = Feed::new();
         let projector = Projector {
             database,
             keys,
             journal_dir,
             cursor: Cursor { writer, seq: 0, hash: Hash::NONE, is_closed: false },
-            missed,
-            durable,
-            stats,
+            missed: Arc::clone(&feed.missed),
+            durable: Arc::clone(&feed.durable),
+            queued: Arc::clone(&feed.queued),
+            stats: Arc::clone(&feed.stats),
             calls: Vec::new(),
             waiting: Vec::new(),
             waiting_hash: Hash::NONE,
@@ -163,6 +196,7 @@ struct Projector {
     cursor: Cursor,
     missed: Arc<AtomicBool>,
     durable: Arc<AtomicU64>,
+    queued: Arc<AtomicUsize>,
     stats: Arc<ProjectionStats>,
     calls: Vec<Cdr>,
     /// Facts that wait for a transaction, and the hash of the last.
@@ -184,7 +218,10 @@ impl Projector {
     fn run(mut self, queue: &Receiver<Message>) {
         loop {
             match next(queue) {
-                Ok(Message::Facts { facts, head }) => self.facts(facts, head),
+                Ok(Message::Facts { facts, head }) => {
+                    self.queued.fetch_sub(facts.len(), Ordering::AcqRel);
+                    self.facts(facts, head);
+                }
                 Ok(Message::Call(call)) => {
                     self.calls.push(*call);
                     if self.calls.len() >= CALLS_MAX {
@@ -311,5 +348,72 @@ impl Projector {
             if facts.len() >= FACTS_MAX { take_in(&mut facts) } else { Ok(()) }
         })?;
         take_in(&mut facts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RecordId;
+    use crate::model::UnixMicros;
+    use crate::suppression::Confirmation;
+    use crate::suppression::Fact;
+    use crate::suppression::Outcome;
+    use crate::suppression::proof::Entropy;
+    use crate::suppression::proof::Place;
+    use crate::suppression::proof::Record;
+
+    /// A group of `count` facts; what they say does not matter to the queue.
+    fn group(count: usize) -> Vec<Projected> {
+        let confirmation = Confirmation {
+            record: RecordId { writer: WriterId(1), seq: 1 },
+            durable_at: UnixMicros(1),
+            at: UnixMicros(2),
+            outcome: Outcome::Played,
+        };
+        let fact = Fact::Confirmed(confirmation);
+        let place = Place {
+            id: RecordId { writer: WriterId(1), seq: 2 },
+            prev_hash: Hash::NONE,
+            written_at: UnixMicros(3),
+        };
+        let entropy = Entropy::new([7; _]);
+        let record = Record::seal(&fact, place, None, &entropy);
+        let record = record.expect("a confirmation needs no key");
+        (0..count).map(|_| Projected { record: record.clone(), fact: None }).collect()
+    }
+
+    #[test]
+    fn nobody_waits_for_a_projection_that_stands_still() {
+        let (feed, _nobody_reads) = Feed::new();
+        let head = (1, Hash::NONE);
+        for _ in 0..2 * QUEUE_LEN_MAX {
+            feed.facts(group(1), head);
+        }
+        // On a thread of its own, so that a feed that waits is a failure and not a standstill.
+        let (answer, asked) = sync_channel(1);
+        let asking = feed.clone();
+        std::thread::spawn(move || {
+            let (done, wait) = sync_channel(1);
+            asking.flush(done);
+            answer.send(wait.try_recv()).expect("the test listens");
+        });
+        let told = asked.recv_timeout(Duration::from_secs(20)).expect("a full queue is no wait");
+        assert_eq!(told, Ok(false), "who asks is told at once that the database is behind");
+        assert_eq!(feed.stats.overflowed.load(Ordering::Relaxed), QUEUE_LEN_MAX as u64);
+        assert!(feed.missed.load(Ordering::Relaxed), "the journal is read for them");
+    }
+
+    #[test]
+    fn the_queue_holds_so_many_facts_however_large_the_groups() {
+        let (feed, queue) = Feed::new();
+        let head = (1, Hash::NONE);
+        for _ in 0..16 {
+            feed.facts(group(512), head);
+        }
+        assert_eq!(feed.stats.overflowed.load(Ordering::Relaxed), 0, "the limit itself");
+        feed.facts(group(1), head);
+        assert_eq!(feed.stats.overflowed.load(Ordering::Relaxed), 1);
+        assert_eq!(queue.try_iter().count(), 16);
     }
 }

@@ -180,6 +180,40 @@ fn a_locked_database_delays_no_opt_out_and_is_caught_up_with() {
     assert_eq!(archive.reader().unwrap().count(&Filter::default()).unwrap(), 40);
 }
 
+#[test]
+fn a_stalled_database_delays_no_opt_out_and_takes_no_more_memory_than_its_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    let shell = rusqlite::Connection::open(dir.path().join("bajavoz.sqlite")).unwrap();
+    shell.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut submitted = 0;
+    for n in 0..20 {
+        // A call record is lost only when the queue is full: so full it is, unless the thread has
+        // just given up on a transaction.
+        let lost = store.counters().calls_lost;
+        while store.counters().calls_lost == lost {
+            store.record_call(call(n));
+        }
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        assert!(acks.recv().unwrap().result.is_ok(), "while the database stands still");
+        submitted += 1;
+        assert!(matches!(store.flush(), Err(StoreError::Behind)));
+        if n > 2 && store.counters().projection_overflowed > 0 {
+            break;
+        }
+    }
+    let counters = store.counters();
+    assert!(counters.projection_overflowed > 0, "{counters:?}");
+    assert_eq!((counters.facts, counters.failed, counters.refused), (submitted, 0, 0));
+
+    shell.execute_batch("ROLLBACK").unwrap();
+    while let Err(error) = store.flush() {
+        assert!(matches!(error, StoreError::Behind), "{error}");
+    }
+    assert_eq!(store.reader().unwrap().count(&Filter::default()).unwrap(), submitted);
+    store.close().unwrap();
+}
+
 fn call(n: u64) -> Cdr {
     Cdr {
         call: CallId(uuid::Uuid::from_u128(n.into())),
