@@ -13,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
 
@@ -105,6 +106,20 @@ pub enum StoreError {
         /// The record.
         seq: u64,
     },
+    /// What the database says of an opt-out is not what was written.
+    #[error(
+        "the opt-out {} in the database `{path}` cannot be read: {what}; move the database away \
+         and it is made anew from the journal, save the call records",
+        named(*.record)
+    )]
+    OptOutRow {
+        /// The database's file.
+        path: PathBuf,
+        /// The record that the row is of, where it names one.
+        record: Option<RecordId>,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A record does not open although its key is there.
     #[error("record {seq} of writer {writer} cannot be read")]
     Record {
@@ -133,6 +148,10 @@ impl StoreError {
 
 fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+fn named(record: Option<RecordId>) -> String {
+    record.map_or_else(|| "without a record".to_owned(), |record| format!("of record {record}"))
 }
 
 #[cfg(test)]

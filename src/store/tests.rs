@@ -346,6 +346,60 @@ fn a_database_that_knows_more_than_the_journal_is_an_error() {
 }
 
 #[test]
+fn an_opt_out_that_cannot_be_read_back_stops_the_start_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    for n in 0..3 {
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+    }
+    let second = acks.iter().nth(1).unwrap().result.unwrap().record;
+    store.close().unwrap();
+    let database = dir.path().join("bajavoz.sqlite");
+    let whole = std::fs::read(&database).unwrap();
+    let named = format!("of record {second}");
+    #[rustfmt::skip]
+    let cases = [
+        ("no number", "UPDATE suppressed SET number = 0 WHERE writer_seq = 2", &*named),
+        ("a number of too many digits", "UPDATE suppressed SET number = 1000000000000000 WHERE writer_seq = 2", &named),
+        ("text for a number", "UPDATE suppressed SET number = 'x' WHERE writer_seq = 2", &named),
+        ("another number", "UPDATE suppressed SET number = number + 1 WHERE writer_seq = 2", &named),
+        ("bytes for a list", "UPDATE suppressed SET list = x'ff' WHERE writer_seq = 2 AND list = 'acme'", &named),
+        ("bytes for an account", "UPDATE optout SET account = x'ff' WHERE writer_seq = 2", &named),
+        ("bytes for a campaign", "UPDATE optout SET campaign = x'ff' WHERE writer_seq = 2", &named),
+        ("a record of no writer", "UPDATE suppressed SET writer_id = 'x' WHERE writer_seq = 2", &named),
+        ("an opt-out that is gone", "DELETE FROM optout WHERE writer_seq = 2", &named),
+        ("lists that are gone", "DELETE FROM suppressed WHERE writer_seq = 2", &named),
+        ("lists that are gone and an opt-out that says nothing", "DELETE FROM suppressed WHERE writer_seq = 2; UPDATE optout SET body = '' WHERE writer_seq = 2", &named),
+        ("a sequence number that is text", "UPDATE suppressed SET writer_seq = 'x' WHERE writer_seq = 2; DELETE FROM optout WHERE writer_seq = 2", "without a record"),
+    ];
+    for (name, sql, place) in cases {
+        std::fs::write(&database, &whole).unwrap();
+        rusqlite::Connection::open(&database).unwrap().execute_batch(sql).unwrap();
+        let (archive, _recovered) = Archive::open_exclusive(dir.path()).unwrap();
+        let error = archive.reader().unwrap().fill(&Index::default()).unwrap_err();
+        assert!(matches!(error, StoreError::OptOutRow { .. }), "{name}: {error}");
+        assert!(error.to_string().contains(place), "{name}: {error}");
+    }
+    std::fs::remove_file(&database).unwrap();
+    let (archive, _recovered) = Archive::open_exclusive(dir.path()).unwrap();
+    assert_eq!(archive.reader().unwrap().fill(&Index::default()).unwrap(), (6, 0));
+}
+
+#[test]
+fn a_list_beyond_the_64th_is_left_out_since_nobody_can_ask_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    let lists = (0..65).map(|n| ListName::from(format!("list-{n:02}").as_str())).collect();
+    let optout = OptOut { lists, ..optout(1) };
+    store.submit(0, Fact::OptOut(Box::new(optout))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.flush().unwrap();
+    let index = Index::default();
+    assert_eq!(store.reader().unwrap().fill(&index).unwrap(), (64, 1));
+    assert!(index.mask([&ListName::from("list-64")]).is_err());
+}
+
+#[test]
 fn a_damaged_database_says_how_to_make_it_anew() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _recovered, acks) = open(dir.path());

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::path::PathBuf;
 
 use rusqlite::Connection;
 use rusqlite::OpenFlags;
@@ -10,6 +11,7 @@ use rusqlite::types::Value;
 
 use crate::model::AccountName;
 use crate::model::CampaignName;
+use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
@@ -17,11 +19,14 @@ use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::store::StoreError;
 use crate::suppression::Index;
+use crate::suppression::OptOut;
 use crate::suppression::Outcome;
 use crate::suppression::export::Entry;
 use crate::suppression::export::Filter;
+use crate::suppression::list::ListLimitError;
 
 use super::from_sql;
+use super::is_damage;
 use super::to_sql;
 
 /// Which calls are asked for; every condition that is given must hold.
@@ -50,36 +55,63 @@ impl Reader {
 
     /// Puts every suppressed number into `index` and returns how many reasons there were. Lists
     /// that only old records name take bits too; a list beyond the 64th is left out and counted
-    /// in the second figure.
+    /// in the second figure, since no campaign can ask for it either.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`].
+    /// [`StoreError::OptOutRow`] at the first row that is not what was written: whoever is in it
+    /// would be called. [`StoreError::DatabaseDamaged`] and [`StoreError::Database`].
     pub fn fill(&self, index: &Index) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT suppressed.number, list, suppressed.writer_id, suppressed.writer_seq,
-                       account, campaign
-                   FROM suppressed JOIN optout ON optout.writer_id = suppressed.writer_id
+        self.check_none_is_on_no_list()?;
+        let sql = "SELECT suppressed.writer_id, suppressed.writer_seq, suppressed.number, list,
+                       optout.number, account, campaign
+                   FROM suppressed LEFT JOIN optout ON optout.writer_id = suppressed.writer_id
                        AND optout.writer_seq = suppressed.writer_seq";
-        let mut statement = self.0.prepare(sql)?;
-        let mut rows = statement.query([])?;
+        let mut statement = self.0.prepare(sql).map_err(|error| self.failed(error))?;
+        let mut rows = statement.query([]).map_err(|error| self.failed(error))?;
         let (mut filled, mut left_out) = (0, 0);
-        while let Some(row) = rows.next()? {
-            let list: String = row.get(1)?;
-            let number = Number::from_e164_digits(from_sql(row.get(0)?));
-            let account: Option<String> = row.get(4)?;
-            let campaign: Option<String> = row.get(5)?;
-            let is_taken = number.is_some_and(|number| {
-                let account = account.as_deref().map(AccountName::from);
-                let campaign = campaign.as_deref().map(CampaignName::from);
-                let lists = [list.as_str().into()];
-                let (account, campaign) = (account.as_ref(), campaign.as_ref());
-                record_id(row, 2).is_ok_and(|record| {
-                    index.settle(number, &lists, account, campaign, record).is_ok()
-                })
-            });
+        while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
+            let record = record_id(row, 0).ok();
+            let suppressed = Suppressed::read(row).map_err(|what| self.unreadable(record, what))?;
+            let is_taken = suppressed.settle(index).is_ok();
             *(if is_taken { &mut filled } else { &mut left_out }) += 1;
         }
         Ok((filled, left_out))
+    }
+
+    /// Every opt-out names a list, and so stands in `suppressed`.
+    fn check_none_is_on_no_list(&self) -> Result<(), StoreError> {
+        let sql = "SELECT writer_id, writer_seq, body FROM optout WHERE NOT EXISTS
+                       (SELECT list FROM suppressed WHERE suppressed.number = optout.number
+                           AND suppressed.writer_id = optout.writer_id
+                           AND suppressed.writer_seq = optout.writer_seq)";
+        let mut statement = self.0.prepare(sql).map_err(|error| self.failed(error))?;
+        let mut rows = statement.query([]).map_err(|error| self.failed(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
+            let body: String = row.get(2).unwrap_or_default();
+            let optout: Option<OptOut> = serde_json::from_str(&body).ok();
+            if optout.is_none_or(|optout| !optout.lists.is_empty()) {
+                let record = record_id(row, 0).ok();
+                return Err(self.unreadable(record, "it is on none of its lists"));
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> StoreError {
+        if is_damage(&source) {
+            StoreError::DatabaseDamaged { path: self.path(), source }
+        } else {
+            StoreError::Database(source)
+        }
+    }
+
+    fn unreadable(&self, record: Option<RecordId>, what: &'static str) -> StoreError {
+        StoreError::OptOutRow { path: self.path(), record, what }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().map(PathBuf::from).unwrap_or_default()
     }
 
     /// How many opt-outs `filter` finds.
@@ -166,6 +198,41 @@ impl Reader {
             }
         }
         Ok(())
+    }
+}
+
+/// One reason why a number is refused.
+struct Suppressed {
+    record: RecordId,
+    number: Number,
+    list: ListName,
+    account: Option<AccountName>,
+    campaign: Option<CampaignName>,
+}
+
+impl Suppressed {
+    /// The reason in a row of [`Reader::fill`], or what is wrong with it.
+    fn read(row: &Row<'_>) -> Result<Self, &'static str> {
+        let record = record_id(row, 0).map_err(|_error| "it names no record")?;
+        let number: i64 = row.get(2).map_err(|_error| "its number is none")?;
+        let list: String = row.get(3).map_err(|_error| "its list is no name")?;
+        let written: Option<i64> = row.get(4).map_err(|_error| "its opt-out has no number")?;
+        let account: Option<String> = row.get(5).map_err(|_error| "its account is no name")?;
+        let campaign: Option<String> = row.get(6).map_err(|_error| "its campaign is no name")?;
+        match written {
+            Some(written) if written == number => {}
+            Some(_) => return Err("its number is not that of its opt-out"),
+            None => return Err("its opt-out is missing"),
+        }
+        let number = Number::from_e164_digits(from_sql(number)).ok_or("its number is none")?;
+        let account = account.as_deref().map(AccountName::from);
+        let campaign = campaign.as_deref().map(CampaignName::from);
+        Ok(Self { record, number, list: list.as_str().into(), account, campaign })
+    }
+
+    fn settle(self, index: &Index) -> Result<(), ListLimitError> {
+        let (account, campaign) = (self.account.as_ref(), self.campaign.as_ref());
+        index.settle(self.number, &[self.list], account, campaign, self.record)
     }
 }
 
