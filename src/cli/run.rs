@@ -70,8 +70,22 @@ fn failure(error: EngineError) -> Failure {
         EngineError::Store(StoreError::Held { .. }) | EngineError::Net(NetError::AdminTaken(_)) => {
             Code::Refused
         }
-        EngineError::Random(_) | EngineError::Thread(_) => Code::Internal,
+        EngineError::Died { .. } | EngineError::Random(_) | EngineError::Thread(_) => {
+            Code::Internal
+        }
         _ => Code::Usage,
     };
     Failure { code, error: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_died_is_a_defect_of_ours_and_names_the_thread() {
+        let failure = failure(EngineError::Died { thread: "media" });
+        assert_eq!(failure.code, Code::Internal);
+        assert!(failure.error.to_string().contains("the media thread died"), "{}", failure.error);
+    }
 }

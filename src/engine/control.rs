@@ -24,4 +24,10 @@ pub(super) enum Command {
     Status(oneshot::Sender<Status>),
     /// End at once.
     Stop,
+    /// Panic, or have the media thread do so.
+    #[cfg(test)]
+    Panic {
+        /// Whose thread.
+        thread: &'static str,
+    },
 }

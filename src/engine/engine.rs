@@ -32,6 +32,8 @@ use super::media::MediaHandle;
 use super::rules;
 use super::shard::Line;
 use super::shard::Shard;
+use super::vital::Life;
+use super::vital::Vital;
 use crate::api;
 use crate::call::Acknowledgement;
 use crate::call::Calls;
@@ -50,6 +52,9 @@ use crate::store::Store;
 use crate::suppression::Ack;
 use crate::suppression::Index;
 use crate::telemetry::Metrics;
+
+/// What the shard's thread is called when it dies.
+const SHARD: &str = "signalling";
 
 /// What we call ourselves in SIP.
 const USER_AGENT: &str = concat!("Bajavoz/", env!("CARGO_PKG_VERSION"));
@@ -71,8 +76,8 @@ struct Core {
     checked: Arc<ArcSwap<Checked>>,
     /// Where the configuration is read from again.
     folder: PathBuf,
-    /// Turns true when the shard has ended.
-    ended: watch::Receiver<bool>,
+    /// Says when the engine has ended, and why.
+    life: watch::Receiver<Life>,
 }
 
 impl Engine {
@@ -86,13 +91,14 @@ impl Engine {
         let (inbox_sender, inbox_receiver) = inbox();
         let index = Arc::new(Index::new(&rules::lists(&checked))?);
         let receipts = Receipts::default();
-        let store = open_store(&checked, inbox_sender.clone(), receipts.clone(), &index)?;
+        let (vital, life) = Vital::new();
+        let inbox = inbox_sender.clone();
+        let store = open_store(&checked, inbox, receipts.clone(), &index, vital.clone())?;
         let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         metrics.config_loaded(clock::unix_now());
         let figures = Arc::new(Figures::new(metrics));
-        let (ends, ended) = watch::channel(false);
         let parts = Parts {
             checked: checked.clone(),
             rules,
@@ -101,14 +107,14 @@ impl Engine {
             figures: Arc::clone(&figures),
             inbox: inbox_receiver,
             sender: inbox_sender.clone(),
-            ends,
+            vital,
         };
         let (shard, sip) = start_shard(parts)?;
         let checked = Arc::new(ArcSwap::from_pointee(checked));
         let desk =
             Desk::new(Arc::clone(&store), Arc::clone(&index), Arc::clone(&checked), receipts);
         let folder = folder.to_owned();
-        let core = Core { inbox: inbox_sender, index, figures, checked, folder, ended };
+        let core = Core { inbox: inbox_sender, index, figures, checked, folder, life };
         let core = Arc::new(core);
         Ok(Self { core, shard: Some(shard), store: Some(store), desk: Arc::new(desk), sip })
     }
@@ -140,12 +146,29 @@ impl Engine {
         Arc::new(page)
     }
 
-    /// Completes when no call is taken or running any more: after a drain, or when the shard
-    /// could not go on.
-    pub async fn ended(&self) {
-        let mut ended = self.core.ended.clone();
-        // The sender is gone with the shard, which is the same news.
-        let _ = ended.wait_for(|ended| *ended).await;
+    /// Completes when no call is taken or running any more, after a drain, or when the engine
+    /// cannot go on.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Died`] as soon as one of its threads has.
+    pub async fn ended(&self) -> Result<(), EngineError> {
+        let mut life = self.core.life.clone();
+        match life.wait_for(|life| *life != Life::Running).await.map(|life| *life) {
+            Ok(Life::Died(thread)) => Err(EngineError::Died { thread }),
+            Ok(Life::Running | Life::Ended) => Ok(()),
+            // Every thread is gone and none said why.
+            Err(_closed) => Err(EngineError::Died { thread: SHARD }),
+        }
+    }
+
+    /// Has `thread` panic outside of any call's step.
+    #[cfg(test)]
+    pub(super) fn break_down(&self, thread: &'static str) {
+        match &self.store {
+            Some(store) if matches!(thread, "commit" | "projection") => store.break_down(thread),
+            _ => self.core.inbox.send(ShardInput::Command(Command::Panic { thread })),
+        }
     }
 
     /// Stops at once: calls are left as they are, the store is closed.
@@ -245,6 +268,7 @@ fn open_store(
     inbox: InboxSender,
     receipts: Receipts,
     index: &Index,
+    vital: Vital,
 ) -> Result<Store, EngineError> {
     let on_ack = move |ack: Ack| {
         if receipts.deliver(&ack) {
@@ -253,7 +277,10 @@ fn open_store(
         let ack = Acknowledgement { token: ack.token, durable: ack.result.ok() };
         inbox.send(ShardInput::Acknowledgement(ack));
     };
-    let settings = store::Settings::new(&checked.store.path, Arc::new(clock::unix_now));
+    let settings = store::Settings {
+        on_death: Arc::new(move |thread| vital.died(thread)),
+        ..store::Settings::new(&checked.store.path, Arc::new(clock::unix_now))
+    };
     let (store, recovered) = Store::open(settings, on_ack)?;
     let (reasons, left_out) = store.reader()?.fill(index)?;
     tracing::info!(
@@ -276,14 +303,15 @@ struct Parts {
     figures: Arc<Figures>,
     inbox: Inbox,
     sender: InboxSender,
-    ends: watch::Sender<bool>,
+    vital: Vital,
 }
 
 /// Starts the thread and returns once its sockets are bound.
 fn start_shard(parts: Parts) -> Result<(JoinHandle<()>, Vec<SocketAddr>), EngineError> {
     let (bound, answer) = mpsc::sync_channel(1);
-    let ends = parts.ends.clone();
+    let vital = parts.vital.clone();
     let body = move || {
+        let _watch = vital.watch(SHARD);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
@@ -298,7 +326,7 @@ fn start_shard(parts: Parts) -> Result<(JoinHandle<()>, Vec<SocketAddr>), Engine
                 Ok((shard, addresses)) => {
                     let _ = bound.send(Ok(addresses)); // As above.
                     shard.run().await;
-                    ends.send_replace(true);
+                    vital.ended();
                 }
                 Err(error) => {
                     let _ = bound.send(Err(error)); // As above.
@@ -315,7 +343,7 @@ fn start_shard(parts: Parts) -> Result<(JoinHandle<()>, Vec<SocketAddr>), Engine
 }
 
 fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
-    let Parts { checked, rules, index, store, figures, inbox, sender, .. } = parts;
+    let Parts { checked, rules, index, store, figures, inbox, sender, vital } = parts;
     let mut tokens = TokenSource::new(random::seed().map_err(EngineError::Random)?);
     let (lines, pools, listeners) = bind(&checked, &mut tokens)?;
     let addresses = listeners.iter().map(|listener| listener.local).collect();
@@ -328,7 +356,8 @@ fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
     let endpoint = sip::Endpoint::new(settings, tokens.next_seed());
     let calls = Calls::new(rules, index, endpoint, clock::wall_anchor(), tokens.next_seed());
     let voice = rules::voice_settings(&checked);
-    let media = MediaHandle::start(voice, checked.media.tick, calls_max.saturating_mul(2), sender)?;
+    let pairs_max = calls_max.saturating_mul(2);
+    let media = MediaHandle::start(voice, checked.media.tick, pairs_max, sender, vital)?;
     let shard = Shard {
         calls,
         lines,

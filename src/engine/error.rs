@@ -60,6 +60,12 @@ pub enum EngineError {
         /// Which.
         what: &'static str,
     },
+    /// A thread that the engine cannot do without has panicked; the panic stands in the log.
+    #[error("the {thread} thread died by a defect of ours; calls were hung up, start it again")]
+    Died {
+        /// Which.
+        thread: &'static str,
+    },
     /// The engine is going down.
     #[error("the engine is going down")]
     Down,

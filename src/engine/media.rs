@@ -32,6 +32,7 @@ use super::inbox::ShardInput;
 use super::outbox::Out;
 use super::outbox::Outbox;
 use super::outbox::key_of;
+use super::vital::Vital;
 use crate::call::Voice;
 use crate::call::VoiceCommand;
 use crate::call::VoiceEvent;
@@ -82,6 +83,9 @@ pub(super) enum ToMedia {
     Command(VoiceId, VoiceCommand),
     /// Close everything and end.
     Stop,
+    /// Panic outside of any call's step.
+    #[cfg(test)]
+    Panic,
 }
 
 /// What a media thread counts, readable from elsewhere.
@@ -108,12 +112,13 @@ pub(super) struct MediaHandle {
 }
 
 impl MediaHandle {
-    /// Starts a media thread for at most `pairs_max` legs.
+    /// Starts a media thread for at most `pairs_max` legs; `vital` hears of its death.
     pub(super) fn start(
         settings: VoiceSettings,
         tick: Duration,
         pairs_max: usize,
         inbox: InboxSender,
+        vital: Vital,
     ) -> Result<Self, crate::net::NetError> {
         let (sender, receiver) = mpsc::sync_channel(COMMANDS_LEN_MAX);
         let figures = Arc::new(MediaFigures::default());
@@ -122,14 +127,17 @@ impl MediaHandle {
             MediaThread::new(settings, tick, receiver, inbox, sockets, Arc::clone(&figures));
         let thread = std::thread::Builder::new()
             .name("media".to_owned())
-            .spawn(move || thread.run())
+            .spawn(move || {
+                let _watch = vital.watch("media");
+                thread.run();
+            })
             .map_err(crate::net::NetError::Media)?;
         Ok(Self { commands: sender, thread: Some(thread), figures })
     }
 
     /// Tells the thread; waits for at most a tick when very much is waiting already.
     pub(super) fn tell(&self, command: ToMedia) {
-        // A thread that is gone has lost its calls' media already; the calls end by their limits.
+        // A thread that is gone has told so by its death, and the engine ends.
         let _ = self.commands.send(command);
     }
 
@@ -327,6 +335,8 @@ impl MediaThread {
                 self.step(voice.0, |voice, out| voice.handle_command(now, command, out));
             }
             ToMedia::Stop => return false,
+            #[cfg(test)]
+            ToMedia::Panic => panic!("the test has the media thread panic"),
         }
         true
     }

@@ -25,6 +25,7 @@ mod rooms;
 mod rules;
 mod service;
 mod shard;
+mod vital;
 
 pub use admin::Status;
 pub use desk::{Desk, DeskError, Receipts};

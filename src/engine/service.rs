@@ -17,6 +17,10 @@ use crate::api;
 use crate::config::Checked;
 use crate::net::AdminSocket;
 
+/// How long calls have to be hung up once a thread has died: their BYE leaves at once, an answer
+/// to it is not worth the wait.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
+
 /// Runs an engine until a drain has ended, by signal or over the admin socket.
 ///
 /// SIGHUP reloads, SIGTERM and SIGINT drain, and a second one of these hangs up what is left.
@@ -24,7 +28,8 @@ use crate::net::AdminSocket;
 ///
 /// # Errors
 ///
-/// [`EngineError`] when it does not start.
+/// [`EngineError`] when it does not start, and [`EngineError::Died`] when it cannot go on: its
+/// calls have been hung up then, as far as they could be.
 pub async fn run(
     checked: Checked,
     folder: &Path,
@@ -40,13 +45,20 @@ pub async fn run(
     }
     let socket = AdminSocket::bind(&socket_path)?;
     started(&engine);
-    tokio::select! {
-        () = admin::serve(socket, Arc::clone(engine.desk()), engine.steer()) => {}
-        () = serve_page(page, engine.control()) => {}
-        () = obey_signals(engine.steer()) => {}
-        () = engine.ended() => {}
+    let end = tokio::select! {
+        end = engine.ended() => end,
+        () = admin::serve(socket, Arc::clone(engine.desk()), engine.steer()) => Ok(()),
+        () = serve_page(page, engine.control()) => Ok(()),
+        () = obey_signals(engine.steer()) => Ok(()),
+    };
+    if let Err(error) = &end {
+        tracing::error!(%error, "the engine ends");
+        // It answers when no call is left, which may be never without the thread that died.
+        let steer = engine.steer();
+        let hung_up = steer.drain(Some(Duration::ZERO));
+        let _ = tokio::time::timeout(LAST_WORDS_MAX, hung_up).await;
     }
-    Ok(())
+    end
 }
 
 async fn serve_page(listener: TcpListener, control: Arc<dyn api::Control>) {
@@ -95,4 +107,61 @@ fn drain(steer: &Arc<dyn Steer>, is_draining: &mut bool) {
         // The engine's end, which everybody here waits for, is the answer.
         let _ = steer.drain(patience).await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::engine::Rooms;
+
+    const TEXT: &str = r#"
+        [node]
+        name = "test"
+        default-region = "ES"
+        language = "en"
+        [listen.loopback]
+        bind = "127.0.0.1:0"
+        [dialers.dialer]
+        allow = ["127.0.0.1/32"]
+        [lists.comercial]
+        title = "Commercial calls"
+        scope = "account"
+        [store]
+        path = "../data"
+        [http]
+        bind = "127.0.0.1:0"
+        [campaigns.promo]
+        title = "Promo"
+        account = "acme"
+        mode = "ivr"
+        check = ["comercial"]
+        match.header."X-Campaign-ID" = ["promo"]
+        greeting.play = ["welcome"]
+        codes."9".add-to = ["comercial"]
+    "#;
+
+    #[test]
+    fn an_engine_ends_with_an_error_when_a_thread_dies() {
+        for thread in ["signalling", "media", "commit", "projection"] {
+            let folder = tempfile::tempdir().unwrap();
+            let audio = concat!(env!("CARGO_MANIFEST_DIR"), "/audio");
+            std::os::unix::fs::symlink(audio, folder.path().join("audio")).unwrap();
+            let config = folder.path().join("config");
+            std::fs::create_dir(&config).unwrap();
+            std::fs::write(config.join("bajavoz.toml"), TEXT).unwrap();
+            let checked = config::load(&config, &Rooms).unwrap_or_else(|faults| {
+                panic!("{}", faults.iter().map(ToString::to_string).collect::<String>())
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let started = |engine: &Engine| engine.break_down(thread);
+            let running = async {
+                let run = run(checked, &config, started);
+                tokio::time::timeout(Duration::from_secs(20), run).await
+            };
+            let end = runtime.unwrap().block_on(running).expect("it ends");
+            let Err(EngineError::Died { thread: died }) = end else { panic!("{thread}: {end:?}") };
+            assert_eq!(died, thread);
+        }
+    }
 }

@@ -228,6 +228,10 @@ impl Shard {
                 let _ = reply.send(self.status());
             }
             Command::Stop => {}
+            #[cfg(test)]
+            Command::Panic { thread: "media" } => self.media[0].tell(ToMedia::Panic),
+            #[cfg(test)]
+            Command::Panic { thread } => panic!("the test has the {thread} thread panic"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::model::WriterId;
@@ -41,12 +42,24 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// The wall clock.
     pub clock: Clock,
+    /// Told the name of a thread of the store that has panicked, `commit` or `projection`, by that
+    /// thread: it must hand it on and return. The store is of no more use then.
+    pub on_death: OnDeath,
 }
 
+/// Hears which thread has died.
+pub type OnDeath = Arc<dyn Fn(&'static str) + Send + Sync>;
+
 impl Settings {
-    /// The defaults, for the folder `dir`.
+    /// The defaults, for the folder `dir`; the death of a thread is told to nobody.
     pub fn new(dir: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { dir: dir.into(), queue_len_max: QUEUE_LEN_MAX, segment_bytes: SEGMENT_BYTES, clock }
+        Self {
+            dir: dir.into(),
+            queue_len_max: QUEUE_LEN_MAX,
+            segment_bytes: SEGMENT_BYTES,
+            clock,
+            on_death: Arc::new(|_thread| {}),
+        }
     }
 }
 
@@ -108,7 +121,7 @@ impl Store {
         disk: Box<dyn JournalDisk>,
         on_ack: Box<dyn Fn(Ack) + Send>,
     ) -> Result<(Self, Recovered), StoreError> {
-        let Settings { dir, queue_len_max, segment_bytes, clock } = settings;
+        let Settings { dir, queue_len_max, segment_bytes, clock, on_death } = settings;
         let (archive, recovered) = Archive::open_exclusive(&dir)?;
         let Archive { database, keys, lock, .. } = archive;
         let writer = fresh_writer().map_err(StoreError::io("draw", "a writer id"))?;
@@ -118,9 +131,11 @@ impl Store {
         let keys_path = dir.join("keys");
         let reading_keys =
             KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
-        let projection = Projection::start(database, reading_keys, journal_dir, writer)?;
+        let watch = Watch::new("projection", &on_death);
+        let projection = Projection::start(database, reading_keys, journal_dir, writer, watch)?;
         let feed = projection.feed.clone();
-        let ledger = Ledger::start(queue_len_max, |failure, stats| Committer {
+        let watch = Watch::new("commit", &on_death);
+        let ledger = Ledger::start(queue_len_max, watch, |failure, stats| Committer {
             journal,
             record_len_max: Journal::record_len_max(segment_bytes),
             keys,
@@ -184,6 +199,15 @@ impl Store {
         }
     }
 
+    /// Has `thread` panic.
+    #[cfg(test)]
+    pub(crate) fn break_down(&self, thread: &str) {
+        match thread {
+            "commit" => self.ledger.break_down(),
+            _ => self.projection.feed.break_down(),
+        }
+    }
+
     /// Settles everything submitted before, ends the threads and lets go of the store.
     ///
     /// # Errors
@@ -198,6 +222,26 @@ impl Store {
 impl FactLedger for Store {
     fn submit(&self, token: u64, fact: Fact) -> Result<(), LedgerError> {
         self.ledger.submit(token, fact)
+    }
+}
+
+/// Kept by a thread of the store while it runs: a panic drops it, and is told.
+pub(super) struct Watch {
+    thread: &'static str,
+    on_death: OnDeath,
+}
+
+impl Watch {
+    fn new(thread: &'static str, on_death: &OnDeath) -> Self {
+        Self { thread, on_death: Arc::clone(on_death) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.on_death)(self.thread);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::suppression::FactLedger;
 use crate::suppression::LedgerError;
 
 use super::StoreError;
+use super::facade::Watch;
 
 mod commit;
 
@@ -32,6 +33,9 @@ pub(super) enum Job {
     Flush(SyncSender<bool>),
     /// End after everything before.
     Close,
+    /// Panic.
+    #[cfg(test)]
+    Panic,
 }
 
 /// What the ledger has done and refused since it was opened.
@@ -57,6 +61,7 @@ impl Ledger {
     /// Starts the thread around `committer`.
     pub(super) fn start(
         queue_len_max: usize,
+        watch: Watch,
         committer: impl FnOnce(Arc<OnceLock<LedgerError>>, Arc<LedgerStats>) -> Committer,
     ) -> Result<Self, StoreError> {
         let (jobs, queue): (_, Receiver<Job>) = sync_channel(queue_len_max);
@@ -65,7 +70,10 @@ impl Ledger {
         let committer = committer(Arc::clone(&failure), Arc::clone(&stats));
         let thread = std::thread::Builder::new()
             .name("commit".to_owned())
-            .spawn(move || committer.run(&queue))
+            .spawn(move || {
+                let _watch = watch;
+                committer.run(&queue);
+            })
             .map_err(StoreError::io("start", "the commit thread"))?;
         Ok(Self { jobs, queue_len_max, failure, stats, thread: Some(thread) })
     }
@@ -89,6 +97,11 @@ impl Ledger {
             Ok(false) => Err(StoreError::Behind),
             Err(_gone) => Err(StoreError::Closed),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn break_down(&self) {
+        self.jobs.send(Job::Panic).expect("the thread lives until now");
     }
 
     /// Ends the thread after everything submitted before.

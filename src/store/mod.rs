@@ -27,7 +27,7 @@ mod random;
 pub mod sqlite;
 
 pub use archive::{Archive, Recovered};
-pub use facade::{Counters, Settings, Store};
+pub use facade::{Counters, OnDeath, Settings, Store};
 pub use ledger::Ledger;
 pub use sqlite::{CallFilter, Reader};
 

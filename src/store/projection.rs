@@ -24,6 +24,7 @@ use crate::suppression::proof::Hash;
 
 use super::StoreError;
 use super::archive::open_record;
+use super::facade::Watch;
 use super::journal::streams;
 use super::keys::KeyFile;
 use super::sqlite::Cursor;
@@ -52,10 +53,15 @@ const GATHER: Duration = Duration::from_millis(10);
 const WAIT_MAX_MICROS: i64 = 50_000;
 
 enum Message {
-    Facts { facts: Vec<Projected>, head: (u64, Hash) },
+    Facts {
+        facts: Vec<Projected>,
+        head: (u64, Hash),
+    },
     Call(Box<Cdr>),
     Flush(SyncSender<bool>),
     Close,
+    #[cfg(test)]
+    Panic,
 }
 
 /// What the projection has done and lost since the store was opened.
@@ -136,6 +142,14 @@ impl Feed {
     }
 }
 
+#[cfg(test)]
+impl Feed {
+    /// Has the thread panic.
+    pub(super) fn break_down(&self) {
+        self.messages.send(Message::Panic).expect("the thread lives until now");
+    }
+}
+
 /// The projection thread, with its handle.
 #[derive(Debug)]
 pub(super) struct Projection {
@@ -150,6 +164,7 @@ impl Projection {
         keys: KeyFile,
         journal_dir: PathBuf,
         writer: WriterId,
+        watch: Watch,
     ) -> Result<Self, StoreError> {
         let (feed, queue) = Feed::new();
         let projector = Projector {
@@ -168,7 +183,10 @@ impl Projection {
         };
         let thread = std::thread::Builder::new()
             .name("projection".to_owned())
-            .spawn(move || projector.run(&queue))
+            .spawn(move || {
+                let _watch = watch;
+                projector.run(&queue);
+            })
             .map_err(StoreError::io("start", "the projection thread"))?;
         Ok(Self { feed, thread: Some(thread) })
     }
@@ -234,6 +252,8 @@ impl Projector {
                     let _ = done.send(!self.missed.load(Ordering::Acquire));
                 }
                 Err(RecvTimeoutError::Timeout) => self.settle(),
+                #[cfg(test)]
+                Ok(Message::Panic) => panic!("the test has the projection thread panic"),
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }

@@ -72,6 +72,8 @@ impl Committer {
             match control {
                 Some(Job::Flush(done)) => self.feed.flush(done),
                 Some(Job::Close) => break,
+                #[cfg(test)]
+                Some(Job::Panic) => panic!("the test has the commit thread panic"),
                 Some(Job::Fact { .. }) | None => {}
             }
         }
