@@ -65,6 +65,7 @@ open the store themselves, and refuse while another process holds it.";
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// See it work: engine, dialer, carrier and phones in one process, on loopback.
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
     /// Run the engine in the foreground, until SIGTERM or `bajavoz drain` has drained it.
     #[command(after_help = RUN_EXAMPLES)]
@@ -89,6 +90,14 @@ pub(super) enum Verb {
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(Decode),
 }
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  bajavoz demo                   see it, then call the engine yourself; Ctrl-C ends it
+  bajavoz demo --once --json | jq '.calls[] | {number, key_ms, durable_ms, confirmed_ms}'
+
+With --json the calls, records, refusals and the verdict are one document. Exits with 0 when all
+went as it must, and with 1 when not.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -133,7 +142,7 @@ Keys by SIP INFO are listed too, as a stream of their own.";
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// End with 0 when all went as it must, and with 1 when not.
+    /// End when the calls are shown; without it the engine stays up until Ctrl-C.
     #[arg(long)]
     pub(super) once: bool,
 }

@@ -2,7 +2,6 @@
 //!
 //! Each verb answers on standard output, for people or with `--json` for programs, and ends with
 //! one of the exit codes of `bajavoz --help`, whose meaning never changes.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -16,7 +15,7 @@ mod check;
 mod client;
 mod counter;
 mod decode;
-pub mod demo;
+mod demo;
 mod exit;
 mod optout;
 mod page;
@@ -76,8 +75,7 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Check => check::check(common, page),
         Verb::Explain(what) => optout::explain(common, what, page),
         Verb::Optout(what) => optout::optout(common, what, page),
-        Verb::Demo(_once) if demo::run() == ExitCode::SUCCESS => Ok(Code::Yes),
-        Verb::Demo(_once) => Ok(Code::No),
+        Verb::Demo(what) => demo::demo(common, &what, page),
         Verb::Status => steer::status(common, page),
         Verb::Drain(what) => steer::drain(common, &what, page),
         Verb::Decode(what) => decode::decode(common, &what, page),

@@ -34,4 +34,4 @@ pub use error::EngineError;
 pub use finding::Finding;
 pub use rooms::Rooms;
 pub use rules::{lists, read_prompt};
-pub use service::run;
+pub use service::{run, serve};

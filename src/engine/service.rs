@@ -1,10 +1,13 @@
 //! A running engine as a service: its admin socket, its health page, its signals.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -35,21 +38,39 @@ pub async fn run(
     folder: &Path,
     started: impl FnOnce(&Engine),
 ) -> Result<(), EngineError> {
-    let http = checked.http.bind;
-    let socket_path = checked.store.path.join(SOCKET_NAME);
+    let (http, store) = (checked.http.bind, checked.store.path.clone());
     let engine = Engine::start(checked, folder)?;
-    let page = TcpListener::bind(http).await;
-    let page = page.map_err(|source| EngineError::Http { address: http, source })?;
-    if let Ok(address) = page.local_addr() {
-        tracing::info!(%address, "health and metrics");
-    }
-    let socket = AdminSocket::bind(&socket_path)?;
-    started(&engine);
+    serve(&engine, http, &store, |_| started(&engine)).await
+}
+
+/// Serves an engine that was started: its admin socket in the folder `store`, its health page at
+/// `http`, and its signals, as [`run`] does.
+///
+/// `started` is called once everything is open, with the address of the health page.
+///
+/// # Errors
+///
+/// [`EngineError`] when an address or the socket cannot be had, and [`EngineError::Died`] as [`run`].
+pub async fn serve(
+    engine: &Engine,
+    http: SocketAddr,
+    store: &Path,
+    started: impl FnOnce(SocketAddr),
+) -> Result<(), EngineError> {
+    let unbound = |source| EngineError::Http { address: http, source };
+    let page = TcpListener::bind(http).await.map_err(unbound)?;
+    let address = page.local_addr().map_err(unbound)?;
+    tracing::info!(%address, "health and metrics");
+    let socket = AdminSocket::bind(&store.join(SOCKET_NAME))?;
+    // Before anybody knows that we are there, so that no early signal ends us without a drain.
+    let signals = [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()];
+    let signals = signals.map(signal);
+    started(address);
     let end = tokio::select! {
         end = engine.ended() => end,
         () = admin::serve(socket, Arc::clone(engine.desk()), engine.steer()) => Ok(()),
         () = serve_page(page, engine.control()) => Ok(()),
-        () = obey_signals(engine.steer()) => Ok(()),
+        () = obey(signals, engine.steer()) => Ok(()),
     };
     if let Err(error) = &end {
         tracing::error!(%error, "the engine ends");
@@ -69,9 +90,8 @@ async fn serve_page(listener: TcpListener, control: Arc<dyn api::Control>) {
 }
 
 /// Never ends by itself: what ends the service is that the engine has ended.
-async fn obey_signals(steer: Arc<dyn Steer>) {
-    let streams = [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()];
-    let [Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)] = streams.map(signal) else {
+async fn obey(signals: [io::Result<Signal>; 3], steer: Arc<dyn Steer>) {
+    let [Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)] = signals else {
         tracing::error!("signals cannot be received; the admin socket steers the engine");
         return std::future::pending().await;
     };

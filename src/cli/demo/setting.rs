@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -21,9 +22,18 @@ const PROMPTS: [(&str, &[u8]); 6] = [
     ("welcome", include_bytes!("../../../audio/en/welcome.wav")),
 ];
 
+/// The demo's configuration.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// Its folder.
+    pub(super) config: PathBuf,
+    /// What stands in it.
+    pub(super) checked: Checked,
+}
+
 /// Writes configuration and prompts below `folder`, with a trunk towards `carrier`, and checks
 /// them as `bajavoz run` does.
-pub(super) fn write(folder: &Path, carrier: SocketAddr) -> Result<Checked> {
+pub(super) fn write(folder: &Path, carrier: SocketAddr) -> Result<Setting> {
     let audio = folder.join("audio/en");
     std::fs::create_dir_all(&audio).context("the folder of the prompts")?;
     for (name, wav) in PROMPTS {
@@ -32,10 +42,11 @@ pub(super) fn write(folder: &Path, carrier: SocketAddr) -> Result<Checked> {
     let config = folder.join("config");
     std::fs::create_dir_all(&config).context("the folder of the configuration")?;
     std::fs::write(config.join("bajavoz.toml"), text(carrier)).context("the configuration")?;
-    config::load(&config, &Rooms).map_err(|faults| {
+    let checked = config::load(&config, &Rooms).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         anyhow!("the demo's own configuration is wrong:\n{}", faults.join("\n"))
-    })
+    })?;
+    Ok(Setting { config, checked })
 }
 
 fn text(carrier: SocketAddr) -> String {
@@ -65,12 +76,16 @@ scope = "account"
 [store]
 path = "../data"
 
+[http]
+bind = "127.0.0.1:0"
+
 [campaigns.demo-ivr]
 title = "Demo, answered by the engine"
 account = "demo"
 mode = "ivr"
 check = ["comercial"]
 [campaigns.demo-ivr.match]
+dialer = ["dialer"]
 header."X-Campaign-ID" = ["demo-ivr"]
 [campaigns.demo-ivr.greeting]
 play = ["welcome"]

@@ -78,6 +78,13 @@ impl Stage {
         self.finish(&mut played).await
     }
 
+    /// Answers every call that reaches the carrier, with `person` behind it, until an error of
+    /// its sockets.
+    pub(super) async fn stay(&mut self, person: Script) -> anyhow::Error {
+        self.carrier.set_script(person);
+        serve(&mut self.carrier, &self.sip, &self.rtp).await
+    }
+
     /// Lets the person's phone come to its end, and takes down what it saw.
     async fn finish(&mut self, played: &mut Vec<Played>) -> Result<Vec<Played>> {
         let patience = clock::now() + std::time::Duration::from_secs(30);

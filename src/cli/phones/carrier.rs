@@ -67,9 +67,10 @@ impl Carrier {
         }
     }
 
-    /// An RTP packet came in at `rtp`.
+    /// An RTP packet came in at `rtp`, where one phone at a time hears.
     pub fn handle_rtp(&mut self, now: Instant, rtp: SocketAddr, datagram: &[u8]) {
-        if let Some(phone) = self.phones.values_mut().find(|phone| phone.rtp() == rtp) {
+        let mut phones = self.phones.values_mut();
+        if let Some(phone) = phones.find(|phone| phone.rtp() == rtp && !phone.is_over()) {
             phone.handle_rtp(now, datagram);
         }
     }
