@@ -1,5 +1,6 @@
 //! What may be typed: the verbs, their arguments, and the help that teaches them.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,15 +32,22 @@ pub(super) struct Cli {
 /// What every verb takes.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Common {
-    /// The configuration folder: its *.toml and those of its folder campaigns.
-    #[arg(long, global = true, value_name = "DIR", default_value = "config")]
-    pub(super) config: PathBuf,
+    /// The configuration folder, its *.toml and those of its folder campaigns [default: config].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) config: Option<PathBuf>,
     /// Print JSON for programs, one object a line; errors too, on standard error.
     #[arg(long, global = true)]
     pub(super) json: bool,
     /// The engine's admin socket, where it is not admin.sock in the folder of [store] path.
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
+}
+
+impl Common {
+    /// The configuration folder.
+    pub(super) fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or_else(|| Path::new("config"))
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -134,6 +142,7 @@ Examples:
   bajavoz decode prompt.wav
   bajavoz decode call.pcap --json | jq -r .digit
   bajavoz decode rtp-only.pcapng --event-pt 101
+  bajavoz decode quiet.wav --config config          by the limits of its [media.inband]
 
 A capture may hold SIP: then its SDP says what the payload types are. Without SIP, payload types 0
 and 8 are audio, and packets of four bytes of a dynamic type beside audio are telephone-events.

@@ -35,7 +35,7 @@ struct Summary {
 
 /// Checks the folder.
 pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
-    let (checked, findings) = match config::load(&common.config, &Rooms) {
+    let (checked, findings) = match config::load(common.config(), &Rooms) {
         Ok(checked) => {
             let warnings = checked.warnings.clone();
             (Some(checked), warnings)
@@ -57,7 +57,7 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
         let config = checked.as_ref().map(|checked| hex(&checked.hash));
         page.json(&Line::Summary(Summary { errors, warnings, config }))?;
     } else {
-        let dir = common.config.display();
+        let dir = common.config().display();
         let (errors, warnings) = (count(errors, "error"), count(warnings, "warning"));
         writeln!(page, "{dir}: {errors}, {warnings}")?;
     }

@@ -37,7 +37,7 @@ pub(super) enum Counter {
 
 /// The configuration, or its findings on standard error and a failure.
 pub(super) fn load(common: &Common) -> Result<Checked, Failure> {
-    config::load(&common.config, &Rooms).map_err(|findings| {
+    config::load(common.config(), &Rooms).map_err(|findings| {
         let mut errors = 0;
         for finding in &findings {
             errors += usize::from(finding.severity() == config::Severity::Error);
@@ -49,7 +49,7 @@ pub(super) fn load(common: &Common) -> Result<Checked, Failure> {
             // Without standard error there is nobody left to tell.
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         }
-        let (dir, errors) = (common.config.display(), super::text::count(errors, "error"));
+        let (dir, errors) = (common.config().display(), super::text::count(errors, "error"));
         Failure::new(Code::Usage, format!("the configuration in `{dir}` has {errors}"))
     })
 }

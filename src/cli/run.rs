@@ -22,7 +22,7 @@ use crate::telemetry::log;
 
 /// Runs until a signal or `bajavoz drain` has drained it.
 pub(super) fn run(common: &Common, page: &mut Page) -> Result<Code, Failure> {
-    let Ok(checked) = config::load(&common.config, &Rooms) else {
+    let Ok(checked) = config::load(common.config(), &Rooms) else {
         return check::check(common, page); // Which says why not, whole.
     };
     start_log(&checked)?;
@@ -40,7 +40,7 @@ pub(super) fn run(common: &Common, page: &mut Page) -> Result<Code, Failure> {
         let _ = announce(engine, json, page);
     };
     runtime
-        .block_on(engine::run(checked, &common.config, started))
+        .block_on(engine::run(checked, common.config(), started))
         .map(|()| Code::Yes)
         .map_err(failure)
 }

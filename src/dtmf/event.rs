@@ -194,6 +194,16 @@ impl EventDetector {
         (press.is_key && !press.is_ended).then_some(press.digit)
     }
 
+    /// How long the newest key with this RTP timestamp has lasted by its packets, in milliseconds:
+    /// so far while it is held, in all once it is over. `None` for a press that was no key, or is
+    /// too old to be remembered.
+    pub fn lasted_ms(&self, timestamp: u32) -> Option<u16> {
+        let ages = (0..PRESSES_MAX).map(|age| (self.newest + PRESSES_MAX - age) % PRESSES_MAX);
+        let mut presses = ages.filter_map(|slot| self.presses.get(slot)?.as_ref());
+        let press = presses.find(|press| press.is_key && press.timestamp == timestamp)?;
+        Some(u16::try_from(press.duration_ms(self.clock_hz)).unwrap_or(u16::MAX))
+    }
+
     /// What became of the packets so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters
@@ -465,6 +475,34 @@ mod tests {
                 confidence: 100,
             };
             assert_eq!(keys.first().unwrap().1.evidence, want, "{clock_hz} Hz");
+        }
+    }
+
+    #[test]
+    fn how_long_a_key_lasted_is_known_when_it_is_over() {
+        let event = |duration_ticks, is_end| Event { code: 9, is_end, volume: 10, duration_ticks };
+        // RFC 4733 section 2.5.1.3: an event beyond 2^16 - 1 ticks goes on in a next segment.
+        type Packets = &'static [(u32, u16, bool)];
+        #[rustfmt::skip]
+        let cases: [(&str, Packets, Option<u16>); 5] = [
+            ("too short for a key",  &[(0, 80, true)],                                     None),
+            ("still held",           &[(0, 320, false), (0, 480, false)],                  Some(60)),
+            ("three ends",           &[(0, 400, false), (0, 800, true), (0, 800, true)],   Some(100)),
+            ("a late update",        &[(0, 400, false), (0, 800, true), (0, 640, false)],  Some(100)),
+            ("two segments",         &[(0, 65_535, false), (65_535, 160, false), (65_535, 320, true)],
+             Some(8231)),
+        ];
+        for (name, packets, want) in cases {
+            #[expect(clippy::disallowed_methods, reason = "a test's own zero of time")]
+            let mut now = Instant::now();
+            let mut detector = EventDetector::new(Settings::default(), 8000);
+            for (sequence, &(timestamp, ticks, is_end)) in (0..).zip(packets) {
+                let payload = event(ticks, is_end).write();
+                now += Duration::from_millis(20);
+                detector.handle_packet(now, sequence, timestamp, sequence == 0, &payload).unwrap();
+            }
+            assert_eq!(detector.lasted_ms(0), want, "{name}");
+            assert_eq!(detector.lasted_ms(1), None, "{name}");
         }
     }
 

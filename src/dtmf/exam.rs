@@ -315,6 +315,25 @@ fn evidence_tells_when_and_how_loud() {
 }
 
 #[test]
+fn how_long_a_key_lasted_is_known_when_it_is_over() {
+    for key in 0..16 {
+        for ms in [40.0, 60.0, 80.0, 125.0, 1_000.0] {
+            let shape = Shape::lasting(ms);
+            let signal = Signal::new(key).gap().key(key as usize, shape).silence(60.0).noise(-40.0);
+            let samples = signal.pcm(Line::Ulaw);
+            let mut detector = ToneDetector::new(Settings::default());
+            let frames = samples.chunks(160).zip((0..).step_by(160));
+            let heard = frames.filter_map(|(frame, at)| detector.push_frame(frame, at));
+            let heard: Vec<_> = heard.collect();
+            let began = heard.first().unwrap().evidence.rtp_timestamp.unwrap();
+            let lasted = f64::from(detector.lasted_ms(began).unwrap());
+            assert!((lasted - ms).abs() <= 4.5, "key {key} of {ms} ms lasted {lasted}");
+            assert_eq!(detector.lasted_ms(began.wrapping_add(1)), None);
+        }
+    }
+}
+
+#[test]
 fn frames_of_any_length_hear_the_same() {
     let mut signal = Signal::new(1).silence(60.0);
     for key in 0..16 {

@@ -56,7 +56,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Press {
     pub(super) digit: Digit,
     /// Of its first segment.
-    timestamp: u32,
+    pub(super) timestamp: u32,
     /// Of its newest segment.
     segment: u32,
     /// Of its newest packet.
@@ -212,7 +212,7 @@ impl Press {
     }
 
     /// All segments together, in milliseconds.
-    fn duration_ms(&self, clock_hz: u32) -> u32 {
+    pub(super) fn duration_ms(&self, clock_hz: u32) -> u32 {
         let earlier = u64::from(self.segment.wrapping_sub(self.timestamp));
         let all = (earlier + u64::from(self.duration_ticks)) * 1000 / u64::from(clock_hz);
         u32::try_from(all).unwrap_or(u32::MAX)

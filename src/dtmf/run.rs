@@ -46,6 +46,28 @@ pub(super) struct Good {
     pub(super) purity: f32,
 }
 
+/// From when to when a key was heard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// Timestamp of its beginning, as its evidence has it.
+    pub(super) began: u32,
+    /// Timestamp behind its last good block.
+    pub(super) last_end: u32,
+}
+
+impl Span {
+    /// Between the beginning and the end of the tone.
+    ///
+    /// A block is good when the tone fills 72 % of it, and blocks come every 20 % of their length:
+    /// on average the first good one is filled to 82 %, 10 more than `began` takes it to be, and
+    /// the last one too, so that the tone ended 18 % before its end.
+    pub(super) fn ms(&self) -> u16 {
+        let both_ends = BLOCK as u32 * (18 - 10) / 100;
+        let len = self.last_end.wrapping_sub(self.began).saturating_sub(both_ends);
+        u16::try_from(len / (RATE_HZ / 1000)).unwrap_or(u16::MAX)
+    }
+}
+
 /// Good blocks of one digit that belong together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
@@ -98,9 +120,8 @@ impl Run {
 
     /// The key it is.
     pub(super) fn heard(&self, confidence: u8) -> Option<HeardKey> {
-        let [first, .., last] = &self.newest;
-        // The first good block is filled to 72 %.
-        let began = first.end.wrapping_sub(BLOCK as u32 * 72 / 100);
+        let [.., last] = &self.newest;
+        let began = self.began();
         let duration_ms = last.end.wrapping_sub(began) / (RATE_HZ / 1000);
         Some(HeardKey {
             digit: self.digit()?,
@@ -114,6 +135,14 @@ impl Run {
                 ..Evidence::default()
             },
         })
+    }
+
+    /// Timestamp of its beginning, by the oldest block that is kept: no longer true once a key is
+    /// held, and then still what it was judged by.
+    pub(super) fn began(&self) -> u32 {
+        let [first, ..] = &self.newest;
+        // The first good block is filled to 72 %.
+        first.end.wrapping_sub(BLOCK as u32 * 72 / 100)
     }
 
     /// Whether the block is of the same pair.

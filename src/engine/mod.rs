@@ -33,5 +33,5 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use finding::Finding;
 pub use rooms::Rooms;
-pub use rules::{lists, read_prompt};
+pub use rules::{lists, read_prompt, tone_settings};
 pub use service::{run, serve};

@@ -57,17 +57,22 @@ pub fn lists(checked: &Checked) -> Vec<List> {
 /// How the media of calls is treated.
 pub(super) fn voice_settings(checked: &Checked) -> VoiceSettings {
     let media = &checked.media;
-    let inband = media.inband;
     VoiceSettings {
         symmetric: media.symmetric,
         idle_max: media.idle_max,
-        tones: inband.listen,
-        tone: tone::Settings {
-            level_min_dbm0: f32::from(inband.level_min_dbm0),
-            twist_forward_max_db: f32::from(inband.twist_forward_max_db),
-            twist_reverse_max_db: f32::from(inband.twist_reverse_max_db),
-            ..tone::Settings::default()
-        },
+        tones: media.inband.listen,
+        tone: tone_settings(checked),
+    }
+}
+
+/// What a pair of tones must be to be a key.
+pub fn tone_settings(checked: &Checked) -> tone::Settings {
+    let inband = checked.media.inband;
+    tone::Settings {
+        level_min_dbm0: f32::from(inband.level_min_dbm0),
+        twist_forward_max_db: f32::from(inband.twist_forward_max_db),
+        twist_reverse_max_db: f32::from(inband.twist_reverse_max_db),
+        ..tone::Settings::default()
     }
 }
 

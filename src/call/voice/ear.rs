@@ -169,6 +169,18 @@ impl Ear {
         self.fusion.handle_heard(now, key.heard())
     }
 
+    /// How long `press`, which this ear reported, has lasted, in milliseconds: so far while the key
+    /// is held, in all once it is over. `None` for an INFO, which says it itself, and for a press
+    /// of long ago.
+    pub fn lasted_ms(&self, press: &KeyPress) -> Option<u16> {
+        let timestamp = press.evidence.rtp_timestamp?;
+        match press.method {
+            Method::Event => self.events.lasted_ms(timestamp),
+            Method::Tone => self.tones.lasted_ms(timestamp),
+            Method::Info => None,
+        }
+    }
+
     /// We send `digit` towards this leg for a while yet: its tones coming back are our own.
     pub(super) fn handle_sent(&mut self, until: Instant, digit: Digit) {
         self.fusion.handle_sent(until, digit);

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::Terms;
 use super::report::Report;
 use super::report::Stream;
 use super::stream::Listener;
@@ -48,7 +49,7 @@ struct Reading {
     /// Of the first frame.
     wall: Option<UnixMicros>,
     now: Instant,
-    event_pt: Option<u8>,
+    terms: Terms,
     /// What a peer at this RTP address said that it takes.
     described: HashMap<SocketAddr, Negotiated>,
     indices: HashMap<Name, usize>,
@@ -62,14 +63,14 @@ struct Reading {
 }
 
 /// Listens to every stream of the capture `bytes`.
-pub(super) fn decode(bytes: &[u8], event_pt: Option<u8>) -> Result<Report> {
+pub(super) fn decode(bytes: &[u8], terms: Terms) -> Result<Report> {
     let mut capture = Capture::open(bytes)?;
     let zero = clock::now();
     let mut reading = Reading {
         zero,
         wall: None,
         now: zero,
-        event_pt,
+        terms,
         described: HashMap::new(),
         indices: HashMap::new(),
         listeners: Vec::new(),
@@ -116,7 +117,7 @@ impl Reading {
         let Datagram { source, destination, .. } = *datagram;
         let described =
             self.described.get(&destination).or_else(|| self.described.get(&source)).cloned();
-        let kind = kind(&packet, self.event_pt, described.as_ref());
+        let kind = kind(&packet, self.terms.event_pt, described.as_ref());
         let ssrc = packet.ssrc();
         let name = Name::Rtp { source, destination, ssrc };
         // What carries neither audio nor keys is no stream to listen to; it may not even be RTP.
@@ -125,11 +126,12 @@ impl Reading {
         }
         let Some(index) = self.stream(name, described.as_ref()) else { return };
         let row = self.report.streams.get_mut(index);
-        if let (Some(listener), Some(row)) = (self.listeners.get_mut(index), row)
-            && let Some(press) = listener.packet(self.now, kind, &packet, row)
-        {
-            self.report.push(&press, self.zero, self.wall, index);
+        let (Some(listener), Some(row)) = (self.listeners.get_mut(index), row) else { return };
+        if let Some(press) = listener.packet(self.now, kind, &packet, row) {
+            let key = self.report.push(&press, self.zero, self.wall, index);
+            listener.follow(key, press);
         }
+        listener.settle(&mut self.report);
     }
 
     fn sip(&mut self, message: &Message<'_>) {
@@ -186,7 +188,7 @@ impl Reading {
             Name::Info { call_id } => (format!("INFO of call {call_id}"), "sip"),
         };
         self.report.streams.push(Stream { stream, by, ..Stream::default() });
-        self.listeners.push(Listener::new(described));
+        self.listeners.push(Listener::new(self.terms.tone, described));
         self.indices.insert(name, index);
         Some(index)
     }

@@ -33,7 +33,7 @@ pub(super) struct Key {
     heard_s: f64,
     /// When it was pressed, where the file says what time it was.
     pressed_at: Option<String>,
-    /// How long it had lasted when it was certain.
+    /// How long it lasted, to its end or as far as the file goes; of an INFO, what it states.
     duration_ms: Option<u16>,
     confidence: u8,
     volume_dbm0: Option<i8>,
@@ -72,15 +72,16 @@ enum Line<'a> {
 
 impl Report {
     /// Adds a key that was pressed in the stream with that index; `zero` is the file's beginning,
-    /// `wall` the time that it was then.
+    /// `wall` the time that it was then. Gives its place in [`Self::keys`].
     pub(super) fn push(
         &mut self,
         press: &KeyPress,
         zero: Instant,
         wall: Option<UnixMicros>,
         stream: usize,
-    ) {
-        let Some(heard) = self.streams.get_mut(stream) else { return };
+    ) -> usize {
+        let place = self.keys.len();
+        let Some(heard) = self.streams.get_mut(stream) else { return place };
         heard.keys.push(press.digit.as_char());
         let pressed = press.pressed_at.saturating_duration_since(zero);
         let micros = i64::try_from(pressed.as_micros()).unwrap_or(i64::MAX);
@@ -101,6 +102,14 @@ impl Report {
             rtp_sequence: evidence.rtp_sequence,
             stream: heard.stream.clone(),
         });
+        place
+    }
+
+    /// The key at `place` has lasted so long by now.
+    pub(super) fn lasted(&mut self, place: usize, ms: u16) {
+        if let Some(key) = self.keys.get_mut(place) {
+            key.duration_ms = Some(ms);
+        }
     }
 
     /// Prints it: a line for each key, each stream, and all together.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::report;
+use super::report::Report;
 use crate::call::Ear;
 use crate::dtmf::InfoKey;
 use crate::dtmf::KeyPress;
@@ -21,13 +22,16 @@ const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 #[derive(Debug)]
 pub(super) struct Listener {
     ear: Ear,
+    /// The keys of which the ear may still hear that they go on, with their places in the report;
+    /// at most those that its detectors remember.
+    open: Vec<(usize, KeyPress)>,
 }
 
 impl Listener {
     /// A listener for a stream that `described` describes.
-    pub(super) fn new(described: Option<&Negotiated>) -> Self {
+    pub(super) fn new(tone: tone::Settings, described: Option<&Negotiated>) -> Self {
         let events = described.and_then(|described| described.events);
-        Self { ear: Ear::new(tone::Settings::default(), events) }
+        Self { ear: Ear::new(tone, events), open: Vec::new() }
     }
 
     /// Hears one packet and counts it in `row`.
@@ -63,6 +67,27 @@ impl Listener {
     ) -> Option<KeyPress> {
         row.events += 1;
         self.ear.handle_info(now, key)
+    }
+}
+
+impl Listener {
+    /// Follows a press, whose place in the report is `key`, to its end.
+    pub(super) fn follow(&mut self, key: usize, press: KeyPress) {
+        let identity = |press: &KeyPress| (press.method, press.evidence.rtp_timestamp);
+        // A sender whose timestamp stands still has gone on to its next key.
+        self.open.retain(|(_, open)| identity(open) != identity(&press));
+        self.open.push((key, press));
+    }
+
+    /// Notes in `report` how long the keys have lasted by now.
+    pub(super) fn settle(&mut self, report: &mut Report) {
+        self.open.retain(|(key, press)| {
+            let lasted = self.ear.lasted_ms(press);
+            if let Some(ms) = lasted {
+                report.lasted(*key, ms);
+            }
+            lasted.is_some()
+        });
     }
 }
 

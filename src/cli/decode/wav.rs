@@ -23,7 +23,7 @@ use crate::net::clock;
 const RATE_HZ: u32 = 8_000;
 
 /// Hears the tones in `file`, 20 ms at a time as they come in a call.
-pub(super) fn decode(file: &[u8]) -> Result<Report> {
+pub(super) fn decode(file: &[u8], tone: tone::Settings) -> Result<Report> {
     let mut reader = WavReader::new(Cursor::new(file)).context("it is no WAV file of samples")?;
     let spec = reader.spec();
     let is_ours = spec.sample_rate == RATE_HZ
@@ -40,7 +40,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Report> {
     );
     let announced = reader.len() as usize;
     let samples: Vec<i16> = reader.samples::<i16>().map_while(std::result::Result::ok).collect();
-    let mut report = heard(&samples);
+    let mut report = heard(&samples, tone);
     if samples.len() < announced {
         let found = samples.len();
         report.notes.push(format!("the file ends after {found} of {announced} samples"));
@@ -48,22 +48,28 @@ pub(super) fn decode(file: &[u8]) -> Result<Report> {
     Ok(report)
 }
 
-fn heard(samples: &[i16]) -> Report {
+fn heard(samples: &[i16], tone: tone::Settings) -> Report {
     let frames = samples.len().div_ceil(FRAME_SAMPLES) as u64;
     let stream =
         Stream { stream: "the file".to_owned(), by: "file", audio: frames, ..Stream::default() };
     let mut report = Report { streams: vec![stream], ..Report::default() };
-    let mut tones = ToneDetector::new(tone::Settings::default());
+    let mut tones = ToneDetector::new(tone);
     let mut fusion = Fusion::new(fusion::Settings::default(), false);
     let zero = clock::now();
     let mut position = 0_u32;
+    let mut newest = None;
     for frame in samples.chunks(FRAME_SAMPLES) {
         let key = tones.push_frame(frame, position);
         position = position.wrapping_add(u32::try_from(frame.len()).unwrap_or(u32::MAX));
         let now =
             zero + Duration::from_micros(u64::from(position) * 1_000_000 / u64::from(RATE_HZ));
         if let Some(press) = key.and_then(|key| fusion.handle_heard(now, key)) {
-            report.push(&press, zero, None, 0);
+            newest = Some((report.push(&press, zero, None, 0), press.evidence.rtp_timestamp));
+        }
+        if let Some((key, Some(began))) = newest
+            && let Some(ms) = tones.lasted_ms(began)
+        {
+            report.lasted(key, ms);
         }
         if let Some(digit) = tones.held() {
             fusion.handle_held(now, Method::Tone, digit);

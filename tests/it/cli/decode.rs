@@ -128,6 +128,63 @@ fn assert_keys(ran: &Ran, want: &[(&str, &str, f64)]) {
     }
 }
 
+/// How many milliseconds each key lasted.
+fn durations(ran: &Ran) -> Vec<u64> {
+    let lines = ran.json();
+    let keys = lines.iter().filter(|line| line["kind"] == "key");
+    keys.map(|key| key["duration_ms"].as_u64().expect("a duration")).collect()
+}
+
+#[test]
+fn a_key_lasts_until_it_is_let_go() {
+    let parts = [(None, 100), (Some(NINE), 80), (None, 200), (Some(FIVE), 700), (None, 100)];
+    let samples: Vec<i16> = parts.into_iter().flat_map(|(key, ms)| tones(key, ms)).collect();
+    let close = |found: Vec<u64>, want: &[u64]| {
+        let is_close = |(&found, &want): (&u64, &u64)| found.abs_diff(want) <= 5;
+        assert_eq!(found.len(), want.len(), "{found:?}");
+        assert!(found.iter().zip(want).all(is_close), "expected {want:?}, found {found:?}");
+    };
+    close(durations(&decoded("keys.wav", &wav(8000, &samples), &["--json"])), &[80, 700]);
+    let mut pcap = Pcap::new();
+    let octets: Vec<u8> = samples.into_iter().map(mu_law).collect();
+    for (n, frame) in octets.chunks(160).enumerate() {
+        let n = u16::try_from(n).expect("a short file");
+        pcap.rtp(u32::from(n) * 20, 0, n, u32::from(n) * 160, frame);
+    }
+    pcap.event(2_000, 101, 100, 30_000);
+    let ran = decoded("call.pcap", &pcap.0, &["--json"]);
+    close(durations(&ran), &[80, 700, 100]);
+    assert_eq!(durations(&ran)[2], 100, "the event states it");
+    let people = decoded("call.pcap", &pcap.0, &[]).out;
+    assert!(people.lines().any(|line| line.contains("event   100 ms")), "{people}");
+}
+
+#[test]
+fn a_configuration_sets_the_limits_of_tones() {
+    let folder = Folder::shipped();
+    fs::write(folder.path("keys.wav"), wav(8000, &two_keys())).expect("it can be written");
+    let typed = ["decode", "keys.wav", "--config", "config"];
+    assert_eq!(folder.bajavoz(&typed).code, 0);
+    let file = "config/bajavoz.toml";
+    let text = fs::read_to_string(folder.path(file)).expect("the shipped configuration");
+    // The tones are 10.3 dB below full scale, 7 dBm0 below zero: these limits ask for more.
+    fs::write(folder.path(file), text.clone() + "\n[media.inband]\nlevel-min = -10\n")
+        .expect("it can be written");
+    let quieter: Vec<i16> = two_keys().into_iter().map(|sample| sample / 4).collect();
+    fs::write(folder.path("quiet.wav"), wav(8000, &quieter)).expect("it can be written");
+    assert_eq!(folder.bajavoz(&["decode", "quiet.wav"]).code, 0, "by the limits of the program");
+    let deaf = folder.bajavoz(&["decode", "quiet.wav", "--config", "config"]);
+    assert_eq!(deaf.code, 1, "{deaf:?}");
+    fs::write(folder.path(file), text.clone() + "\n[media.inband]\nlisten = false\n")
+        .expect("it can be written");
+    let noted = folder.bajavoz(&["decode", "quiet.wav", "--config", "config"]);
+    assert_eq!((noted.code, noted.out.contains("listen = false")), (0, true), "{noted:?}");
+    fs::write(folder.path(file), text + "\n[media.inband]\nlevel-min = 10\n")
+        .expect("it can be written");
+    let wrong = folder.bajavoz(&["decode", "quiet.wav", "--config", "config"]);
+    assert_eq!((wrong.code, wrong.errors.contains("level-min")), (2, true), "{wrong:?}");
+}
+
 #[test]
 fn the_keys_of_a_wav_file_are_heard() {
     let ran = decoded("keys.wav", &wav(8000, &two_keys()), &["--json"]);
