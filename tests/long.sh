@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # The slow suites, which the gate runs in small: tests/long.sh [PART..], all parts by default.
 #
-# A part is a function `part_NAME` below with one line that says what it shows. Each prints the
-# runner's own closing lines; the first that fails ends the run.
+# A part is a function `part_NAME` below; the line above it says what it shows, and
+# `tests/long.sh --list` prints them. Each prints the runner's own closing lines; the first that
+# fails ends the run. What a part counts stands beside its name and can be made another number,
+# as in `BAJAVOZ_KILL_ROUNDS=20 tests/long.sh kill`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # A million seeded mutations of the torture messages and of a carrier's INVITE: no panic.
 part_mutations() {
-    BAJAVOZ_MUTATIONS=1000000 cargo test --locked --release --lib no_mutation
+    BAJAVOZ_MUTATIONS="${BAJAVOZ_MUTATIONS:-1000000}" cargo test --locked --release --lib no_mutation
 }
 
 # Whole calls on virtual time: 100,000 campaigns, with the assertions that a release leaves out.
@@ -26,10 +28,17 @@ part_sipp_soak() {
     BAJAVOZ_SIPP_CALLS="${BAJAVOZ_SIPP_CALLS:-20000}" cargo test --locked --test it sipp::every
 }
 
-parts() { declare -F | sed -n 's/^declare -f part_//p'; }
+# In the order in which they stand above.
+parts() { sed -n 's/^part_\([a-z_]*\)().*/\1/p' tests/long.sh; }
+
+list() { sed -n '/^# /{h;n;/^part_/{s/^part_\([a-z_]*\)().*/\1/;G;s/\n# /\t/;p}}' tests/long.sh; }
 
 main() {
     local part
+    if [ "${1:-}" = --list ]; then
+        list
+        return
+    fi
     for part in "$@"; do
         if ! declare -F "part_$part" >/dev/null; then
             echo "tests/long.sh: no part $part; there are: $(parts | tr '\n' ' ')" >&2
