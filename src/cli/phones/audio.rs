@@ -91,6 +91,11 @@ impl Audio {
         }
     }
 
+    /// The call is answered: the first frame is due.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.next_frame_at = now;
+    }
+
     /// Presses a key in the audio, by event or tone; it waits for the key before it.
     pub(super) fn press(&mut self, press: Press) {
         self.queue.push_back(press);

@@ -10,7 +10,7 @@ use rsip::headers::UntypedHeader;
 use rsip::message::HeadersExt;
 
 use super::phone::Phone;
-use super::phone::PhoneOutput;
+use super::report::PhoneOutput;
 use super::script::Script;
 
 /// A carrier and the phones it has rung.

@@ -6,11 +6,14 @@
 
 mod audio;
 mod carrier;
+mod dialog;
 mod message;
 mod phone;
+mod report;
 mod script;
 
 pub use audio::Heard;
 pub use carrier::Carrier;
-pub use phone::{Phone, PhoneOutput, PhoneReport, Trace};
+pub use phone::Phone;
+pub use report::{PhoneOutput, PhoneReport, Trace};
 pub use script::{Press, PressMethod, Script};
