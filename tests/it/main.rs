@@ -8,5 +8,6 @@ mod faults;
 mod harness;
 mod kill;
 mod no_numbers_in_logs;
+mod run_sh;
 mod sim;
 mod sipp;
