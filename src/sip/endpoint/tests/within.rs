@@ -5,10 +5,17 @@ use super::*;
 const UP: &str = "0:INVITE 0:answer 0:ACK ";
 const UP_TOLD: &str = "0=100,Invited,200,Acknowledged ";
 
+/// Plays each script in a call that is up.
+fn check(cases: &[(&str, &str, &str)]) {
+    for (name, script, want) in cases {
+        assert_eq!(play(&format!("{UP}{script}")), format!("{UP_TOLD}{want}"), "{name}: {script}");
+    }
+}
+
 #[test]
-fn requests_within_a_call() {
+fn infos_within_a_call() {
     #[rustfmt::skip]
-    let cases = [
+    check(&[
         ("an INFO is told and answered",
          "10:INFO/2 20:respond=200 30:BYE/3",
          "10=Info 20=200/INFO 30=200/BYE,HungUp"),
@@ -37,6 +44,23 @@ fn requests_within_a_call() {
          "1:INFO/2 2:INFO/3 3:INFO/4 4:INFO/5 5:INFO/6 6:INFO/7 7:INFO/8 8:INFO/9 9:INFO/10 10:BYE/11",
          "1=Info 2=Info 3=Info 4=Info 5=Info 6=Info 7=Info 8=Info 9=503/INFO \
           10=200/BYE,487/INFO,487/INFO,487/INFO,487/INFO,487/INFO,487/INFO,487/INFO,487/INFO,HungUp"),
+        ("our INFO goes out and its answer is no news",
+         "10:info 20:200/INFO 30:BYE/2",
+         "10=INFO 30=200/BYE,HungUp"),
+        ("481 to our INFO: the peer has lost the call",
+         "10:info 20:481/INFO 30:481/BYE",
+         "10=INFO 20=BYE,Ended(Lost)"),
+        ("an INFO that is not answered changes nothing",
+         "10:info 33000:BYE/2",
+         "10=INFO 510=INFO 1510=INFO 3510=INFO 7510=INFO 11510=INFO 15510=INFO 19510=INFO \
+          23510=INFO 27510=INFO 31510=INFO 33000=200/BYE,HungUp"),
+    ]);
+}
+
+#[test]
+fn offers_within_a_call() {
+    #[rustfmt::skip]
+    check(&[
         ("a re-INVITE, answered and acknowledged",
          "10:REINVITE/2 20:respond=200 30:ACK/2 40:BYE/3",
          "10=100,Reoffered 20=200 30=Acknowledged 40=200/BYE,HungUp"),
@@ -71,6 +95,13 @@ fn requests_within_a_call() {
         ("a moved Contact is where our BYE goes",
          "10:REINVITE/2@moved 20:respond=200 30:ACK/2 40:bye 50:200/BYE",
          "10=100,Reoffered 20=200 30=Acknowledged 40=BYE 50=Ended(HungUp)"),
+    ]);
+}
+
+#[test]
+fn other_requests_within_a_call() {
+    #[rustfmt::skip]
+    check(&[
         ("OPTIONS within the call",
          "10:OPTIONS/2 15:OPTIONS/2 20:BYE/3",
          "10=200/OPTIONS 15=200/OPTIONS 20=200/BYE,HungUp"),
@@ -80,20 +111,7 @@ fn requests_within_a_call() {
         ("an extension we lack, but never against a BYE",
          "10:INFO/2@require 20:BYE/3@require",
          "10=420/INFO 20=200/BYE,HungUp"),
-        ("our INFO goes out and its answer is no news",
-         "10:info 20:200/INFO 30:BYE/2",
-         "10=INFO 30=200/BYE,HungUp"),
-        ("481 to our INFO: the peer has lost the call",
-         "10:info 20:481/INFO 30:481/BYE",
-         "10=INFO 20=BYE,Ended(Lost)"),
-        ("an INFO that is not answered changes nothing",
-         "10:info 33000:BYE/2",
-         "10=INFO 510=INFO 1510=INFO 3510=INFO 7510=INFO 11510=INFO 15510=INFO 19510=INFO \
-          23510=INFO 27510=INFO 31510=INFO 33000=200/BYE,HungUp"),
-    ];
-    for (name, script, want) in cases {
-        assert_eq!(play(&format!("{UP}{script}")), format!("{UP_TOLD}{want}"), "{name}: {script}");
-    }
+    ]);
 }
 
 #[test]
