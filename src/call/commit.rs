@@ -262,7 +262,7 @@ impl Call {
         let dialer_leg = self.person().other();
         if durable.is_none() || !self.goes_on_after(code) {
             self.heeded = true;
-            self.hang_up(step, dialer_leg, &outcome.bye_headers(self.outcome_header()));
+            self.hang_up(step, dialer_leg, &outcome);
         }
         self.outcome = Some(outcome);
         self.phase = Phase::Confirming(Told { code, durable });

@@ -13,10 +13,10 @@ use super::machine::Media;
 use super::machine::Phase;
 use super::machine::Step;
 use super::outcome::Outcome;
+use super::outcome::clearing_headers;
 use super::voice::VoiceCommand;
 use crate::menu::Matcher;
 use crate::record::Disposition;
-use crate::sip::Headers;
 use crate::suppression::Leg;
 
 /// How long after its end a call waits for a ledger that does not answer, before its record is
@@ -121,14 +121,18 @@ impl Call {
     }
 
     fn hang_up_legs(&mut self, step: &mut Step<'_>, outcome: &Outcome) {
-        self.outcome.get_or_insert_with(|| outcome.clone());
-        let headers = self.outcome.as_ref().unwrap_or(outcome).bye_headers(self.outcome_header());
-        self.hang_up(step, Leg::A, &headers);
-        self.hang_up(step, Leg::B, &headers);
+        let outcome = self.outcome.get_or_insert_with(|| outcome.clone()).clone();
+        self.hang_up(step, Leg::A, &outcome);
+        self.hang_up(step, Leg::B, &outcome);
     }
 
-    /// BYE, CANCEL or a refusal, whatever ends this leg where it is.
-    pub(super) fn hang_up(&mut self, step: &mut Step<'_>, leg: Leg, headers: &Headers) {
+    /// BYE, CANCEL or a refusal, whatever ends this leg where it is. Only the leg that came to us
+    /// is told the outcome; the other one is the carrier's, whoever the person is.
+    pub(super) fn hang_up(&mut self, step: &mut Step<'_>, leg: Leg, outcome: &Outcome) {
+        let headers = match leg {
+            Leg::A => outcome.bye_headers(self.outcome_header()),
+            Leg::B => clearing_headers(),
+        };
         let Some(target) = self.leg_mut(leg) else { return };
         if target.state == LegState::Gone {
             return;
@@ -136,7 +140,7 @@ impl Call {
         let session = target.session;
         target.state = LegState::Gone;
         target.ended_at.get_or_insert(step.now);
-        step.endpoint.bye(step.now, session, headers.clone());
+        step.endpoint.bye(step.now, session, headers);
     }
 
     /// The next moment at which the call has something to do by itself.

@@ -20,6 +20,8 @@ mod occupancy;
 pub mod outcome;
 mod output;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 pub use calls::Calls;

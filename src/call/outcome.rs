@@ -49,8 +49,14 @@ impl Outcome {
         }
     }
 
-    /// The headers of a BYE with this outcome, told under the name `outcome_header`.
+    /// The headers of the BYE to the dialer, with this outcome under the name `outcome_header`.
     pub fn bye_headers(&self, outcome_header: &str) -> Headers {
-        Headers::new().with("Reason", NORMAL_CLEARING).with(outcome_header, &self.header())
+        clearing_headers().with(outcome_header, &self.header())
     }
+}
+
+/// The headers of the BYE or CANCEL to a carrier: what came of the call is between its dialer and
+/// us, and keys and records of a person are nobody else's.
+pub(super) fn clearing_headers() -> Headers {
+    Headers::new().with("Reason", NORMAL_CLEARING)
 }
