@@ -28,3 +28,92 @@ fn the_outcome_is_told_to_the_dialer_alone() {
         (name, script.to_owned(), play(campaign, &format!("{UP}{script}"), "A<BYE B<BYE"), want)
     }));
 }
+
+#[test]
+fn an_opt_out_is_recorded_whatever_becomes_of_the_dialer() {
+    #[rustfmt::skip]
+    let cases = [
+        ("the dialer has lost its session, and says so while the disk is asked",
+         "100:B.INFO=9 110:A.481/INFO 120:ack 1000:played 1010:ack",
+         "100:ledger<opt-out(9) 110:A<BYE 120:voice<play(B,done) 1000:ledger<confirmed(Played) \
+          1000:B<BYE 1500:record(opted_out)"),
+        ("the dialer hangs up while the disk is asked",
+         "100:key=9 110:A.BYE 120:ack 1000:played 1010:ack",
+         "100:ledger<opt-out(9) 120:voice<play(B,done) 1000:ledger<confirmed(Played) \
+          1000:B<BYE 1500:record(opted_out)"),
+        ("the person hangs up while the disk is asked",
+         "100:key=9 110:B.BYE 120:ack 130:ack",
+         "100:ledger<opt-out(9) 120:ledger<confirmed(NotPlayed) 120:A<BYE(opt-out;digits=9) \
+          610:record(opted_out)"),
+        ("the person could hear nothing of the confirmation",
+         "100:key=9 110:ack 120:played=0 130:ack",
+         "100:ledger<opt-out(9) 110:voice<play(B,done) 110:A<BYE(opt-out;digits=9) \
+          120:ledger<confirmed(NotPlayed) 120:B<BYE 620:record(opted_out)"),
+    ];
+    compare(cases.map(|(name, script, want)| {
+        let watch = "A<BYE B<BYE ledger< voice<play record";
+        (name, script.to_owned(), play("bridge", &format!("{UP}{script}"), watch), want)
+    }));
+}
+
+#[test]
+fn only_the_persons_keys_opt_out() {
+    #[rustfmt::skip]
+    let cases = [
+        ("the person's, by INFO", "100:B.INFO=9 101:A.200/INFO 110:ack 200:played 210:ack",
+         "100:A<INFO 100:B<200/INFO 100:ledger<opt-out(9) 200:ledger<confirmed(Played)"),
+        ("the dialer's, by INFO: passed on, and nothing else", "100:A.INFO=9 110:B.200/INFO 200:A.BYE",
+         "100:B<INFO 100:A<200/INFO"),
+        ("the dialer's, in its media", "100:key-other=9 200:A.BYE", ""),
+    ];
+    compare(cases.map(|(name, script, want)| {
+        let watch = "ledger< A<INFO B<INFO A<200/INFO B<200/INFO";
+        (name, script.to_owned(), play("bridge", &format!("{UP}{script}"), watch), want)
+    }));
+}
+
+#[test]
+fn a_drain_ends_what_would_go_on() {
+    #[rustfmt::skip]
+    let cases = [
+        ("a code that goes on, without a drain", "bridge-on",
+         "100:key=9 101:ack 200:played 201:ack 300:A.BYE",
+         "101:voice<play(B,done) 200:voice<relay(true) 300:B<BYE 800:record(opted_out)"),
+        ("drained while the disk is asked", "bridge-on",
+         "100:key=9 101:drain 102:ack 200:played 201:ack",
+         "102:voice<play(B,done) 102:A<BYE(opt-out;digits=9) 200:B<BYE 700:record(opted_out)"),
+        ("drained while the person is told", "bridge-on",
+         "100:key=9 101:ack 102:drain 200:played 201:ack",
+         "101:voice<play(B,done) 200:A<BYE(opt-out;digits=9) 200:B<BYE 700:record(opted_out)"),
+        ("drained in conversation", "bridge-on",
+         "100:drain", "100:A<BYE(ended;reason=shutdown) 100:B<BYE 600:record(answered)"),
+    ];
+    compare(cases.map(|(name, campaign, script, want)| {
+        let told = play(
+            campaign,
+            &format!("{UP}{script}"),
+            "A<BYE B<BYE voice<play voice<relay(true) record",
+        );
+        let told = told.strip_prefix("10:voice<relay(true)").unwrap_or(&told).trim().to_owned();
+        (name, script.to_owned(), told, want)
+    }));
+}
+
+#[test]
+fn keys_interrupt_a_greeting_only_where_they_mean_something() {
+    #[rustfmt::skip]
+    let cases = [
+        ("an IVR that listens: barge-in", "ivr", "100:key=9 101:ack 200:played 201:ack",
+         "10:voice<play(A,greeting) 100:voice<stop(A) 101:voice<play(A,done) \
+          200:A<BYE(opt-out;digits=9)"),
+        ("a key that is no code stops the greeting too", "ivr", "100:key=5 200:A.BYE",
+         "10:voice<play(A,greeting) 100:voice<stop(A)"),
+        ("an IVR without codes plays on, and ends behind it", "ivr-mute", "100:key=9 3000:played",
+         "10:voice<play(A,greeting) 3000:A<BYE(ended;reason=no-key)"),
+    ];
+    compare(cases.map(|(name, campaign, script, want)| {
+        let script = format!("0:A.INVITE=pcmu 10:A.ACK {script}");
+        let told = play(campaign, &script, "voice<play voice<stop A<BYE");
+        (name, script, told, want)
+    }));
+}

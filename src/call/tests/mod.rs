@@ -13,8 +13,10 @@
 //! with one of its `watch` words, so that each shows one thing.
 
 mod ends;
+mod numbers;
 mod peer;
 mod rules;
+mod voice;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
