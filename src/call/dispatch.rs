@@ -161,6 +161,10 @@ impl Call {
                 self.refused(step, status, response.as_ref())
             }
             Event::Info { transaction, request, .. } => self.info(step, leg, transaction, &request),
+            Event::LateInfo { request, .. } => {
+                // It was answered already, and there is nobody to pass it on to.
+                self.hear_info(step, leg, &request);
+            }
             Event::Reoffered { transaction, request, .. } => {
                 self.reoffered(step, leg, transaction, &request);
             }
@@ -176,8 +180,7 @@ impl Call {
         self.end(step, &Outcome::Ended("cancelled"));
     }
 
-    /// A key, or something else, by INFO. The person's keys join those heard in the media, so
-    /// that one press by two methods stays one key; the other leg is told either way.
+    /// A key, or something else, by INFO; the other leg is told either way.
     fn info(
         &self,
         step: &mut Step<'_>,
@@ -185,34 +188,40 @@ impl Call {
         transaction: TransactionId,
         request: &OwnedMessage,
     ) {
+        let status = self.hear_info(step, leg, request);
+        if status == 200 {
+            self.pass_info(step, leg, request);
+        }
+        step.endpoint.respond(step.now, transaction, status, Headers::new(), None);
+    }
+
+    /// The key in an INFO joins those heard in the media, so that one press by two methods stays
+    /// one key. Returns the status that such an INFO gets.
+    fn hear_info(&self, step: &mut Step<'_>, leg: Leg, request: &OwnedMessage) -> u16 {
         let message = request.view();
         let content_type = message.header(crate::sip::HeaderName::ContentType).unwrap_or_default();
-        let status = match read_info(content_type, message.body()) {
+        match read_info(content_type, message.body()) {
             Ok(key) => {
-                self.tell_voice(
-                    step,
-                    VoiceCommand::Info { leg, digit: key.digit, duration_ms: key.duration_ms },
-                );
-                self.pass_info(step, leg, content_type, message.body());
+                let (digit, duration_ms) = (key.digit, key.duration_ms);
+                self.tell_voice(step, VoiceCommand::Info { leg, digit, duration_ms });
                 200
             }
             Err(InfoError::ContentType) => 415,
             Err(_) => 400,
-        };
-        step.endpoint.respond(step.now, transaction, status, Headers::new(), None);
+        }
     }
 
-    fn pass_info(&self, step: &mut Step<'_>, from: Leg, content_type: &[u8], body: &[u8]) {
+    fn pass_info(&self, step: &mut Step<'_>, from: Leg, request: &OwnedMessage) {
         let other = from.other();
         if let Some(target) = self.leg(other)
             && target.state == LegState::Up
         {
+            let message = request.view();
+            let content_type =
+                message.header(crate::sip::HeaderName::ContentType).unwrap_or_default();
             let content_type = String::from_utf8_lossy(content_type).into_owned();
-            step.endpoint.info(
-                step.now,
-                target.session,
-                Body { content_type, bytes: body.to_vec() },
-            );
+            let body = Body { content_type, bytes: message.body().to_vec() };
+            step.endpoint.info(step.now, target.session, body);
         }
     }
 

@@ -138,7 +138,7 @@ impl ShardTotals {
 }
 
 /// What the endpoint refused, by reason.
-const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 17] {
+const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 18] {
     [
         ("sip_unreadable", sip.unreadable),
         ("sip_unanswerable", sip.unanswerable),
@@ -147,6 +147,7 @@ const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 17] {
         ("sip_response_stray", sip.responses_stray),
         ("sip_ack_stray", sip.acks_stray),
         ("sip_request_stray", sip.requests_stray),
+        ("sip_info_late", sip.infos_late),
         ("sip_request_stale", sip.requests_stale),
         ("sip_request_merged", sip.requests_merged),
         ("sip_extension", sip.extensions_refused),

@@ -30,6 +30,42 @@ fn the_outcome_is_told_to_the_dialer_alone() {
 }
 
 #[test]
+fn keys_by_info_count_for_a_while_after_a_bye() {
+    #[rustfmt::skip]
+    let cases = [
+        ("the BYE overtakes the INFO",
+         "100:B.BYE/11 110:B.INFO/10=9 111:ack 112:ack",
+         "110:B<481/INFO 110:ledger<opt-out(9) 111:ledger<confirmed(NotPlayed) \
+          600:record(opted_out)"),
+        ("the INFO comes in time for the last time",
+         "100:B.BYE/11 599:B.INFO/10=9 599:ack 599:ack",
+         "599:B<481/INFO 599:ledger<opt-out(9) 599:ledger<confirmed(NotPlayed) \
+          600:record(opted_out)"),
+        ("the INFO comes too late",
+         "100:B.BYE/11 601:B.INFO/10=9",
+         "600:record(answered) 601:B<481/INFO"),
+        ("the network doubles it",
+         "100:B.BYE/11 110:B.INFO/10=9 112:ack 113:ack 120:B.INFO/10=9",
+         "110:B<481/INFO 110:ledger<opt-out(9) 112:ledger<confirmed(NotPlayed) 120:B<481/INFO \
+          600:record(opted_out)"),
+        ("what was answered before the BYE is no new key",
+         "50:B.INFO/10=5 100:B.BYE/11 110:B.INFO/10=9",
+         "50:B<200/INFO 110:B<481/INFO 600:record(answered)"),
+        ("what the peer says after its own BYE counts no more",
+         "100:B.BYE/11 110:B.INFO/12=9",
+         "110:B<481/INFO 600:record(answered)"),
+        ("our BYE overtakes the INFO",
+         "100:A.BYE 110:B.INFO/10=9 111:ack 112:ack",
+         "110:B<481/INFO 110:ledger<opt-out(9) 111:ledger<confirmed(NotPlayed) \
+          600:record(opted_out)"),
+    ];
+    compare(cases.map(|(name, script, want)| {
+        let watch = "B<481 B<200/INFO ledger< record";
+        (name, script.to_owned(), play("bridge", &format!("{UP}{script}"), watch), want)
+    }));
+}
+
+#[test]
 fn an_opt_out_is_recorded_whatever_becomes_of_the_dialer() {
     #[rustfmt::skip]
     let cases = [

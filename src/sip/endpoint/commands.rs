@@ -112,7 +112,9 @@ impl Endpoint {
             Phase::Calling => self.cancel(now, session, headers),
             Phase::Established if waits => state.farewell = Some(headers),
             Phase::Established => self.send_bye(now, session, &headers),
-            Phase::Cancelling | Phase::Leaving => self.counters.commands_late += 1,
+            Phase::Cancelling | Phase::Leaving | Phase::Departed => {
+                self.counters.commands_late += 1;
+            }
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Counters {
     pub acks_stray: u64,
     /// Requests within no session of ours: 481.
     pub requests_stray: u64,
+    /// INFOs that the end of their session had overtaken: 481, and what they say was told.
+    pub infos_late: u64,
     /// Requests with a CSeq that is not above the last: 500.
     pub requests_stale: u64,
     /// INVITEs that came by two ways: 482 for the second.

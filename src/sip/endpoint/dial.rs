@@ -87,7 +87,7 @@ impl Endpoint {
                 self.want_cancel(now, invite, headers);
             }
             Phase::Established => self.bye(now, session, headers),
-            Phase::Ringing | Phase::Cancelling | Phase::Leaving => {
+            Phase::Ringing | Phase::Cancelling | Phase::Leaving | Phase::Departed => {
                 self.counters.commands_late += 1;
             }
         }

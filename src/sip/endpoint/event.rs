@@ -29,7 +29,7 @@ pub struct Transmit {
 }
 
 /// What happened to a session. Each session that began ends with exactly one of `Cancelled`,
-/// `Refused`, `HungUp` and `Ended`, or with our own `reject`; nothing follows that.
+/// `Refused`, `HungUp` and `Ended`, or with our own `reject`; nothing follows that but `LateInfo`.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A new INVITE, answered with 100 so far.
@@ -92,6 +92,14 @@ pub enum Event {
         /// The INFO.
         request: OwnedMessage,
     },
+    /// An INFO that the end of its session has overtaken, each once, up to half a second later. It
+    /// has been answered with 481; what it says was said in time.
+    LateInfo {
+        /// The session, which is gone.
+        session: SessionId,
+        /// The INFO.
+        request: OwnedMessage,
+    },
     /// A re-INVITE or UPDATE within the session.
     Reoffered {
         /// The session.
@@ -128,6 +136,7 @@ impl Event {
             | Self::Answered { session, .. }
             | Self::Refused { session, .. }
             | Self::Info { session, .. }
+            | Self::LateInfo { session, .. }
             | Self::Reoffered { session, .. }
             | Self::HungUp { session, .. }
             | Self::Ended { session, .. } => *session,

@@ -13,6 +13,7 @@ use crate::sip::mint::Minted;
 use crate::sip::name::HeaderName;
 use crate::sip::name::Method;
 use crate::sip::session::Phase;
+use crate::sip::session::late::Late;
 use crate::sip::session::uac::Accepted;
 use crate::sip::session::uac::Cancel;
 use crate::sip::session::uac::EARLY_DIALOGS_MAX;
@@ -84,7 +85,7 @@ impl Endpoint {
         self.arm_transaction(now, id);
         let Some(session) = session.filter(|_| is_final) else { return };
         match method {
-            Method::Bye => self.end_session(now, session, EndReason::HungUp),
+            Method::Bye => self.left(now, session),
             Method::Info if status == 481 => self.lose_session(now, session),
             _ => {}
         }
@@ -267,7 +268,21 @@ impl Endpoint {
         }
     }
 
+    /// Our BYE was answered; the peer's own may have ended the session before.
+    fn left(&mut self, now: Instant, id: SessionId) {
+        let Some(state) = self.session_mut(id).filter(|state| state.phase == Phase::Leaving) else {
+            return;
+        };
+        let late = Late::new(now, state.remote_cseq(), None);
+        self.depart(now, id, late);
+        self.emit(Event::Ended { session: id, why: EndReason::HungUp });
+    }
+
+    /// Ends a session that nothing more is heard of, unless it has ended already.
     pub(super) fn end_session(&mut self, now: Instant, id: SessionId, why: EndReason) {
+        if self.session_mut(id).is_none_or(|state| state.phase == Phase::Departed) {
+            return;
+        }
         if self.close_session(now, id).is_some() {
             self.emit(Event::Ended { session: id, why });
         }

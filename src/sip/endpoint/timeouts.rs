@@ -79,6 +79,10 @@ impl Endpoint {
             return; // As above.
         }
         state.armed = None;
+        if state.late.as_ref().is_some_and(|late| late.poll_timeout() <= now) {
+            self.sessions.remove(id.0); // It owes nobody anything, and its end was told.
+            return;
+        }
         if state.ring_end.is_some_and(|end| end <= now) {
             let invite = state.invite;
             self.refused(now, invite, 408, None);

@@ -1,6 +1,7 @@
 //! Requests of the peer within a session: BYE, INFO, re-INVITE, UPDATE, OPTIONS (RFC 3261
 //! section 12.2.2).
 
+use std::mem;
 use std::time::Instant;
 
 use crate::sip::ids::SessionId;
@@ -11,6 +12,7 @@ use crate::sip::name::HeaderName;
 use crate::sip::name::Method;
 use crate::sip::session::PENDING_MAX;
 use crate::sip::session::Phase;
+use crate::sip::session::late::Late;
 use crate::sip::transaction::ServerInvite;
 use crate::sip::transaction::ServerOther;
 
@@ -34,24 +36,36 @@ impl Endpoint {
         incoming: &Incoming<'_, '_>,
         id: SessionId,
     ) {
+        let state = self.session_mut(id);
+        if state.is_some_and(|state| state.phase == Phase::Departed) {
+            return self.handle_late(incoming, id);
+        }
         // A BYE is never refused for an extension: the call would stay.
         if incoming.method != Method::Bye && self.refuse_extensions(incoming) {
             return;
         }
         let Some(state) = self.session_mut(id) else { return };
+        let before = state.remote_cseq();
         if !state.accept_cseq(incoming.names.from_tag, incoming.names.cseq) {
             self.counters.requests_stale += 1;
             return self.refuse(incoming, 500, "", &Headers::new());
         }
         match incoming.method {
-            Method::Bye => self.handle_bye(now, incoming, id),
+            Method::Bye => self.handle_bye(now, incoming, id, before),
             Method::Options => self.answer_options_within(now, incoming, id),
             Method::Info => self.handle_info(now, incoming, id),
             _ => self.handle_offer(now, incoming, id),
         }
     }
 
-    fn handle_bye(&mut self, now: Instant, incoming: &Incoming<'_, '_>, id: SessionId) {
+    /// `before` is the peer's CSeq before that of its BYE.
+    fn handle_bye(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        id: SessionId,
+        before: Option<u32>,
+    ) {
         let Some(phase) = self.session_mut(id).map(|state| state.phase) else { return };
         if matches!(phase, Phase::Calling | Phase::Cancelling) {
             // The called side may not end an early dialog by BYE (section 15).
@@ -59,12 +73,44 @@ impl Endpoint {
         }
         let bye = self.start_other(now, incoming, id);
         self.reply(now, bye, &Reply::bare(200));
-        let Some(session) = self.close_session(now, id) else { return };
         if phase == Phase::Ringing {
+            // No call, no key.
+            let Some(session) = self.close_session(now, id) else { return };
             self.reply(now, session.invite, &Reply::bare(487));
+        } else {
+            let late = Late::new(now, before, Some(incoming.names.cseq));
+            self.depart(now, id, late);
         }
         let request = OwnedMessage::from(incoming.message);
         self.emit(Event::HungUp { session: id, request });
+    }
+
+    /// A request within a session that is over gets 481 (RFC 3261 sections 12.2.2 and 15.1.2),
+    /// whatever it says: by the letter its dialog is gone, and its sender has left. A key in an
+    /// INFO that was sent before the end was pressed in time all the same, and is told.
+    fn handle_late(&mut self, incoming: &Incoming<'_, '_>, id: SessionId) {
+        let late = self.session_mut(id).and_then(|state| state.late.as_mut());
+        let is_heard = incoming.method == Method::Info
+            && late.is_some_and(|late| late.accept(incoming.names.cseq));
+        if !is_heard {
+            return self.refuse_stray(incoming);
+        }
+        self.counters.infos_late += 1;
+        let request = OwnedMessage::from(incoming.message);
+        self.emit(Event::LateInfo { session: id, request });
+        self.refuse(incoming, 481, "", &Headers::new());
+    }
+
+    /// A session is over, and forgotten once nothing of it can be on its way any more. What it
+    /// still owed the peer is answered with 487 (RFC 3261 section 15.1.2).
+    pub(super) fn depart(&mut self, now: Instant, id: SessionId, late: Late) {
+        let Some(state) = self.session_mut(id) else { return };
+        (state.phase, state.late) = (Phase::Departed, Some(late));
+        (state.unacknowledged, state.farewell) = (None, None);
+        for pending in mem::take(&mut state.pending) {
+            self.reply(now, pending, &Reply::bare(487));
+        }
+        self.arm_session(now, id);
     }
 
     fn answer_options_within(&mut self, now: Instant, incoming: &Incoming<'_, '_>, id: SessionId) {

@@ -6,11 +6,13 @@
 //! | Calling     | we sent an INVITE     | Established by a 2xx; Cancelling; gone by >= 300    |
 //! | Cancelling  | we cancelled it       | gone by any final response, or 64*T1 without        |
 //! | Established | a 2xx                 | Leaving; gone by the peer's BYE or a missing ACK    |
-//! | Leaving     | our BYE was sent      | gone by its answer, its timeout, the peer's BYE     |
+//! | Leaving     | our BYE was sent      | Departed by its answer or the peer's BYE; gone by its timeout |
+//! | Departed    | either side's BYE     | gone after [`late::LATE_MAX`]                       |
 //!
 //! Here is what a session remembers and the small decisions that need nothing else; the endpoint
 //! moves it along, since each step sends messages.
 
+pub(crate) mod late;
 pub(crate) mod uac;
 pub(crate) mod uas;
 
@@ -23,6 +25,7 @@ use crate::sip::ids::ListenerId;
 use crate::sip::ids::TransactionId;
 use crate::sip::transaction::earlier;
 
+use late::Late;
 use uac::EarlyDialog;
 use uas::Unacknowledged;
 
@@ -43,6 +46,8 @@ pub(crate) enum Phase {
     Established,
     /// Our BYE waits for its answer.
     Leaving,
+    /// Over, save for an INFO that its end has overtaken.
+    Departed,
 }
 
 /// What a session remembers.
@@ -72,6 +77,8 @@ pub(crate) struct Session {
     pub(crate) ring_end: Option<Instant>,
     /// When our provisional response is sent once more, so that no proxy gives the call up.
     pub(crate) extend_at: Option<Instant>,
+    /// What is still listened for once the session is over.
+    pub(crate) late: Option<Late>,
     /// The deadline that the timer queue knows of.
     pub(crate) armed: Option<Instant>,
 }
@@ -98,6 +105,7 @@ impl Session {
             farewell: None,
             ring_end: None,
             extend_at: None,
+            late: None,
             armed: None,
         }
     }
@@ -110,6 +118,11 @@ impl Session {
             None => self.early.iter().any(|early| *early.tag == *remote_tag),
         };
         knows_tag && *self.call_id == *call_id
+    }
+
+    /// The CSeq of the peer's last request in the dialog.
+    pub(crate) fn remote_cseq(&self) -> Option<u32> {
+        self.dialog.as_ref().and_then(|dialog| dialog.remote_cseq)
     }
 
     /// Takes note of the CSeq of a request; false when it is stale (section 12.2.2).
@@ -127,6 +140,7 @@ impl Session {
     /// When something is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let acknowledge = self.unacknowledged.as_ref().map(Unacknowledged::poll_timeout);
-        earlier(earlier(acknowledge, self.ring_end), self.extend_at)
+        let late = self.late.as_ref().map(Late::poll_timeout);
+        earlier(earlier(acknowledge, self.ring_end), earlier(self.extend_at, late))
     }
 }

@@ -212,6 +212,10 @@ impl Sim {
                 let in_ms = self.below(40);
                 self.plan(in_ms, Step::Order(side, Order::Respond(transaction)));
             }
+            Event::LateInfo { request, .. } => {
+                let is_new = self.keys_told.insert(request.view().body().to_vec());
+                assert!(is_new, "seed {}: a key was told twice", self.seed);
+            }
             Event::Progress { session, .. } => {
                 assert_eq!(self.fate(side, session).answered, 0, "progress after the answer");
             }

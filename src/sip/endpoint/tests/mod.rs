@@ -161,6 +161,7 @@ impl Play {
                 self.asked.push(transaction);
                 "Info".to_owned()
             }
+            Event::LateInfo { .. } => "LateInfo".to_owned(),
             Event::Reoffered { transaction, .. } => {
                 self.asked.push(transaction);
                 "Reoffered".to_owned()

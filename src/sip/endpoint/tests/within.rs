@@ -115,6 +115,40 @@ fn other_requests_within_a_call() {
 }
 
 #[test]
+fn infos_that_the_end_overtakes() {
+    #[rustfmt::skip]
+    check(&[
+        ("an INFO that its BYE overtook is told, and answered that there is no call",
+         "10:BYE/4 20:INFO/3",
+         "10=200/BYE,HungUp 20=LateInfo,481/INFO"),
+        ("until half a second has gone",
+         "10:BYE/4 509:INFO/2 510:INFO/3",
+         "10=200/BYE,HungUp 509=LateInfo,481/INFO 510=481/INFO"),
+        ("once, however often the network brings it",
+         "10:BYE/4 20:INFO/3 30:INFO/3 40:INFO/3@replay",
+         "10=200/BYE,HungUp 20=LateInfo,481/INFO 30=481/INFO 40=481/INFO"),
+        ("what was told before the BYE is not told again",
+         "10:INFO/2 11:respond=200 20:BYE/3 30:INFO/2 40:INFO/2@replay",
+         "10=Info 11=200/INFO 20=200/BYE,HungUp 30=200/INFO 40=481/INFO"),
+        ("a peer says nothing behind its own BYE",
+         "10:BYE/4 20:INFO/5",
+         "10=200/BYE,HungUp 20=481/INFO"),
+        ("no stranger says it in its name",
+         "10:BYE/4 20:INFO/3@imposter 30:INFO/3@othercall",
+         "10=200/BYE,HungUp 20=481/INFO 30=481/INFO"),
+        ("an INFO that the answer to our BYE overtook",
+         "10:bye 20:200/BYE 30:INFO/2",
+         "10=BYE 20=Ended(HungUp) 30=LateInfo,481/INFO"),
+        ("where BYE met BYE too, and its answer is no second end",
+         "10:bye 20:BYE/3 25:200/BYE 30:INFO/2",
+         "10=BYE 20=200/BYE,HungUp 30=LateInfo,481/INFO"),
+        ("nothing else is taken any more",
+         "10:BYE/5 20:BYE/6 21:REINVITE/4 22:UPDATE/4 23:OPTIONS/4 24:ACK/1 25:bye 26:info",
+         "10=200/BYE,HungUp 20=481/BYE 21=481 22=481/UPDATE 23=481/OPTIONS"),
+    ]);
+}
+
+#[test]
 fn requests_within_an_early_dialog() {
     #[rustfmt::skip]
     let cases = [
