@@ -50,6 +50,8 @@ impl Call {
                     state: LegState::Early,
                     local,
                     negotiated: None,
+                    offering: false,
+                    answer: None,
                     signalling: trunk.remote.ip(),
                     sip_call_id,
                     answered_at: None,
@@ -60,7 +62,8 @@ impl Call {
         }
     }
 
-    /// What both the dialer and the trunk speak, in the trunk's order: nothing is transcoded.
+    /// What both the dialer and the trunk speak, in the trunk's order: nothing is recoded where the
+    /// carrier keeps to it.
     fn codecs_for(&self, trunk: &[Codec]) -> Vec<Codec> {
         let offered = self.admitted.offer.as_ref().map(crate::sdp::Offer::codecs);
         trunk
@@ -115,23 +118,34 @@ impl Call {
         }
         b.negotiated = Some(crate::sdp::accept(&b.local, sdp).ok()?);
         self.settle_voice(step, Leg::B);
+        // An offer of ours may stand only in a reliable response (RFC 3261 section 13.2.1), and
+        // the first of those is the 200.
+        self.admitted.offer.as_ref()?;
         let body = self.describe_a()?;
         self.settle_voice(step, Leg::A);
         self.tell_voice(step, VoiceCommand::Relay { on: true });
         Some(body)
     }
 
-    /// Our answer towards the dialer, in the codec that the carrier chose.
+    /// Our side of the media towards the dialer: one answer to its offer, in the codec that the
+    /// carrier chose first. What a 183 has said the 200 repeats, octet for octet (RFC 3261 section
+    /// 13.2.1), whatever the carrier's own 200 says; should it change the codec, what passes
+    /// between the legs is recoded. Without an offer of the dialer's it is our offer.
     fn describe_a(&mut self) -> Option<Body> {
         let codec = self.b.as_ref()?.negotiated.as_ref()?.codec;
-        self.a.local.codecs = vec![codec];
-        let sdp = match &self.admitted.offer {
-            Some(offer) => {
+        let sdp = match (&self.a.answer, &self.admitted.offer) {
+            (Some(given), _) => given.clone(),
+            (None, Some(offer)) => {
+                self.a.local.codecs = vec![codec];
                 let (negotiated, sdp) = offer.answer(&self.a.local).ok()?;
                 self.a.negotiated = Some(negotiated);
-                sdp
+                self.a.answer.insert(sdp).clone()
             }
-            None => crate::sdp::offer(&self.a.local),
+            (None, None) => {
+                self.a.local.codecs = super::reoffer::in_order(Some(codec), &Codec::ALL);
+                self.a.offering = true;
+                crate::sdp::offer(&self.a.local)
+            }
         };
         Some(Body { content_type: SDP.to_owned(), bytes: sdp.into_bytes() })
     }

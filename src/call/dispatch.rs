@@ -49,6 +49,8 @@ impl Call {
             state: LegState::Early,
             local: LocalMedia::new(SocketAddr::new(source.ip(), 0), 0),
             negotiated: None,
+            offering: false,
+            answer: None,
             signalling: source.ip(),
             sip_call_id: admitted.sip_call_id.clone(),
             answered_at: None,
@@ -222,47 +224,6 @@ impl Call {
             let content_type = String::from_utf8_lossy(content_type).into_owned();
             let body = Body { content_type, bytes: message.body().to_vec() };
             step.endpoint.info(step.now, target.session, body);
-        }
-    }
-
-    /// A re-INVITE or UPDATE: each leg's media is anchored here, so it is answered here, in the
-    /// codec that the call runs in.
-    fn reoffered(
-        &mut self,
-        step: &mut Step<'_>,
-        leg: Leg,
-        transaction: TransactionId,
-        request: &OwnedMessage,
-    ) {
-        let message = request.view();
-        let Some(target) = self.leg_mut(leg) else { return };
-        let mut local = target.local.clone();
-        if let Some(negotiated) = &target.negotiated {
-            local.codecs = vec![negotiated.codec];
-        }
-        local.version += 1;
-        let answer = if message.body().is_empty() {
-            Ok((None, crate::sdp::offer(&local)))
-        } else {
-            crate::sdp::Offer::parse(message.body())
-                .and_then(|offer| offer.answer(&local))
-                .map(|(negotiated, sdp)| (Some(negotiated), sdp))
-        };
-        match answer {
-            Ok((negotiated, sdp)) => {
-                target.local = local;
-                if negotiated.is_some() {
-                    target.negotiated = negotiated;
-                }
-                let body =
-                    Body { content_type: super::ivr::SDP.to_owned(), bytes: sdp.into_bytes() };
-                step.endpoint.respond(step.now, transaction, 200, Headers::new(), Some(body));
-                self.settle_voice(step, leg);
-            }
-            Err(error) => {
-                let status = if error.is_unsupported() { 488 } else { 400 };
-                step.endpoint.respond(step.now, transaction, status, Headers::new(), None);
-            }
         }
     }
 }

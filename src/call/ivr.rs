@@ -37,7 +37,10 @@ impl Call {
                 }
                 Err(error) => return self.refuse_media(step, &error),
             },
-            None => crate::sdp::offer(&self.a.local),
+            None => {
+                self.a.offering = true;
+                crate::sdp::offer(&self.a.local)
+            }
         };
         let body = Body { content_type: SDP.to_owned(), bytes: sdp.into_bytes() };
         step.endpoint.answer(step.now, self.a.session, Headers::new(), Some(body));
@@ -70,20 +73,38 @@ impl Call {
         }
     }
 
-    /// The answer to an offer that our 200 carried comes in the ACK (RFC 3264, late offer).
-    /// False when the call ended for lack of one.
-    pub(super) fn accept_late_answer(&mut self, step: &mut Step<'_>, body: Option<&[u8]>) -> bool {
-        if self.a.negotiated.is_some() || self.a.state == LegState::Gone {
-            return self.a.state != LegState::Gone;
+    /// The answer to an offer that a 200 of ours carried comes in the ACK (RFC 3264, RFC 3261
+    /// section 14.2); it moves the media of `leg`. False when the call ended for lack of one.
+    ///
+    /// An ACK of a re-INVITE that brings none leaves the media as it was: peers that send an empty
+    /// re-INVITE to refresh their session are known to forget it, nothing of theirs has changed,
+    /// and hanging up would cost a person the call. An answer that is there and cannot be used
+    /// (no audio, no codec of ours, unreadable) says that the peer now is somewhere where we are
+    /// not, and ends the call, as RFC 3261 section 13.2.2.4 ends it for an offer.
+    pub(super) fn accept_late_answer(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: Leg,
+        body: Option<&[u8]>,
+    ) -> bool {
+        let Some(target) = self.leg_mut(leg).filter(|leg| leg.state != LegState::Gone) else {
+            return false;
+        };
+        if !std::mem::take(&mut target.offering) {
+            return true;
         }
-        match crate::sdp::accept(&self.a.local, body.unwrap_or_default()) {
-            Ok(negotiated) => {
-                self.a.negotiated = Some(negotiated);
-                self.settle_voice(step, Leg::A);
+        let was_heard = target.negotiated.is_some();
+        match body.map(|body| crate::sdp::accept(&target.local, body)) {
+            Some(Ok(negotiated)) => {
+                target.negotiated = Some(negotiated);
+                self.settle_voice(step, leg);
                 true
             }
-            Err(_) => {
-                self.disposition.get_or_insert(Disposition::Refused);
+            None if was_heard => true,
+            None | Some(Err(_)) => {
+                let disposition =
+                    if was_heard { Disposition::Answered } else { Disposition::Refused };
+                self.disposition.get_or_insert(disposition);
                 self.end(step, &Outcome::Ended("media"));
                 false
             }

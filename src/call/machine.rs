@@ -66,6 +66,11 @@ pub(super) struct CallLeg {
     pub(super) state: LegState,
     pub(super) local: LocalMedia,
     pub(super) negotiated: Option<Negotiated>,
+    /// Our last 200 made an offer: its ACK brings the answer.
+    pub(super) offering: bool,
+    /// The answer that this leg's INVITE was given, which no later response may contradict
+    /// (RFC 3261 section 13.2.1).
+    pub(super) answer: Option<String>,
     pub(super) signalling: std::net::IpAddr,
     pub(super) sip_call_id: String,
     pub(super) answered_at: Option<Instant>,
@@ -249,11 +254,11 @@ impl Call {
         }
     }
 
-    /// The ACK of our 200 came: both sides know that the call is up.
+    /// The ACK of our 200, or of one to a re-INVITE, came: both sides know that the call is up.
     pub(super) fn acknowledged(&mut self, step: &mut Step<'_>, leg: Leg, body: Option<&[u8]>) {
         let is_first = self.leg(leg).is_some_and(|leg| leg.state == LegState::Answered);
         self.confirm_up(leg);
-        if leg == Leg::A && !self.accept_late_answer(step, body) {
+        if !self.accept_late_answer(step, leg, body) {
             return;
         }
         if leg == self.person() {

@@ -4,7 +4,7 @@
 //! in, [`Output`]s come out. The media of each call is a [`Voice`], which runs on a media thread
 //! and speaks with its call by [`VoiceCommand`] and [`VoiceEvent`] alone.
 //!
-//! Deliberately absent: originating calls, transfer, transcoding, and carrier failover.
+//! Deliberately absent: originating calls, transfer, and carrier failover.
 
 mod bridge;
 
@@ -19,6 +19,7 @@ mod machine;
 mod occupancy;
 pub mod outcome;
 mod output;
+mod reoffer;
 pub mod rules;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@
 
 mod ends;
 mod numbers;
+mod offers;
 mod peer;
 mod rules;
 mod voice;

@@ -203,3 +203,37 @@ fn what_nobody_could_hear_is_not_told_as_played() {
     media.settle(Leg::B, Codec::Pcma, Direction::SendRecv);
     assert_eq!(told(media.played()), [(1, false)], "cut by another codec");
 }
+
+#[test]
+fn legs_in_two_codecs_hear_each_other() {
+    let octets: Vec<u8> = (0..160).map(|n| (n * 13) as u8).collect();
+    let codecs = [[Codec::Pcmu, Codec::Pcma], [Codec::Pcma, Codec::Pcmu], [Codec::Pcma; 2]];
+    for [from, into] in codecs {
+        let mut media = Media::new([from, into]);
+        media.hear(Leg::A, from.payload_type(), &octets);
+        media.hear(Leg::A, 101, &[9, 10, 0, 160]);
+        let [(Leg::B, audio), (Leg::B, event)] = &media.out.sent[..] else {
+            panic!("{from} to {into}: two packets for leg B, found {:?}", media.out.sent)
+        };
+        assert_eq!(audio[1] & 0x7f, into.payload_type(), "{from} to {into}");
+        let linear = |codec, octets: &[u8]| {
+            let mut samples = [0; 160];
+            g711::decode(codec, octets, &mut samples);
+            samples
+        };
+        let (said, heard) = (linear(from, &octets), linear(into, &audio[12..]));
+        for (said, heard) in said.into_iter().zip(heard) {
+            // Both laws have steps of a sixteenth at most, of 8 around zero: half of one is lost.
+            let (said, heard) = (i32::from(said), i32::from(heard));
+            assert!(
+                (said - heard).abs() <= 8 + said.abs() / 32,
+                "{from} to {into}: {said} {heard}"
+            );
+        }
+        assert_eq!(
+            (event[1] & 0x7f, &event[12..]),
+            (101, &[9, 10, 0, 160][..]),
+            "{from} to {into}"
+        );
+    }
+}

@@ -221,12 +221,12 @@ impl VoiceLeg {
         is_news
     }
 
-    /// The payload type under which this leg's peer takes what came as `kind`.
-    pub(super) fn payload_type_for(&self, kind: PayloadKind) -> Option<u8> {
+    /// As what, and under which payload type, this leg's peer takes what came as `kind`.
+    pub(super) fn format_for(&self, kind: PayloadKind) -> Option<(PayloadKind, u8)> {
         let media = &self.settled.as_ref()?.media;
         match kind {
-            PayloadKind::Audio(codec) => (codec == media.codec).then_some(media.payload_type),
-            PayloadKind::Event => Some(media.events?.payload_type),
+            PayloadKind::Audio(_) => Some((PayloadKind::Audio(media.codec), media.payload_type)),
+            PayloadKind::Event => Some((kind, media.events?.payload_type)),
         }
     }
 

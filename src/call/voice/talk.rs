@@ -13,10 +13,13 @@ use super::VoiceSettings;
 use super::leg::Believed;
 use super::leg::VoiceLeg;
 use crate::dtmf::InfoKey;
+use crate::media::g711;
 use crate::media::relay::Mapped;
 use crate::media::rtcp::RTCP_LEN_MAX;
+use crate::media::rtp::HEADER_LEN;
 use crate::media::rtp::RtpPacket;
 use crate::media::sender::PACKET_LEN_MAX;
+use crate::model::PayloadKind;
 use crate::model::time::WallAnchor;
 use crate::model::token::TokenSource;
 use crate::suppression::Leg;
@@ -158,11 +161,12 @@ impl Voice {
     ) {
         let Some(target) = self.leg(from.other()) else { return };
         let Some(to) = target.destination() else { return };
-        let Some(payload_type) = target.payload_type_for(believed.kind) else { return };
+        let Some((kind, payload_type)) = target.format_for(believed.kind) else { return };
         let mut buf = [0_u8; PACKET_LEN_MAX];
-        let mapped = Mapped { kind: believed.kind, payload_type };
+        let mapped = Mapped { kind, payload_type };
         let written = target.mouth.pass_on(now, packet, mapped, &mut buf);
-        let Some(bytes) = written.and_then(|len| buf.get(..len)) else { return };
+        let Some(bytes) = written.and_then(|len| buf.get_mut(..len)) else { return };
+        recode(believed.kind, kind, bytes);
         if let Some(carries) = believed.hearing.carries {
             target.sent(now, carries);
         }
@@ -175,6 +179,16 @@ impl Voice {
             let Some(target) = self.leg(leg) else { continue };
             tick(now, leg, target, out);
         }
+    }
+}
+
+/// Where the two legs run in different codecs, the octets of the packet in `bytes` become those of
+/// the codec that its receiver takes.
+fn recode(from: PayloadKind, into: PayloadKind, bytes: &mut [u8]) {
+    if let (PayloadKind::Audio(from), PayloadKind::Audio(into)) = (from, into)
+        && let Some(octets) = bytes.get_mut(HEADER_LEN..)
+    {
+        g711::recode(from, into, octets);
     }
 }
 
