@@ -238,7 +238,16 @@ impl Call {
         self.end(step, &outcome);
     }
 
-    /// The number was put on a list between admission and dialling.
+    /// A number of this call was opted out elsewhere while the carrier rings for it.
+    pub(super) fn opted_out_elsewhere(&mut self, step: &mut Step<'_>) {
+        if let Some(hit) =
+            gate::suppressed(step.index, &self.admitted).filter(|_| self.is_ringing())
+        {
+            self.refuse_suppressed(step, hit);
+        }
+    }
+
+    /// The number was put on a list between admission and the answer.
     fn refuse_suppressed(&mut self, step: &mut Step<'_>, hit: Hit) {
         let refusal = self.admitted.dialer.refusal.clone();
         self.disposition.get_or_insert(Disposition::Suppressed);

@@ -28,6 +28,7 @@ use super::voice::VoiceCommand;
 use super::voice::VoiceEvent;
 use super::voice::VoiceId;
 use crate::campaign::Mode;
+use crate::model::Number;
 use crate::model::keyed::KeyedMap;
 use crate::model::time::WallAnchor;
 use crate::model::token::Seed;
@@ -39,6 +40,7 @@ use crate::sip::Headers;
 use crate::sip::ListenerId;
 use crate::sip::OwnedMessage;
 use crate::sip::SessionId;
+use crate::suppression::Fact;
 use crate::suppression::Index;
 use crate::suppression::Leg;
 
@@ -56,6 +58,8 @@ pub struct Calls {
     /// One entry a call at most: its next deadline, also noted in the call.
     deadlines: BTreeSet<(Instant, u64)>,
     occupancy: Occupancy,
+    /// Calls whose person's side rings, under each number that would forbid them.
+    ringing: BTreeSet<(Number, u64)>,
     next_key: u64,
     open: bool,
     out: VecDeque<Output>,
@@ -82,6 +86,7 @@ impl Calls {
             tokens,
             deadlines: BTreeSet::new(),
             occupancy: Occupancy::default(),
+            ringing: BTreeSet::new(),
             next_key: 0,
             open: true,
             out: VecDeque::new(),
@@ -153,6 +158,19 @@ impl Calls {
             self.step(now, key, |call, step| call.acknowledge(step, ack));
             self.drain_endpoint(now);
         }
+    }
+
+    /// `number` was opted out elsewhere (in another call, by hand, on another node), and the index
+    /// knows it by now. A call of this shard that rings for it, and that the index now forbids,
+    /// is refused like a new one: its INVITE to the carrier is cancelled, and the dialer gets what
+    /// the gate would say. Calls that are up go on: the person has taken them.
+    pub fn handle_opted_out(&mut self, now: Instant, number: Number) {
+        let ringing = self.ringing.range((number, 0)..=(number, u64::MAX));
+        let keys: Vec<u64> = ringing.map(|&(_, key)| key).collect();
+        for key in keys {
+            self.step(now, key, |call, step| call.opted_out_elsewhere(step));
+        }
+        self.drain_endpoint(now);
     }
 
     /// Does what is due at `now`.
@@ -315,19 +333,44 @@ impl Calls {
             self.forget(now, key, call);
             return;
         }
+        let mut opted_out = None;
         for output in self.out.iter().skip(before) {
-            if let Output::Submit { token, .. } = output {
+            if let Output::Submit { token, fact } = output {
                 self.by_token.insert(*token, key);
+                if let Fact::OptOut(opt_out) = &**fact {
+                    opted_out = Some(opt_out.number);
+                }
             }
         }
         if let Some(b) = &call.b {
             self.by_session.insert(b.session, (key, Leg::B));
         }
+        self.note_ringing(key, &mut call);
         if call.is_done() {
-            return self.finish(now, key, &call);
+            self.finish(now, key, &call);
+        } else {
+            self.calls.insert(key, call);
+            self.arm(key);
         }
-        self.calls.insert(key, call);
-        self.arm(key);
+        if let Some(number) = opted_out {
+            self.handle_opted_out(now, number);
+        }
+    }
+
+    /// Finds a call by its numbers for as long as it rings.
+    fn note_ringing(&mut self, key: u64, call: &mut Call) {
+        let rings = call.is_ringing();
+        if rings == call.noted_ringing {
+            return;
+        }
+        call.noted_ringing = rings;
+        for number in call.admitted.numbers() {
+            if rings {
+                self.ringing.insert((number, key));
+            } else {
+                self.ringing.remove(&(number, key));
+            }
+        }
     }
 
     /// Notes when the call wants its next step.
@@ -370,6 +413,7 @@ impl Calls {
             self.out.push_back(Output::Voice { voice: call.voice, command: VoiceCommand::Close });
         }
         call.disposition = Some(Disposition::Failed);
+        self.note_ringing(key, &mut call);
         self.finish(now, key, &call);
     }
 

@@ -84,6 +84,7 @@ impl Call {
             started_at: now,
             // Set anew at the answer, from which the longest call counts.
             hang_up_at: now + call_max + admitted.campaign.ring_max,
+            noted_ringing: false,
             armed_at: None,
             linger_until: None,
             ledger_until: None,

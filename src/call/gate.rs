@@ -55,6 +55,13 @@ pub(super) struct Admitted {
     pub(super) sip_call_id: String,
 }
 
+impl Admitted {
+    /// The numbers that must not stand on a list: the person's, and the one that is dialled.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Number> + use<> {
+        [Some(self.number), self.dialled].into_iter().flatten()
+    }
+}
+
 /// A call that is refused, with what its sender is told.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -125,9 +132,8 @@ pub(super) fn admit(
 pub(super) fn suppressed(index: &Index, admitted: &Admitted) -> Option<Hit> {
     let campaign = &admitted.campaign;
     let checked = admitted.rules.checked(&campaign.name);
-    [Some(admitted.number), admitted.dialled]
-        .into_iter()
-        .flatten()
+    admitted
+        .numbers()
         .find_map(|number| index.check(number, checked, &campaign.account, &campaign.name))
 }
 

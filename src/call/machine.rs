@@ -181,6 +181,8 @@ pub(super) struct Call {
     pub(super) held_keys: usize,
     pub(super) started_at: Instant,
     pub(super) hang_up_at: Instant,
+    /// The table finds this call by its numbers, as one that rings.
+    pub(super) noted_ringing: bool,
     /// The deadline under which the table holds this call.
     pub(super) armed_at: Option<Instant>,
     pub(super) linger_until: Option<Instant>,
@@ -217,6 +219,12 @@ impl Call {
             Leg::A => Some(&mut self.a),
             Leg::B => self.b.as_mut(),
         }
+    }
+
+    /// Whether the carrier was asked and has not answered.
+    pub(super) fn is_ringing(&self) -> bool {
+        matches!(self.phase, Phase::Ringing)
+            && self.b.as_ref().is_some_and(|b| b.state == LegState::Early)
     }
 
     /// Whether `leg` was answered and not hung up.

@@ -153,3 +153,38 @@ fn keys_interrupt_a_greeting_only_where_they_mean_something() {
         (name, script, told, want)
     }));
 }
+
+#[test]
+fn a_leg_that_rings_is_cancelled_when_its_number_opts_out_elsewhere() {
+    #[rustfmt::skip]
+    let cases = [
+        ("while it rings", "bridge", "10:B.180 20:optout=+34600000001",
+         "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 10:A<180 20:A<603(suppressed;list=all) \
+          20:B<CANCEL 20:B<ACK 520:record(suppressed)"),
+        ("before the carrier has said anything: the CANCEL waits for that", "bridge",
+         "20:optout=+34600000001 30:B.180",
+         "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 20:A<603(suppressed;list=all) \
+          30:B<CANCEL 30:B<ACK 520:record(suppressed)"),
+        ("the answer crosses the CANCEL", "bridge", "20:optout=+34600000001 30:B.200=pcmu",
+         "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 20:A<603(suppressed;list=all) 30:B<ACK \
+          30:B<BYE 520:record(suppressed)"),
+        ("another number", "bridge", "10:B.180 20:optout=+34600000009 30:B.486",
+         "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 10:A<180 30:B<ACK \
+          30:A<486(refused;reason=carrier) 530:record(busy)"),
+        ("the number to dial, though the person is another", "bridge-calling",
+         "10:B.180 20:optout=+34600000001",
+         "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 10:A<180 20:A<603(suppressed;list=all) \
+          20:B<CANCEL 20:B<ACK 520:record(suppressed)"),
+        ("a call that is up goes on", "bridge",
+         "10:B.200=pcmu 11:A.ACK 20:optout=+34600000001 30:A.BYE",
+         "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 10:B<ACK 10:A<200=pcmu#1 30:A<200/BYE \
+          30:B<BYE 530:record(answered)"),
+        ("a carrier that refused rings no more", "bridge", "10:B.486 20:optout=+34600000001",
+         "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 10:B<ACK \
+          10:A<486(refused;reason=carrier) 510:record(busy)"),
+    ];
+    compare(cases.map(|(name, campaign, script, want)| {
+        let told = play(campaign, &format!("0:A.INVITE=pcmu {script}"), "A< B< record");
+        (name, script.to_owned(), told.replace("0:A<100 ", ""), want)
+    }));
+}

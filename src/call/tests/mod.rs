@@ -202,6 +202,7 @@ impl<'a> Play<'a> {
     fn opt_out_elsewhere(&mut self, number: &str) {
         let number = Number::from_e164(number).unwrap();
         self.index.block_beyond(number, &["all".into()], None, None).unwrap();
+        self.calls.handle_opted_out(self.now(), number);
     }
 
     fn drain(&mut self) {
