@@ -48,7 +48,9 @@ use crate::net::clock;
 use crate::net::random;
 use crate::sip;
 use crate::store;
+use crate::store::OnEvent;
 use crate::store::Store;
+use crate::store::StoreEvent;
 use crate::suppression::Ack;
 use crate::suppression::Index;
 use crate::telemetry::Metrics;
@@ -92,13 +94,13 @@ impl Engine {
         let index = Arc::new(Index::new(&rules::lists(&checked))?);
         let receipts = Receipts::default();
         let (vital, life) = Vital::new();
-        let inbox = inbox_sender.clone();
-        let store = open_store(&checked, inbox, receipts.clone(), &index, vital.clone())?;
-        let store = Arc::new(store);
-        let rules = Arc::new(rules::rules(&checked, &index)?);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         metrics.config_loaded(clock::unix_now());
         let figures = Arc::new(Figures::new(metrics));
+        let on_ack = answer(inbox_sender.clone(), receipts.clone());
+        let store = open_store(&checked, &index, on_ack, hear(vital.clone(), &figures))?;
+        let store = Arc::new(store);
+        let rules = Arc::new(rules::rules(&checked, &index)?);
         let parts = Parts {
             checked: checked.clone(),
             rules,
@@ -263,22 +265,35 @@ impl api::Control for Page {
     }
 }
 
-fn open_store(
-    checked: &Checked,
-    inbox: InboxSender,
-    receipts: Receipts,
-    index: &Index,
-    vital: Vital,
-) -> Result<Store, EngineError> {
-    let on_ack = move |ack: Ack| {
+/// Passes the ledger's answers on to whoever had asked.
+fn answer(inbox: InboxSender, receipts: Receipts) -> impl Fn(Ack) + Send + 'static {
+    move |ack| {
         if receipts.deliver(&ack) {
             return;
         }
         let ack = Acknowledgement { token: ack.token, durable: ack.result.ok() };
         inbox.send(ShardInput::Acknowledgement(ack));
-    };
+    }
+}
+
+/// Turns what the store tells unasked into alarms and the engine's end.
+fn hear(vital: Vital, figures: &Arc<Figures>) -> OnEvent {
+    let figures = Arc::clone(figures);
+    Arc::new(move |event| match event {
+        StoreEvent::Died(thread) => vital.died(thread),
+        StoreEvent::JournalBack => figures.clear_alarm(),
+        StoreEvent::JournalFailed(_) => figures.raise_alarm(),
+    })
+}
+
+fn open_store(
+    checked: &Checked,
+    index: &Index,
+    on_ack: impl Fn(Ack) + Send + 'static,
+    on_event: OnEvent,
+) -> Result<Store, EngineError> {
     let settings = store::Settings {
-        on_death: Arc::new(move |thread| vital.died(thread)),
+        on_event,
         ..store::Settings::new(&checked.store.path, Arc::new(clock::unix_now))
     };
     let (store, recovered) = Store::open(settings, on_ack)?;

@@ -1,11 +1,10 @@
 //! The store as the engine uses it: one value that owns the threads.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::suppression::Ack;
 use crate::suppression::Fact;
@@ -28,9 +27,12 @@ use super::keys::KeyFile;
 use super::ledger::Committer;
 use super::ledger::Ledger;
 use super::ledger::QUEUE_LEN_MAX;
+use super::ledger::REOPEN_EVERY;
 use super::projection::Projection;
 use super::random;
 use super::sqlite::Reader;
+use super::watch::OnEvent;
+use super::watch::Watch;
 
 /// How a store is opened.
 pub struct Settings {
@@ -42,23 +44,22 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// The wall clock.
     pub clock: Clock,
-    /// Told the name of a thread of the store that has panicked, `commit` or `projection`, by that
-    /// thread: it must hand it on and return. The store is of no more use then.
-    pub on_death: OnDeath,
+    /// How soon after an error of the disk it is tried again.
+    pub reopen_every: Duration,
+    /// Told what the store has to tell unasked.
+    pub on_event: OnEvent,
 }
 
-/// Hears which thread has died.
-pub type OnDeath = Arc<dyn Fn(&'static str) + Send + Sync>;
-
 impl Settings {
-    /// The defaults, for the folder `dir`; the death of a thread is told to nobody.
+    /// The defaults, for the folder `dir`; events are told to nobody.
     pub fn new(dir: impl Into<PathBuf>, clock: Clock) -> Self {
         Self {
             dir: dir.into(),
             queue_len_max: QUEUE_LEN_MAX,
             segment_bytes: SEGMENT_BYTES,
             clock,
-            on_death: Arc::new(|_thread| {}),
+            reopen_every: REOPEN_EVERY,
+            on_event: Arc::new(|_event| {}),
         }
     }
 }
@@ -74,6 +75,10 @@ pub struct Counters {
     pub refused: u64,
     /// Facts that were taken and answered with an error.
     pub failed: u64,
+    /// Errors of the disk after which nothing was written until it was back.
+    pub journal_failures: u64,
+    /// How often it was back, and a new stream begun.
+    pub journal_reopened: u64,
     /// Call records lost.
     pub calls_lost: u64,
     /// Transactions of the database that failed; their facts are taken in later.
@@ -94,7 +99,6 @@ pub struct Store {
     ledger: Ledger,
     projection: Projection,
     dir: PathBuf,
-    writer: WriterId,
     _lock: Hold,
 }
 
@@ -121,33 +125,37 @@ impl Store {
         disk: Box<dyn JournalDisk>,
         on_ack: Box<dyn Fn(Ack) + Send>,
     ) -> Result<(Self, Recovered), StoreError> {
-        let Settings { dir, queue_len_max, segment_bytes, clock, on_death } = settings;
+        let Settings { dir, queue_len_max, segment_bytes, clock, reopen_every, on_event } =
+            settings;
         let (archive, recovered) = Archive::open_exclusive(&dir)?;
         let Archive { database, keys, lock, .. } = archive;
-        let writer = fresh_writer().map_err(StoreError::io("draw", "a writer id"))?;
+        let writer = random::writer().map_err(StoreError::io("draw", "a writer id"))?;
         let journal_dir = journal_dir(&dir);
         let journal = Journal::create(disk, segment_bytes, writer)
             .map_err(StoreError::io("create a segment in", &journal_dir))?;
         let keys_path = dir.join("keys");
         let reading_keys =
             KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
-        let watch = Watch::new("projection", &on_death);
-        let projection = Projection::start(database, reading_keys, journal_dir, writer, watch)?;
+        let watch = Watch::new("projection", &on_event);
+        let projection = Projection::start(database, reading_keys, journal_dir, watch)?;
         let feed = projection.feed.clone();
-        let watch = Watch::new("commit", &on_death);
+        let watch = Watch::new("commit", &on_event);
         let ledger = Ledger::start(queue_len_max, watch, |failure, stats| Committer {
             journal,
             record_len_max: Journal::record_len_max(segment_bytes),
             keys,
             writer,
+            tried_at: clock(),
             clock,
+            reopen_every,
             on_ack,
+            on_event,
             feed,
             failure,
             stats,
             head: (0, Hash::NONE),
         })?;
-        Ok((Self { ledger, projection, dir, writer, _lock: lock }, recovered))
+        Ok((Self { ledger, projection, dir, _lock: lock }, recovered))
     }
 
     /// Keeps a call record, a moment later and with others; lost in a crash, or when the
@@ -175,12 +183,7 @@ impl Store {
         Reader::open(&database_path(&self.dir))
     }
 
-    /// The stream that this process writes.
-    pub const fn writer(&self) -> WriterId {
-        self.writer
-    }
-
-    /// The error that ended the journal, if one did: the alarm to raise.
+    /// Why the journal cannot be written now, if it cannot: the alarm to raise.
     pub fn failure(&self) -> Option<LedgerError> {
         self.ledger.failure()
     }
@@ -193,6 +196,8 @@ impl Store {
             commits: ledger.commits.load(Ordering::Relaxed),
             refused: ledger.refused.load(Ordering::Relaxed),
             failed: ledger.failed.load(Ordering::Relaxed),
+            journal_failures: ledger.failures.load(Ordering::Relaxed),
+            journal_reopened: ledger.reopened.load(Ordering::Relaxed),
             calls_lost: projection.calls_lost.load(Ordering::Relaxed),
             projection_failed: projection.failed.load(Ordering::Relaxed),
             projection_overflowed: projection.overflowed.load(Ordering::Relaxed),
@@ -223,31 +228,4 @@ impl FactLedger for Store {
     fn submit(&self, token: u64, fact: Fact) -> Result<(), LedgerError> {
         self.ledger.submit(token, fact)
     }
-}
-
-/// Kept by a thread of the store while it runs: a panic drops it, and is told.
-pub(super) struct Watch {
-    thread: &'static str,
-    on_death: OnDeath,
-}
-
-impl Watch {
-    fn new(thread: &'static str, on_death: &OnDeath) -> Self {
-        Self { thread, on_death: Arc::clone(on_death) }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            (self.on_death)(self.thread);
-        }
-    }
-}
-
-/// 63 random bits, since SQL's BIGINT is signed.
-fn fresh_writer() -> io::Result<WriterId> {
-    let mut bytes = [0; 8];
-    random::fill(&mut bytes)?;
-    Ok(WriterId(u64::from_be_bytes(bytes) >> 1))
 }

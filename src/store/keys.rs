@@ -96,6 +96,15 @@ impl KeyFile {
         }
     }
 
+    /// Makes sure that the next number finds a key: for whoever wants to know whether the disk is
+    /// back.
+    pub(super) fn make_room(&mut self) -> io::Result<()> {
+        if self.next_slot >= self.slots_len {
+            self.extend()?;
+        }
+        self.key_in(self.next_slot).map(drop)
+    }
+
     fn extend(&mut self) -> io::Result<()> {
         let slots_len =
             self.slots_len.checked_add(CHUNK_SLOTS).ok_or(io::ErrorKind::StorageFull)?;

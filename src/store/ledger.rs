@@ -1,7 +1,6 @@
 //! The ledger: a bounded queue in front of one thread that makes facts durable in groups.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -9,13 +8,15 @@ use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::TrySendError;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
 use crate::suppression::LedgerError;
 
 use super::StoreError;
-use super::facade::Watch;
+use super::watch::Failure;
+use super::watch::Watch;
 
 mod commit;
 
@@ -24,6 +25,10 @@ pub(super) use commit::Committer;
 /// Facts that wait at most by default. The busiest node makes some 33 a second, so that a full
 /// queue means a disk that has hung for minutes; the callers then hear the fallback prompt.
 pub const QUEUE_LEN_MAX: usize = 8192;
+
+/// How soon after an error of the disk it is tried again, by default: soon for whoever presses a
+/// key next, and seldom for a disk that is being repaired. A try writes a segment's zeros.
+pub(super) const REOPEN_EVERY: Duration = Duration::from_secs(5);
 
 /// One thing for the commit thread to do.
 pub(super) enum Job {
@@ -45,6 +50,8 @@ pub(super) struct LedgerStats {
     pub(super) facts: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) failed: AtomicU64,
+    pub(super) failures: AtomicU64,
+    pub(super) reopened: AtomicU64,
 }
 
 /// The handle of the commit thread; `submit` may be called from any thread.
@@ -52,7 +59,7 @@ pub(super) struct LedgerStats {
 pub struct Ledger {
     jobs: SyncSender<Job>,
     queue_len_max: usize,
-    failure: Arc<OnceLock<LedgerError>>,
+    failure: Arc<Failure>,
     pub(super) stats: Arc<LedgerStats>,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,10 +69,10 @@ impl Ledger {
     pub(super) fn start(
         queue_len_max: usize,
         watch: Watch,
-        committer: impl FnOnce(Arc<OnceLock<LedgerError>>, Arc<LedgerStats>) -> Committer,
+        committer: impl FnOnce(Arc<Failure>, Arc<LedgerStats>) -> Committer,
     ) -> Result<Self, StoreError> {
         let (jobs, queue): (_, Receiver<Job>) = sync_channel(queue_len_max);
-        let failure = Arc::new(OnceLock::new());
+        let failure = Arc::new(Failure::default());
         let stats = Arc::new(LedgerStats::default());
         let committer = committer(Arc::clone(&failure), Arc::clone(&stats));
         let thread = std::thread::Builder::new()
@@ -78,9 +85,9 @@ impl Ledger {
         Ok(Self { jobs, queue_len_max, failure, stats, thread: Some(thread) })
     }
 
-    /// The error that ended the journal; from then on every fact is refused with it.
+    /// Why the journal cannot be written now; every fact is refused with it until it can.
     pub fn failure(&self) -> Option<LedgerError> {
-        self.failure.get().copied()
+        self.failure.current()
     }
 
     /// Waits until everything submitted before is durable, or answered with an error, and in the
@@ -115,9 +122,9 @@ impl Ledger {
 
 impl FactLedger for Ledger {
     fn submit(&self, token: u64, fact: Fact) -> Result<(), LedgerError> {
-        if let Some(failure) = self.failure.get() {
+        if let Some(failure) = self.failure.current() {
             self.stats.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(*failure);
+            return Err(failure);
         }
         let job = Job::Fact { token, fact: Box::new(fact) };
         self.jobs.try_send(job).map_err(|error| {

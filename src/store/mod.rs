@@ -6,7 +6,10 @@
 //! start:  lock -> journal streams behind each cursor -> SQLite -> Index
 //! ```
 //!
-//! The journal is the truth; the database is what is asked. Deliberately absent: a second way
+//! The journal is the truth; the database is what is asked. After an error of the disk nothing is
+//! written to the same file again: facts are refused, and once the disk takes a new segment a new
+//! stream begins in it. What was refused stays refused.
+//! Deliberately absent: a second way
 //! to write a fact, and any way to change one.
 
 use std::io;
@@ -25,11 +28,13 @@ pub mod ledger;
 mod projection;
 mod random;
 pub mod sqlite;
+mod watch;
 
 pub use archive::{Archive, Recovered};
-pub use facade::{Counters, OnDeath, Settings, Store};
+pub use facade::{Counters, Settings, Store};
 pub use ledger::Ledger;
 pub use sqlite::{CallFilter, Reader};
+pub use watch::{OnEvent, StoreEvent};
 
 /// Reads the wall clock; handed in, since only the driver of the clock may read it.
 pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;

@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -18,18 +20,19 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::suppression::proof::Hash;
 
 use super::StoreError;
 use super::archive::open_record;
-use super::facade::Watch;
 use super::journal::streams;
 use super::keys::KeyFile;
 use super::sqlite::Cursor;
 use super::sqlite::Database;
 use super::sqlite::Projected;
+use super::watch::Watch;
 
 /// Messages that wait at most: groups of facts and single call records. A full queue loses call
 /// records and makes facts be read from the journal instead; both are counted.
@@ -55,7 +58,7 @@ const WAIT_MAX_MICROS: i64 = 50_000;
 enum Message {
     Facts {
         facts: Vec<Projected>,
-        head: (u64, Hash),
+        hash: Hash,
     },
     Call(Box<Cdr>),
     Flush(SyncSender<bool>),
@@ -81,9 +84,10 @@ pub(super) struct Feed {
     messages: SyncSender<Message>,
     /// Set when facts could not be handed over and stand in the journal only.
     missed: Arc<AtomicBool>,
-    /// The last record that is durable: what the journal holds behind it may be lost in a power
-    /// cut, and the database must never know more than the journal.
-    durable: Arc<AtomicU64>,
+    /// The last record that is durable in each stream of this process (another one for each time
+    /// that the disk failed), the one being written last: what the journal holds behind it may be lost in a power cut, and the database must
+    /// never know more than the journal.
+    durable: Arc<Mutex<Vec<RecordId>>>,
     /// Facts that stand in the queue.
     queued: Arc<AtomicUsize>,
     pub(super) stats: Arc<ProjectionStats>,
@@ -103,15 +107,22 @@ impl Feed {
         (feed, queue)
     }
 
-    /// Hands over durable facts of our own writer, the last of which is `head`; without room
-    /// they are left to be read from the journal. Never waits.
-    pub(super) fn facts(&self, facts: Vec<Projected>, head: (u64, Hash)) {
-        self.durable.store(head.0, Ordering::Release);
+    /// Hands over durable facts of one stream, the last of which has `hash`; without room they
+    /// are left to be read from the journal. Never waits.
+    pub(super) fn facts(&self, facts: Vec<Projected>, hash: Hash) {
+        let Some(last) = facts.last().map(|projected| projected.record.id) else { return };
+        {
+            let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+            match durable.last_mut().filter(|head| head.writer == last.writer) {
+                Some(head) => *head = last,
+                None => durable.push(last),
+            }
+        }
         let count = facts.len();
         // We alone add, so that the sum cannot pass the limit behind our back.
         let has_room = self.queued.load(Ordering::Acquire) + count <= FACTS_QUEUED_MAX;
         self.queued.fetch_add(count, Ordering::AcqRel);
-        if !has_room || self.messages.try_send(Message::Facts { facts, head }).is_err() {
+        if !has_room || self.messages.try_send(Message::Facts { facts, hash }).is_err() {
             self.queued.fetch_sub(count, Ordering::AcqRel);
             self.stats.overflowed.fetch_add(count as u64, Ordering::Relaxed);
             self.missed.store(true, Ordering::Release);
@@ -163,7 +174,6 @@ impl Projection {
         database: Database,
         keys: KeyFile,
         journal_dir: PathBuf,
-        writer: WriterId,
         watch: Watch,
     ) -> Result<Self, StoreError> {
         let (feed, queue) = Feed::new();
@@ -171,7 +181,7 @@ impl Projection {
             database,
             keys,
             journal_dir,
-            cursor: Cursor { writer, seq: 0, hash: Hash::NONE, is_closed: false },
+            cursors: Vec::new(),
             missed: Arc::clone(&feed.missed),
             durable: Arc::clone(&feed.durable),
             queued: Arc::clone(&feed.queued),
@@ -211,9 +221,11 @@ struct Projector {
     database: Database,
     keys: KeyFile,
     journal_dir: PathBuf,
-    cursor: Cursor,
+    /// How far each stream of this process has been taken in: one, and one for each time that the
+    /// disk failed.
+    cursors: Vec<Cursor>,
     missed: Arc<AtomicBool>,
-    durable: Arc<AtomicU64>,
+    durable: Arc<Mutex<Vec<RecordId>>>,
     queued: Arc<AtomicUsize>,
     stats: Arc<ProjectionStats>,
     calls: Vec<Cdr>,
@@ -236,9 +248,9 @@ impl Projector {
     fn run(mut self, queue: &Receiver<Message>) {
         loop {
             match next(queue) {
-                Ok(Message::Facts { facts, head }) => {
+                Ok(Message::Facts { facts, hash }) => {
                     self.queued.fetch_sub(facts.len(), Ordering::AcqRel);
-                    self.facts(facts, head);
+                    self.facts(facts, hash);
                 }
                 Ok(Message::Call(call)) => {
                     self.calls.push(*call);
@@ -267,13 +279,22 @@ impl Projector {
 
     /// Puts a group to those that wait for a transaction, unless one before it was missed: then
     /// the journal is read instead.
-    fn facts(&mut self, facts: Vec<Projected>, (seq, hash): (u64, Hash)) {
-        let Some(first) = facts.first().map(|projected| projected.record.id.seq) else { return };
-        let known = self.waiting.last().map_or(self.cursor.seq, |last| last.record.id.seq);
-        if seq <= known {
+    fn facts(&mut self, facts: Vec<Projected>, hash: Hash) {
+        let id = |projected: &Projected| projected.record.id;
+        let (Some(first), Some(last)) = (facts.first().map(id), facts.last().map(id)) else {
+            return;
+        };
+        if self.waiting.last().is_some_and(|waiting| id(waiting).writer != last.writer) {
+            self.take_in();
+        }
+        let known = match self.waiting.last() {
+            Some(waiting) => id(waiting).seq,
+            None => self.cursor(last.writer).seq,
+        };
+        if last.seq <= known {
             return; // The journal was read while this group stood in the queue.
         }
-        if first != known + 1 {
+        if first.seq != known + 1 {
             self.missed.store(true, Ordering::Release);
             return;
         }
@@ -296,12 +317,14 @@ impl Projector {
             return;
         }
         let cursor = facts.last().map(|last| {
-            let (seq, hash) = (last.record.id.seq, self.waiting_hash);
-            Cursor { seq, hash, ..self.cursor }
+            let RecordId { writer, seq } = last.record.id;
+            Cursor { writer, seq, hash: self.waiting_hash, is_closed: false }
         });
         match self.database.take_in(cursor, &facts, &calls) {
             Ok(()) => {
-                self.cursor = cursor.unwrap_or(self.cursor);
+                if let Some(cursor) = cursor {
+                    *self.cursor(cursor.writer) = cursor;
+                }
                 self.worked();
             }
             Err(error) => {
@@ -328,12 +351,23 @@ impl Projector {
         }
     }
 
-    /// Reads what was missed from our own stream in the journal, which may be growing.
+    /// The place in a stream of this process, from its beginning where it is new.
+    fn cursor(&mut self, writer: WriterId) -> &mut Cursor {
+        let at = self.cursors.iter().position(|cursor| cursor.writer == writer);
+        let at = at.unwrap_or_else(|| {
+            self.cursors.push(Cursor { writer, seq: 0, hash: Hash::NONE, is_closed: false });
+            self.cursors.len() - 1
+        });
+        &mut self.cursors[at]
+    }
+
+    /// Reads what was missed from our own streams in the journal, the last of which may be growing.
     fn catch_up(&mut self) {
         if !self.missed.swap(false, Ordering::AcqRel) {
             return;
         }
-        match self.read_missed() {
+        let durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match durable.into_iter().try_for_each(|head| self.read_missed(head)) {
             Ok(()) => self.worked(),
             Err(error) => {
                 self.failed(&error, 0);
@@ -342,25 +376,31 @@ impl Projector {
         }
     }
 
-    fn read_missed(&mut self) -> Result<(), StoreError> {
-        let (writer, after) = (self.cursor.writer, self.cursor.seq);
+    fn read_missed(&mut self, head: RecordId) -> Result<(), StoreError> {
+        let mut cursor = *self.cursor(head.writer);
+        if cursor.seq >= head.seq {
+            return Ok(());
+        }
+        let after = cursor.seq;
         let streams = streams(&self.journal_dir)?;
-        let stream = streams.into_iter().find(|stream| stream.writer == writer);
+        let stream = streams.into_iter().find(|stream| stream.writer == head.writer);
         let Some(stream) = stream else { return Ok(()) };
-        let durable = self.durable.load(Ordering::Acquire);
-        let Self { database, keys, cursor, .. } = self;
+        let Self { database, keys, cursors, .. } = self;
         let mut facts: Vec<Projected> = Vec::new();
         let mut take_in = |facts: &mut Vec<Projected>| {
             let Some(Projected { record, .. }) = facts.last() else { return Ok(()) };
-            let next = Cursor { seq: record.id.seq, hash: record.hash(), ..*cursor };
+            let next = Cursor { seq: record.id.seq, hash: record.hash(), ..cursor };
             database.take_in(Some(next), facts, &[])?;
-            *cursor = next;
+            cursor = next;
+            if let Some(known) = cursors.iter_mut().find(|known| known.writer == next.writer) {
+                *known = next;
+            }
             facts.clear();
             Ok::<_, StoreError>(())
         };
         // A batch that is being written right now looks like a cut one: it is handed over later.
         stream.read(after, |record| {
-            if record.id.seq > durable {
+            if record.id.seq > head.seq {
                 return Ok(());
             }
             let fact = open_record(keys, &record)?;
@@ -374,7 +414,6 @@ impl Projector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RecordId;
     use crate::model::UnixMicros;
     use crate::suppression::Confirmation;
     use crate::suppression::Fact;
@@ -406,9 +445,8 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_projection_that_stands_still() {
         let (feed, _nobody_reads) = Feed::new();
-        let head = (1, Hash::NONE);
         for _ in 0..2 * QUEUE_LEN_MAX {
-            feed.facts(group(1), head);
+            feed.facts(group(1), Hash::NONE);
         }
         // On a thread of its own, so that a feed that waits is a failure and not a standstill.
         let (answer, asked) = sync_channel(1);
@@ -427,12 +465,11 @@ mod tests {
     #[test]
     fn the_queue_holds_so_many_facts_however_large_the_groups() {
         let (feed, queue) = Feed::new();
-        let head = (1, Hash::NONE);
         for _ in 0..16 {
-            feed.facts(group(512), head);
+            feed.facts(group(512), Hash::NONE);
         }
         assert_eq!(feed.stats.overflowed.load(Ordering::Relaxed), 0, "the limit itself");
-        feed.facts(group(1), head);
+        feed.facts(group(1), Hash::NONE);
         assert_eq!(feed.stats.overflowed.load(Ordering::Relaxed), 1);
         assert_eq!(queue.try_iter().count(), 16);
     }

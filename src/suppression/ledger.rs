@@ -18,8 +18,8 @@ pub trait FactLedger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Full`] when the queue is full and [`LedgerError::Closed`] or
-    /// [`LedgerError::Failed`] when nothing is written any more; no answer follows then.
+    /// [`LedgerError::Full`] when the queue is full, [`LedgerError::Failed`] while the disk does
+    /// not take anything and [`LedgerError::Closed`] at the end; no answer follows then.
     fn submit(&self, token: u64, fact: Fact) -> Result<(), LedgerError>;
 }
 
@@ -48,8 +48,9 @@ pub enum LedgerError {
     /// The ledger was closed, or its thread is gone.
     #[error("the ledger is closed")]
     Closed,
-    /// A write or a sync failed. What the disk holds is unknown, so nothing is written after it.
-    #[error("the journal failed ({kind}, os error {code:?}) and takes no more facts")]
+    /// A write or a sync failed. What the disk holds is unknown, so nothing is written behind it;
+    /// facts are taken again once the disk takes a new file.
+    #[error("the journal failed ({kind}, os error {code:?}) and takes no facts until it is back")]
     Failed {
         /// The kind of error.
         kind: io::ErrorKind,

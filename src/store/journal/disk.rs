@@ -105,8 +105,14 @@ impl JournalDisk for RealDisk {
         let file = self.take_spare()?;
         file.write_all_at(header, 0)?;
         file.sync_all()?;
-        fs::rename(self.spare_path(), self.dir.join(name))?;
-        sync_dir(&self.dir)?;
+        let path = self.dir.join(name);
+        fs::rename(self.spare_path(), &path)?;
+        if let Err(error) = sync_dir(&self.dir) {
+            // A disk that is tried again and again must not be filled by the tries. If it cannot
+            // be removed, it is an empty stream that the next start removes.
+            let _ = fs::remove_file(path);
+            return Err(error);
+        }
         let (dir, segment_bytes) = (self.dir.clone(), self.segment_bytes);
         let spawned = std::thread::Builder::new()
             .name("journal-spare".to_owned())
@@ -125,9 +131,19 @@ impl JournalDisk for RealDisk {
 
 /// Writes zeros, syncs them, and only then gives the file its name.
 fn make_spare(dir: &Path, segment_bytes: u64) -> io::Result<()> {
-    const CHUNK_LEN: usize = 256 * 1024;
     let unfinished = dir.join("spare.new");
-    let mut file = File::create(&unfinished)?;
+    let made = write_zeros(&unfinished, segment_bytes)
+        .and_then(|()| fs::rename(&unfinished, dir.join("spare")));
+    if made.is_err() {
+        // The last room of a full disk is left to others; where it stays, it is overwritten.
+        let _ = fs::remove_file(unfinished);
+    }
+    made
+}
+
+fn write_zeros(path: &Path, segment_bytes: u64) -> io::Result<()> {
+    const CHUNK_LEN: usize = 256 * 1024;
+    let mut file = File::create(path)?;
     let zeros = vec![0; CHUNK_LEN];
     let mut left = segment_bytes;
     while left > 0 {
@@ -135,8 +151,7 @@ fn make_spare(dir: &Path, segment_bytes: u64) -> io::Result<()> {
         file.write_all(chunk)?;
         left -= chunk.len() as u64;
     }
-    file.sync_all()?;
-    fs::rename(unfinished, dir.join("spare"))
+    file.sync_all()
 }
 
 /// Makes names in `dir` durable.

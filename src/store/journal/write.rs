@@ -17,9 +17,10 @@ pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The writing end of one writer's stream.
 ///
-/// After any error the disk's state is unknown, so the journal must not be used any more; the
-/// ledger sees to that. (Going on in a new segment, without a restart, needs nothing but a
-/// `Journal` that begins at the next record: hash and place are all that carries over.)
+/// After any error the disk's state is unknown, and the stream must not be written any more; the
+/// ledger sees to that. It goes on in a stream of another writer, by [`Self::begin_anew`]: the
+/// batch that failed may be on disk under the numbers that a next segment of the same stream
+/// would begin with.
 pub struct Journal {
     disk: Box<dyn JournalDisk>,
     file: Box<dyn JournalFile>,
@@ -28,6 +29,8 @@ pub struct Journal {
     used_len: u64,
     next_seq: u64,
     batch: BatchWriter,
+    /// The stream has failed and its end was cut, as far as the disk allowed it.
+    is_given_up: bool,
 }
 
 impl Journal {
@@ -46,7 +49,37 @@ impl Journal {
         let used_len = HEADER_LEN as u64;
         let mut batch = BatchWriter::default();
         batch.clear();
-        Ok(Self { disk, file, segment, segment_bytes, used_len, next_seq: 1, batch })
+        Ok(Self {
+            disk,
+            file,
+            segment,
+            segment_bytes,
+            used_len,
+            next_seq: 1,
+            batch,
+            is_given_up: false,
+        })
+    }
+
+    /// Gives the stream up and begins that of `writer`, in a segment of its own. What was pushed
+    /// is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk; the old stream is to be given up all the same, by trying again.
+    pub fn begin_anew(&mut self, writer: WriterId) -> io::Result<()> {
+        if !std::mem::replace(&mut self.is_given_up, true)
+            && let Err(error) = self.disk.finish(&self.segment.file_name(), self.used_len)
+        {
+            // Then the end is settled at the next start.
+            tracing::debug!(%error, "the failed segment keeps its full size");
+        }
+        let segment = SegmentName { writer, first_seq: 1 };
+        self.file = begin(self.disk.as_mut(), segment, Hash::NONE)?;
+        (self.segment, self.used_len, self.next_seq) = (segment, HEADER_LEN as u64, 1);
+        self.is_given_up = false;
+        self.batch.clear();
+        Ok(())
     }
 
     /// Largest record that fits a segment of its own.

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use crate::model::RecordId;
+use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::store::Clock;
 use crate::store::journal::Journal;
@@ -14,6 +16,9 @@ use crate::store::keys::KeyFile;
 use crate::store::projection::Feed;
 use crate::store::random;
 use crate::store::sqlite::Projected;
+use crate::store::watch::Failure;
+use crate::store::watch::OnEvent;
+use crate::store::watch::StoreEvent;
 use crate::suppression::Ack;
 use crate::suppression::Durable;
 use crate::suppression::Fact;
@@ -37,9 +42,13 @@ pub(in crate::store) struct Committer {
     pub(in crate::store) keys: KeyFile,
     pub(in crate::store) writer: WriterId,
     pub(in crate::store) clock: Clock,
+    pub(in crate::store) reopen_every: Duration,
+    /// When the disk was tried last.
+    pub(in crate::store) tried_at: UnixMicros,
     pub(in crate::store) on_ack: Box<dyn Fn(Ack) + Send>,
+    pub(in crate::store) on_event: OnEvent,
     pub(in crate::store) feed: Feed,
-    pub(in crate::store) failure: Arc<OnceLock<LedgerError>>,
+    pub(in crate::store) failure: Arc<Failure>,
     pub(in crate::store) stats: Arc<LedgerStats>,
     /// The last record that is durable, and its hash.
     pub(in crate::store) head: (u64, Hash),
@@ -56,7 +65,7 @@ impl Committer {
     /// Works until it is told to close, or nobody can tell it any more.
     pub(in crate::store) fn run(mut self, queue: &Receiver<Job>) {
         let mut group = Vec::new();
-        while let Ok(job) = queue.recv() {
+        while let Some(job) = self.next(queue) {
             let mut next = Some(job);
             let mut control = None;
             while let Some(job) = next.take() {
@@ -80,13 +89,55 @@ impl Committer {
         self.close();
     }
 
+    /// The next thing to do; while the journal has failed, the disk is tried in between.
+    fn next(&mut self, queue: &Receiver<Job>) -> Option<Job> {
+        loop {
+            if self.failure.current().is_none() {
+                return queue.recv().ok();
+            }
+            match queue.recv_timeout(self.reopen_every) {
+                Ok(job) => {
+                    // Those who ask the store things must not keep it from trying.
+                    let waited = (self.clock)().0.saturating_sub(self.tried_at.0);
+                    if u128::from(waited.unsigned_abs()) >= self.reopen_every.as_micros() {
+                        self.reopen();
+                    }
+                    return Some(job);
+                }
+                Err(RecvTimeoutError::Timeout) => self.reopen(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Begins a new stream if the disk takes it. The old one is left as a crash would leave it,
+    /// cut behind the last record that was acknowledged where the disk lets us: what else stands
+    /// in it may be found at the next start, or not.
+    fn reopen(&mut self) {
+        self.tried_at = (self.clock)();
+        let begun = self.keys.make_room().and_then(|()| random::writer()).and_then(|writer| {
+            self.journal.begin_anew(writer)?;
+            Ok(writer)
+        });
+        match begun {
+            Ok(writer) => {
+                (self.writer, self.head) = (writer, (0, Hash::NONE));
+                self.stats.reopened.fetch_add(1, Ordering::Relaxed);
+                self.failure.clear();
+                tracing::info!(%writer, "the journal is written again; opt-outs are confirmed");
+                (self.on_event)(StoreEvent::JournalBack);
+            }
+            Err(error) => tracing::debug!(%error, "the journal still cannot be written"),
+        }
+    }
+
     /// Makes a group durable and answers each of its facts.
     fn commit(&mut self, group: &mut Vec<(u64, Box<Fact>)>) {
         let mut waiting = Vec::with_capacity(group.len());
         let mut head = self.head;
         for (token, fact) in group.drain(..) {
-            if let Some(failure) = self.failure.get() {
-                self.refuse(token, *failure);
+            if let Some(failure) = self.failure.current() {
+                self.refuse(token, failure);
                 continue;
             }
             match self.seal(head, *fact) {
@@ -133,10 +184,9 @@ impl Committer {
         }
     }
 
-    /// Syncs what was pushed and answers; after an error nothing is written any more.
+    /// Syncs what was pushed and answers; after an error nothing is written to this stream any more.
     fn sync(&mut self, waiting: &mut Vec<Waiting>) {
-        let failure = self.failure.get().copied();
-        let result = match failure {
+        let result = match self.failure.current() {
             Some(failure) => Err(failure),
             None => self.journal.commit(self.head.1).map_err(|error| self.fail(&error)),
         };
@@ -156,15 +206,19 @@ impl Committer {
             (self.on_ack)(Ack { token: waiting.token, result });
             facts.push(waiting.projected);
         }
-        self.feed.facts(facts, self.head);
+        self.feed.facts(facts, self.head.1);
     }
 
-    /// Ends the journal: what the disk holds after a failed step is unknown, and a second sync
-    /// may lie.
+    /// Ends the stream: what the disk holds after a failed step is unknown, and a second sync may
+    /// lie.
     fn fail(&self, error: &io::Error) -> LedgerError {
         let failure = LedgerError::Failed { kind: error.kind(), code: error.raw_os_error() };
-        tracing::error!(error = %failure, "the journal failed; no opt-out is confirmed until a restart");
-        *self.failure.get_or_init(|| failure)
+        if self.failure.raise(failure) {
+            self.stats.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(error = %failure, "no opt-out is confirmed until the disk is back");
+            (self.on_event)(StoreEvent::JournalFailed(failure));
+        }
+        failure
     }
 
     fn refuse(&self, token: u64, error: LedgerError) {
@@ -173,7 +227,7 @@ impl Committer {
     }
 
     fn close(self) {
-        if self.failure.get().is_none()
+        if self.failure.current().is_none()
             && let Err(error) = self.journal.finish()
         {
             tracing::warn!(%error, "the journal's last segment keeps its full size");

@@ -2,7 +2,7 @@
 //!
 //! After each run the store is opened again on a sound disk. What must hold: everything
 //! acknowledged is there, once; nothing is there that was not submitted; and after the first
-//! error nothing was acknowledged any more.
+//! error nothing was acknowledged any more, until the disk was back and a new stream begun.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::MutexGuard;
+use std::time::Duration;
 
 use super::*;
 use crate::store::archive::journal_dir;
@@ -40,6 +41,8 @@ enum Fault {
 struct Plan {
     fault: Fault,
     fail_at: u64,
+    /// How many steps from there on fail.
+    lasts: u64,
     step: u64,
     is_hit: bool,
 }
@@ -49,7 +52,8 @@ impl Plan {
     fn is_due(&mut self) -> bool {
         let step = self.step;
         self.step += 1;
-        let is_due = step == self.fail_at || (self.is_hit && self.fault == Fault::PowerCut);
+        let is_in_time = step >= self.fail_at && step - self.fail_at < self.lasts;
+        let is_due = is_in_time || (self.is_hit && self.fault == Fault::PowerCut);
         self.is_hit |= is_due;
         is_due
     }
@@ -70,6 +74,14 @@ struct FaultyFile {
 
 fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
     plan.lock().expect("no holder of the plan panics")
+}
+
+impl FaultyDisk {
+    fn new(dir: &Path, plan: &Arc<Mutex<Plan>>) -> Box<Self> {
+        let dir = journal_dir(dir);
+        let disk = RealDisk::new(dir.clone(), SEGMENT_LEN);
+        Box::new(Self { disk, dir, plan: Arc::clone(plan) })
+    }
 }
 
 impl JournalDisk for FaultyDisk {
@@ -146,17 +158,12 @@ impl FaultyFile {
 /// One run: submits in groups, waits for the answers, and says what was acknowledged.
 /// Also whether the planned step was reached.
 fn run(dir: &Path, fault: Fault, fail_at: u64) -> (BTreeSet<u64>, bool) {
-    let plan = Arc::new(Mutex::new(Plan { fault, fail_at, step: 0, is_hit: false }));
-    let journal_dir = journal_dir(dir);
-    let disk = FaultyDisk {
-        disk: RealDisk::new(journal_dir.clone(), SEGMENT_LEN),
-        dir: journal_dir,
-        plan: Arc::clone(&plan),
-    };
+    let plan = Arc::new(Mutex::new(Plan { fault, fail_at, lasts: 1, step: 0, is_hit: false }));
     let (acks, received) = channel();
-    let settings = Settings { segment_bytes: SEGMENT_LEN, ..settings(dir) };
+    let reopen_every = Duration::from_secs(3600);
+    let settings = Settings { segment_bytes: SEGMENT_LEN, reopen_every, ..settings(dir) };
     let on_ack = move |ack| acks.send(ack).expect("the test listens");
-    let opened = Store::open_on(settings, Box::new(disk), Box::new(on_ack));
+    let opened = Store::open_on(settings, FaultyDisk::new(dir, &plan), Box::new(on_ack));
     let mut acknowledged = BTreeSet::new();
     if let Ok((store, _recovered)) = opened {
         let mut token = 0;
@@ -228,6 +235,135 @@ fn a_fault_at_any_step_loses_nothing_that_was_acknowledged() {
             fail_at += 1;
         }
     }
+}
+
+/// A store on a disk that fails and comes back, with everything that it told.
+struct Flaky {
+    store: Store,
+    acks: Receiver<Ack>,
+    events: Receiver<StoreEvent>,
+    submitted: u64,
+    acknowledged: BTreeSet<u64>,
+}
+
+impl Flaky {
+    fn open(dir: &Path, plan: &Arc<Mutex<Plan>>) -> Result<Self, StoreError> {
+        let ((to_acks, acks), (to_events, events)) = (channel(), channel());
+        let settings = Settings {
+            segment_bytes: SEGMENT_LEN,
+            reopen_every: Duration::from_millis(1),
+            on_event: Arc::new(move |event| {
+                // Nobody listens any more while it closes.
+                let _ = to_events.send(event);
+            }),
+            ..settings(dir)
+        };
+        let on_ack = move |ack| to_acks.send(ack).expect("the test listens");
+        let disk = FaultyDisk::new(dir, plan);
+        let (store, _recovered) = Store::open_on(settings, disk, Box::new(on_ack))?;
+        Ok(Self { store, acks, events, submitted: 0, acknowledged: BTreeSet::new() })
+    }
+
+    /// Submits so many, and waits until the journal works again when one of them failed.
+    fn submit(&mut self, count: u64) {
+        let mut asked = 0;
+        let mut is_failed = false;
+        for token in self.submitted..self.submitted + count {
+            match self.store.submit(token, Fact::OptOut(Box::new(optout(token)))) {
+                Ok(()) => asked += 1,
+                Err(LedgerError::Failed { .. }) => is_failed = true,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        self.submitted += count;
+        for ack in self.acks.iter().take(asked) {
+            match ack.result {
+                Ok(_) => assert!(self.acknowledged.insert(ack.token), "answered twice"),
+                Err(_) => is_failed = true,
+            }
+        }
+        while is_failed {
+            let event = self.events.recv_timeout(Duration::from_secs(20)).expect("it comes back");
+            is_failed = event != StoreEvent::JournalBack;
+        }
+    }
+
+    /// Closes the store, and says what is found of it.
+    fn check(self, dir: &Path, name: &str) {
+        let Self { store, acknowledged, submitted, .. } = self;
+        while let Err(error) = store.flush() {
+            assert!(matches!(error, StoreError::Behind), "{name}: {error}");
+        }
+        let count = store.reader().and_then(|reader| reader.count(&Filter::default()));
+        let count = count.expect("the database can be asked");
+        assert_eq!(count, acknowledged.len() as u64, "{name}: what can be asked for");
+        store.close().expect("both threads end well");
+        let found = found(dir);
+        let once: BTreeSet<u64> = found.iter().copied().collect();
+        assert_eq!(once.len(), found.len(), "{name}: something is there twice");
+        assert!(acknowledged.is_subset(&once), "{name}: {acknowledged:?} but {once:?}");
+        assert!(once.iter().all(|&token| token < submitted), "{name}: invented {once:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_back_is_written_again_without_a_restart() {
+    for fault in [Fault::Refused, Fault::HalfDone, Fault::Dropped] {
+        for lasts in [1, 3] {
+            let mut fail_at = 0;
+            loop {
+                let name = format!("{fault:?}, {lasts} steps from {fail_at} on");
+                let dir = tempfile::tempdir().unwrap();
+                let plan = Plan { fault, fail_at, lasts, step: 0, is_hit: false };
+                let plan = Arc::new(Mutex::new(plan));
+                let Ok(mut flaky) = Flaky::open(dir.path(), &plan) else {
+                    fail_at += 1;
+                    continue;
+                };
+                for size in [1, 3, 1, 5, 2] {
+                    flaky.submit(size);
+                }
+                let before = flaky.acknowledged.len();
+                lock(&plan).fail_at = u64::MAX;
+                flaky.submit(4);
+                assert_eq!(flaky.acknowledged.len(), before + 4, "{name}: it works again");
+                let counters = flaky.store.counters();
+                assert_eq!(counters.journal_failures, counters.journal_reopened, "{name}");
+                assert_eq!(flaky.store.failure(), None, "{name}");
+                let is_hit = lock(&plan).is_hit;
+                flaky.check(dir.path(), &name);
+                if !is_hit {
+                    assert!(fail_at > 8, "{name}: so few steps cannot be all");
+                    break;
+                }
+                fail_at += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_stalled_database_missed_is_read_from_every_stream_of_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan { fault: Fault::Dropped, fail_at: u64::MAX, lasts: 1, step: 0, is_hit: false };
+    let plan = Arc::new(Mutex::new(plan));
+    let mut flaky = Flaky::open(dir.path(), &plan).unwrap();
+    let shell = rusqlite::Connection::open(dir.path().join("bajavoz.sqlite")).unwrap();
+    shell.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    for _stream in 0..3 {
+        flaky.submit(2);
+        assert!(matches!(flaky.store.flush(), Err(StoreError::Behind)));
+        {
+            let mut plan = lock(&plan);
+            plan.fail_at = plan.step;
+        }
+        flaky.submit(1);
+        flaky.submit(1);
+    }
+    shell.execute_batch("ROLLBACK").unwrap();
+    assert_eq!((flaky.submitted, flaky.acknowledged.len()), (12, 9));
+    assert_eq!(flaky.store.counters().journal_reopened, 3);
+    flaky.check(dir.path(), "three outages behind a stalled database");
 }
 
 #[test]
