@@ -6,15 +6,11 @@
 //! the last column gives the ratio to the first line. Run it by `cargo bench --bench frame`.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
-#![expect(unsafe_code, reason = "a counting allocator is an unsafe trait")]
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
+mod counting;
+
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -37,27 +33,6 @@ use bajavoz::model::token::TokenSource;
 const PACKETS: usize = 20_000;
 const ROUNDS: usize = 25;
 const FRAME: Duration = Duration::from_millis(20);
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-// SAFETY: every call is handed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// How many of the stages a round runs.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -136,14 +111,14 @@ fn measure(packets: &[Vec<u8>], depth: Depth) -> (f64, u64) {
     for _ in 0..ROUNDS {
         let mut now = Instant::now();
         let mut leg = Leg::new(now);
-        let (allocated, start) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
+        let (allocated, start) = (counting::allocations(), Instant::now());
         for packet in packets {
             now += FRAME;
             let handled = leg.handle(now, packet, depth);
             assert!(handled.is_some(), "every packet is good");
         }
         let elapsed = start.elapsed();
-        allocations += ALLOCATIONS.load(Ordering::Relaxed) - allocated;
+        allocations += counting::allocations() - allocated;
         best = best.min(elapsed.as_nanos() as f64 / packets.len() as f64);
     }
     (best, allocations)

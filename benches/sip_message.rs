@@ -12,16 +12,13 @@
 #![expect(
     unsafe_code,
     clippy::print_stdout,
-    reason = "a bench counts allocations, reads the thread's clock and prints"
+    reason = "a bench reads the thread's clock and prints its figures"
 )]
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
+mod counting;
+
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 
 use rsip::Header;
 use rsip::SipMessage;
@@ -41,28 +38,6 @@ const ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 203.0
     m=audio 40000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n";
 const ROUNDS: usize = 101;
 const MESSAGES_PER_ROUND: u32 = 1_000;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is handed to the system allocator unchanged; counting touches no memory of
-// the caller. `realloc` keeps its default, which comes through here.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `alloc` above with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn our_facts(message: &Message<'_>) -> usize {
     let via = message.via().expect("a Via");
@@ -161,9 +136,9 @@ fn time(mut work: impl FnMut() -> usize) -> f64 {
 
 fn allocations(mut work: impl FnMut() -> usize) -> u64 {
     black_box(work()); // Grows a buffer that is used again.
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = counting::allocations();
     black_box(work());
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    counting::allocations() - before
 }
 
 fn at_share(sorted: &[f64], share: f64) -> f64 {

@@ -5,15 +5,11 @@
 //! and depend on the machine. Run it by `cargo bench --bench tone`.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
-#![expect(unsafe_code, reason = "a counting allocator is an unsafe trait")]
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
+mod counting;
+
 use std::f64::consts::TAU;
 use std::hint::black_box;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -30,27 +26,6 @@ const FRAMES: usize = 10_000;
 const FRAME_SAMPLES: usize = 160;
 const ROUNDS: usize = 15;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-// SAFETY: every call is handed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Ten seconds of tones, as `(hertz, amplitude)`, there for `on` of every 100 ms.
 fn audio(tones: &[(f64, f64)], on_ms: usize) -> Vec<i16> {
     let sample = |n: usize| {
@@ -66,10 +41,10 @@ fn audio(tones: &[(f64, f64)], on_ms: usize) -> Vec<i16> {
 fn measure(mut feed: impl FnMut(usize) -> bool) -> (f64, u64, usize) {
     let (mut best, mut allocations, mut keys) = (f64::INFINITY, 0, 0);
     for _ in 0..ROUNDS {
-        let (allocated, start) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
+        let (allocated, start) = (counting::allocations(), Instant::now());
         keys = (0..FRAMES).filter(|&frame| black_box(feed(frame))).count();
         best = best.min(start.elapsed().as_nanos() as f64 / FRAMES as f64);
-        allocations += ALLOCATIONS.load(Ordering::Relaxed) - allocated;
+        allocations += counting::allocations() - allocated;
     }
     (best, allocations, keys)
 }

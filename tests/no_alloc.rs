@@ -4,12 +4,9 @@
 //! settled is fed audio, keys by event and by tone, duplicates, reordered packets, strangers and
 //! rubbish, and its wheel turns; then the same while prompts play.
 
-#![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
+#[path = "../benches/counting/mod.rs"]
+mod counting;
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
-use std::cell::Cell;
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,32 +29,6 @@ use bajavoz::sdp::LocalMedia;
 use bajavoz::sdp::Negotiated;
 use bajavoz::sdp::Offer;
 use bajavoz::suppression::Leg;
-
-struct Counting;
-
-thread_local! {
-    /// Allocations of this thread; the test harness has threads of its own.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed to the system allocator unchanged; counting touches no memory of
-// the caller, and its cell needs neither allocation nor destruction. `realloc` keeps its default,
-// which comes through here.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `alloc` above with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// What leaves the media, counted in place.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -261,9 +232,9 @@ fn address_of_stranger() -> SocketAddr {
 
 /// Runs `act`; how often this thread allocated in it.
 fn allocations(act: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = counting::allocations();
     act();
-    ALLOCATIONS.with(Cell::get) - before
+    counting::allocations() - before
 }
 
 #[test]
