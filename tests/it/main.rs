@@ -11,3 +11,4 @@ mod no_numbers_in_logs;
 mod run_sh;
 mod sim;
 mod sipp;
+mod sipp_moments;

@@ -59,7 +59,8 @@ impl Sipp {
             writeln!(csv, "{number}").expect("a String takes every write");
         }
         std::fs::write(files.join("numbers.csv"), csv).expect("the numbers' file");
-        let mut command = sipp(site, &files, scenario, ports::udp());
+        let local = SocketAddr::new(site.sip.ip(), ports::udp().port());
+        let mut command = sipp(site, &files, scenario, local);
         command.arg(site.sip.to_string()).args(["-r", &load.rate.to_string()]);
         command.args(["-m", &load.numbers.len().to_string(), "-key", "campaign", load.campaign]);
         command.arg("-inf").arg(files.join("numbers.csv"));
@@ -140,8 +141,9 @@ fn sipp(site: &Site, files: &Path, scenario: &str, local: SocketAddr) -> Command
     command.current_dir(SCENARIOS).stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.args(["-sf", &format!("{scenario}.xml"), "-nostdin"]);
-    command.args(["-i", "127.0.0.1", "-p", &local.port().to_string()]);
-    command.args(["-mi", "127.0.0.1", "-mp", &media.to_string()]);
+    let ip = local.ip().to_string();
+    command.args(["-i", &ip, "-p", &local.port().to_string()]);
+    command.args(["-mi", &ip, "-mp", &media.to_string()]);
     command.args(["-cp", &ports::udp().port().to_string()]);
     command.args(["-trace_stat", "-fd", "1", "-stf"]).arg(files.join("count.csv"));
     command.args(["-trace_err", "-error_file"]).arg(files.join("errors"));

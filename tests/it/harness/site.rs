@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::ops::ControlFlow;
@@ -59,6 +61,8 @@ pub(crate) struct Site {
 /// What differs from one site to the next.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wishes {
+    /// The loopback address at which engine and carrier speak SIP.
+    pub(crate) ip: IpAddr,
     /// `telemetry.log`.
     pub(crate) log: &'static str,
     /// `telemetry.filter`.
@@ -74,7 +78,8 @@ pub(crate) struct Wishes {
 impl Default for Wishes {
     fn default() -> Self {
         let (log, filter, allow) = ("json", "info", "127.0.0.1/32");
-        Self { log, filter, allow, greeting: "[\"welcome\"]", is_failure_silent: false }
+        let ip = Ipv4Addr::LOCALHOST.into();
+        Self { ip, log, filter, allow, greeting: "[\"welcome\"]", is_failure_silent: false }
     }
 }
 
@@ -87,7 +92,9 @@ impl Site {
     /// A site by wishes.
     pub(crate) fn with(wishes: Wishes) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let (sip, carrier, http) = (ports::udp(), ports::udp(), ports::tcp());
+        let (mut sip, mut carrier, http) = (ports::udp(), ports::udp(), ports::tcp());
+        sip.set_ip(wishes.ip);
+        carrier.set_ip(wishes.ip);
         let (peers, media) = (ports::block(PEER_PORTS), ports::block(MEDIA_PORTS));
         let peers_known = AtomicU16::new(0);
         let site = Self { folder, sip, carrier, http, media, peers, peers_known };
@@ -219,7 +226,7 @@ impl Site {
 
     fn text(&self, wishes: &Wishes) -> String {
         let Self { sip, carrier, http, media, .. } = self;
-        let Wishes { log, filter, allow, greeting, is_failure_silent } = wishes;
+        let Wishes { log, filter, allow, greeting, is_failure_silent, .. } = wishes;
         let last = media + MEDIA_PORTS - 1;
         let failed = if *is_failure_silent { "silence" } else { "optout-failed" };
         format!(
