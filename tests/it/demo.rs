@@ -126,3 +126,13 @@ fn the_demo_stays_up_for_calls_of_the_user_until_it_is_interrupted() {
     assert!(ended.success(), "{ended}");
     assert!(!Path::new(&config).exists(), "its folder is left");
 }
+
+#[test]
+fn a_demo_that_cannot_be_shown_says_why_and_exits_with_1() {
+    let mut command = bajavoz(&["demo", "--once", "--json"]);
+    let output = command.env("TMPDIR", "/nowhere").output().expect("the program starts");
+    let errors: Value = serde_json::from_slice(&output.stderr).expect("JSON on standard error");
+    assert_eq!((output.status.code(), &errors["exit"]), (Some(1), &1.into()), "{errors}");
+    let why = errors["error"].as_str().expect("a reason");
+    assert!(why.starts_with("demo failed: a temporary folder"), "{why}");
+}
