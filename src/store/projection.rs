@@ -85,8 +85,8 @@ pub(super) struct Feed {
     /// Set when facts could not be handed over and stand in the journal only.
     missed: Arc<AtomicBool>,
     /// The last record that is durable in each stream of this process (another one for each time
-    /// that the disk failed), the one being written last: what the journal holds behind it may be lost in a power cut, and the database must
-    /// never know more than the journal.
+    /// that the disk failed), the one being written last: what the journal holds behind it may be
+    /// lost in a power cut, and the database must never know more than the journal.
     durable: Arc<Mutex<Vec<RecordId>>>,
     /// Facts that stand in the queue.
     queued: Arc<AtomicUsize>,
