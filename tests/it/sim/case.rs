@@ -95,8 +95,8 @@ impl<'a> Case<'a> {
         // The answer of a phone that is called must not be overtaken by its own first key.
         let is_after_answer =
             self.plan.person_calls || answered_at.is_some_and(|at| first.0 >= at + jitter);
-        // An INFO that a BYE overtakes finds no dialog any more.
-        let done = last.0 + if is_info { jitter } else { hold + Duration::from_millis(40) };
+        // An INFO is whole at once, and may be overtaken by the BYE behind it.
+        let done = last.0 + if is_info { Duration::ZERO } else { hold + Duration::from_millis(40) };
         let was_there = person.ended_at.is_none_or(|(at, _)| at >= done);
         let reached = done + way + Duration::from_millis(40);
         let ends =

@@ -21,7 +21,7 @@ pub(super) fn broken(world: &World) -> Vec<String> {
     broken.extend(nothing_leaks(world));
     for n in 0..world.plan.calls.len() {
         let case = Case::new(world, n);
-        let judges: [fn(&Case<'_>) -> Vec<String>; 9] = [
+        let judges: [fn(&Case<'_>) -> Vec<String>; 10] = [
             one_record_a_call,
             suppressed_numbers_are_refused,
             who_was_told_is_recorded,
@@ -30,6 +30,7 @@ pub(super) fn broken(world: &World) -> Vec<String> {
             each_telling_is_noted_once,
             what_failed_is_said_to_have_failed,
             the_dialer_leaves_first,
+            the_outcome_is_told_to_the_dialer_alone,
             who_pressed_a_code_has_a_record,
         ];
         let found = judges.iter().flat_map(|judge| judge(&case));
@@ -198,8 +199,7 @@ fn what_failed_is_said_to_have_failed(case: &Case<'_>) -> Vec<String> {
     broken
 }
 
-/// In a bridged call that ends with the opt-out, the dialer has its BYE when the person is told,
-/// and the BYE says why.
+/// In a bridged call that ends with the opt-out, the dialer has its BYE when the person is told.
 fn the_dialer_leaves_first(case: &Case<'_>) -> Vec<String> {
     if case.plan.mode != Mode::Bridge {
         return Vec::new();
@@ -220,8 +220,23 @@ fn the_dialer_leaves_first(case: &Case<'_>) -> Vec<String> {
             broken.push("the person was told while the dialer was still there".to_owned());
         }
     }
+    broken
+}
+
+/// The BYE of a bridged call that ends with an opt-out tells the outcome to the leg that came to
+/// us, and to nobody else.
+fn the_outcome_is_told_to_the_dialer_alone(case: &Case<'_>) -> Vec<String> {
+    if case.plan.mode != Mode::Bridge {
+        return Vec::new();
+    }
+    let mut broken = Vec::new();
+    if let Some((_, outcome)) = case.called_leg.and_then(|leg| leg.bye_out.as_ref())
+        && !outcome.is_empty()
+    {
+        broken.push(format!("the carrier was told {outcome:?}"));
+    }
     for submitted in &case.seen.opt_outs {
-        if let Some((at, outcome)) = &leg.bye_out
+        if let Some((at, outcome)) = case.caller_leg.and_then(|leg| leg.bye_out.as_ref())
             && submitted.at <= *at
             && case.is_last_life(submitted.life)
         {
