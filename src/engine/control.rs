@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::admin::Status;
 use crate::call::Rules;
+use crate::model::Number;
 
 /// What a shard is told.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) enum Command {
         /// Rings when no call is left.
         done: oneshot::Sender<()>,
     },
+    /// The index refuses this number from now on: give up what rings for it.
+    OptedOut(Number),
     /// Say how it stands.
     Status(oneshot::Sender<Status>),
     /// End at once.

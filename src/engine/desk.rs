@@ -36,12 +36,14 @@ use crate::suppression::export::write_json_line;
 mod addition;
 mod error;
 mod explain;
+mod herald;
 mod names;
 mod receipts;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
 pub use explain::{Cause, Explanation, Look, Verdict};
+pub use herald::Herald;
 pub use receipts::Receipts;
 
 use addition::taken_down;
@@ -110,17 +112,20 @@ pub struct Desk {
     index: Arc<Index>,
     checked: Arc<ArcSwap<Checked>>,
     receipts: Receipts,
+    herald: Herald,
 }
 
 impl Desk {
-    /// The desk of a running engine. `receipts` is what the store's callback delivers to.
+    /// The desk of a running engine. `receipts` is what the store's callback delivers to, `herald`
+    /// tells the engine's calls of what is opted out here.
     pub const fn new(
         store: Arc<Store>,
         index: Arc<Index>,
         checked: Arc<ArcSwap<Checked>>,
         receipts: Receipts,
+        herald: Herald,
     ) -> Self {
-        Self { books: Books::Open(store), index, checked, receipts }
+        Self { books: Books::Open(store), index, checked, receipts, herald }
     }
 
     /// Opens the store by itself, as long as no engine holds it.
@@ -148,7 +153,7 @@ impl Desk {
         };
         let index = Arc::new(Index::new(&lists(&checked))?);
         let checked = Arc::new(ArcSwap::from_pointee(checked));
-        let desk = Self { books, index, checked, receipts };
+        let desk = Self { books, index, checked, receipts, herald: Herald::none() };
         desk.reader()?.fill(&desk.index)?;
         Ok(desk)
     }
@@ -179,6 +184,7 @@ impl Desk {
         let (account, campaign) = (optout.account.clone(), optout.campaign.clone());
         let (account, campaign) = (account.as_ref(), campaign.as_ref());
         self.index.block_beyond(number, &lists, account, campaign)?;
+        self.herald.tell(number);
         let (token, answer) = self.receipts.expect();
         if let Err(error) = store.submit(token, Fact::OptOut(Box::new(optout))) {
             self.receipts.forget(token);

@@ -20,6 +20,7 @@ use super::admin::Status;
 use super::admin::Steer;
 use super::control::Command;
 use super::desk::Desk;
+use super::desk::Herald;
 use super::desk::Receipts;
 use super::error::EngineError;
 use super::figures::Figures;
@@ -113,8 +114,17 @@ impl Engine {
         };
         let (shard, sip) = start_shard(parts)?;
         let checked = Arc::new(ArcSwap::from_pointee(checked));
-        let desk =
-            Desk::new(Arc::clone(&store), Arc::clone(&index), Arc::clone(&checked), receipts);
+        let shard_inbox = inbox_sender.clone();
+        let herald = Herald::new(move |number| {
+            shard_inbox.send(ShardInput::Command(Command::OptedOut(number)));
+        });
+        let desk = Desk::new(
+            Arc::clone(&store),
+            Arc::clone(&index),
+            Arc::clone(&checked),
+            receipts,
+            herald,
+        );
         let folder = folder.to_owned();
         let core = Core { inbox: inbox_sender, index, figures, checked, folder, life };
         let core = Arc::new(core);

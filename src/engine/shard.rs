@@ -223,6 +223,7 @@ impl Shard {
                 draining.hang_up_at = draining.hang_up_at.min(now + patience);
                 draining.done.push(done);
             }
+            Command::OptedOut(number) => self.calls.handle_opted_out(now, number),
             Command::Status(reply) => {
                 // Who asked and went away needs no answer.
                 let _ = reply.send(self.status());

@@ -12,6 +12,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::time::Duration;
 
+use bajavoz::cli::phones::Script;
 use bajavoz::model::Number;
 use bajavoz::record::Cdr;
 use bajavoz::record::Disposition;
@@ -22,9 +23,13 @@ use bajavoz::suppression::export::Entry;
 use crate::harness::capture::Capture;
 use crate::harness::machine;
 use crate::harness::number_from;
+use crate::harness::phones;
+use crate::harness::phones::Call;
+use crate::harness::process;
 use crate::harness::sipp::Load;
 use crate::harness::sipp::Sipp;
 use crate::harness::site::Site;
+use crate::harness::wait_for;
 
 /// Calls of the IVR round in the gate; `BAJAVOZ_SIPP_CALLS` makes it another number.
 const IVR_CALLS: u64 = 1_000;
@@ -214,4 +219,30 @@ fn check_media(calls: &[Cdr], packets: &HashMap<(u16, u16), u64>, media: &Range<
         received <= on_wire_in && received * 100 >= on_wire_in * 99,
         "RTP received: {received} of {on_wire_in}"
     );
+}
+
+/// The carrier's telephone rings for a minute; the number opts out meanwhile, at the desk.
+#[test]
+fn a_call_that_rings_is_given_up_when_its_number_is_opted_out_by_hand() {
+    let _machine = machine();
+    let site = Site::new();
+    let engine = site.start();
+    let carrier = Sipp::carrier(&site, "uas_carrier_ring", 1);
+    let number = "+34622000031";
+    let sip = site.sip;
+    let dialer = std::thread::spawn(move || {
+        phones::call(sip, Call::new(number, "survey", Script::default()))
+    });
+    // The page counts by class: 100 is what is provisional.
+    let ringing = "bajavoz_sip_responses_total{code=\"100\",side=\"in\"}";
+    wait_for("the carrier rings", Duration::from_secs(20), || {
+        site.metric(ringing).filter(|&responses| responses > 0.0)
+    });
+    let add = ["optout", "add", number, "--list", "comercial", "--account", "acme"];
+    process::output(&mut site.program(&add), None);
+    let refused = dialer.join().expect("a phone does not panic");
+    let outcome = refused.outcome.unwrap_or_default();
+    assert_eq!((refused.status, outcome.as_str()), (Some(603), "suppressed;list=comercial"));
+    carrier.finish(Duration::from_secs(20)).expect_all("uas_carrier_ring", 1);
+    assert!(engine.stop().success());
 }
