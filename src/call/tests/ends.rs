@@ -20,6 +20,8 @@ fn the_outcome_is_told_to_the_dialer_alone() {
          "600010:A<BYE(ended;reason=call-max) 600010:B<BYE"),
         ("the dialer hangs up", "bridge", "100:A.BYE", "100:B<BYE"),
         ("the carrier hangs up", "bridge", "100:B.BYE", "100:A<BYE(ended;reason=hung-up)"),
+        ("the media is lost", "bridge", "100:lost",
+         "100:A<BYE(ended;reason=media-lost) 100:B<BYE"),
         ("the record fails", "bridge",
          "100:key=9 101:fail 1000:played",
          "101:A<BYE(not-recorded;digits=9) 1000:B<BYE"),

@@ -28,6 +28,8 @@ struct Media {
 #[derive(Default)]
 struct Out {
     sent: Vec<(Leg, Vec<u8>)>,
+    /// Each leg with whether its port was narrowed to its peer, or opened to others again.
+    narrowed: Vec<(Leg, bool)>,
     told: Vec<VoiceEvent>,
 }
 
@@ -38,9 +40,13 @@ impl VoiceOut for Out {
 
     fn send_rtcp(&mut self, _leg: Leg, _to: SocketAddr, _packet: &[u8]) {}
 
-    fn unsettled(&mut self, _leg: Leg) {}
+    fn unsettled(&mut self, leg: Leg) {
+        self.narrowed.push((leg, false));
+    }
 
-    fn settled(&mut self, _leg: Leg, _source: SocketAddr) {}
+    fn settled(&mut self, leg: Leg, source: SocketAddr) {
+        self.narrowed.push((leg, source == peer(leg)));
+    }
 
     fn tell(&mut self, event: VoiceEvent) {
         self.told.push(event);
@@ -202,6 +208,19 @@ fn what_nobody_could_hear_is_not_told_as_played() {
     assert_eq!(told(media.play(1)), []);
     media.settle(Leg::B, Codec::Pcma, Direction::SendRecv);
     assert_eq!(told(media.played()), [(1, false)], "cut by another codec");
+}
+
+#[test]
+fn a_leg_that_is_negotiated_anew_hears_others_again() {
+    let mut media = Media::new([Codec::Pcmu; 2]);
+    media.out.narrowed.clear();
+    let silence = [g711::silence(Codec::Pcmu); 160];
+    for _ in 0..20 {
+        media.hear(Leg::B, 0, &silence);
+    }
+    assert_eq!(media.out.narrowed, [(Leg::B, true)], "its peer is where it said");
+    media.settle(Leg::B, Codec::Pcmu, Direction::SendRecv);
+    assert_eq!(media.out.narrowed, [(Leg::B, true), (Leg::B, false)], "it may be elsewhere now");
 }
 
 #[test]
