@@ -190,3 +190,20 @@ fn a_leg_that_rings_is_cancelled_when_its_number_opts_out_elsewhere() {
         (name, script.to_owned(), told.replace("0:A<100 ", ""), want)
     }));
 }
+
+#[test]
+fn an_opt_out_in_one_call_cancels_what_rings_in_another() {
+    let mut play = Play::new(Opening { campaign: "ivr", ..Opening::default() });
+    play.follow("0:A.INVITE=pcmu 10:A.ACK");
+    let (voice, person) = (play.voice, play.person);
+    // The same dialer calls the same number through the carrier.
+    play.peers[0] = Peer::new(true, Opening::default());
+    play.follow("20:A.INVITE=pcmu 30:B.180");
+    (play.voice, play.person) = (voice, person);
+    play.follow("40:key=9 41:ack 100:played 101:ack");
+    assert_eq!(
+        play.finish("B< A<603 A<BYE record"),
+        "20:B<INVITE(+34910000001>+34600000001)=pcmu#1 40:A<603(suppressed;list=all) 40:B<CANCEL \
+         40:B<ACK 100:A<BYE(opt-out;digits=9) 540:record(suppressed) 600:record(opted_out)"
+    );
+}

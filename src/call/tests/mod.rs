@@ -81,13 +81,7 @@ fn compare<'r>(rows: impl IntoIterator<Item = (&'r str, String, String, &'r str)
 
 fn play_from(opening: Opening<'_>, script: &str, watch: &str) -> String {
     let mut play = Play::new(opening);
-    for token in script.split_whitespace() {
-        let (at, word) = token.split_once(':').unwrap();
-        play.run_until(at.parse().unwrap());
-        play.feed(word);
-        play.drain();
-    }
-    play.run_until(u64::MAX);
+    play.follow(script);
     play.finish(watch)
 }
 
@@ -135,6 +129,15 @@ impl<'a> Play<'a> {
 
     fn now(&self) -> Instant {
         self.start + Duration::from_millis(self.at_ms)
+    }
+
+    fn follow(&mut self, script: &str) {
+        for token in script.split_whitespace() {
+            let (at, word) = token.split_once(':').unwrap();
+            self.run_until(at.parse().unwrap());
+            self.feed(word);
+            self.drain();
+        }
     }
 
     fn run_until(&mut self, at_ms: u64) {
@@ -215,7 +218,7 @@ impl<'a> Play<'a> {
             match output {
                 Output::Transmit(transmit) => self.sent(transmit.to, &transmit.bytes),
                 Output::OpenVoice { voice, .. } => self.open(voice),
-                Output::Voice { command, .. } => self.command(command),
+                Output::Voice { voice, command } => self.command(voice, command),
                 Output::Submit { token, fact } => {
                     self.submitted.push_back(token);
                     self.tell(match *fact {
@@ -248,7 +251,7 @@ impl<'a> Play<'a> {
         self.calls.handle_voice_opened(self.now(), voice, Some(OpenedVoice { addresses }));
     }
 
-    fn command(&mut self, command: VoiceCommand) {
+    fn command(&mut self, voice: VoiceId, command: VoiceCommand) {
         let told = match &command {
             VoiceCommand::Settle { leg, media, .. } => {
                 let (codec, direction) = (media.codec, media.direction.name());
@@ -273,13 +276,15 @@ impl<'a> Play<'a> {
             }
             VoiceCommand::Close => {
                 let report = VoiceReport::default();
-                self.calls.handle_voice(self.now(), self.voice, VoiceEvent::Closed { report });
+                self.calls.handle_voice(self.now(), voice, VoiceEvent::Closed { report });
             }
             _ => {}
         }
     }
 
-    fn finish(self, watch: &str) -> String {
+    /// Runs until nothing is due any more.
+    fn finish(mut self, watch: &str) -> String {
+        self.run_until(u64::MAX);
         let is_watched = |told: &str| watch.split_whitespace().any(|start| told.starts_with(start));
         let told = self.told.iter().filter(|(_, told)| is_watched(told));
         let mut lines: Vec<String> = told.map(|(at, told)| format!("{at}:{told}")).collect();

@@ -10,7 +10,7 @@ use crate::sip::StartLine;
 /// What the INVITE of a play says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opening<'a> {
-    /// The campaign's name, in `X-Campaign`.
+    /// The campaign's name, in `X-Campaign`; it is the Call-ID too.
     pub(super) campaign: &'a str,
     /// The user of the Request-URI.
     pub(super) to: &'a str,
@@ -137,14 +137,14 @@ impl<'a> Peer<'a> {
         self.branches += 1;
         let branch = match name {
             "INVITE" | "REINVITE" | "CANCEL" | "ACK-refusal" => format!("invite-{cseq}"),
-            _ => format!("{}", self.branches),
+            _ => self.branches.to_string(),
         };
         let (from, to, call_id) = self.names(name == "INVITE");
         let (address, contact) = (self.address(), self.address());
         let opening = &self.opening;
         format!(
-            "{method} sip:{}@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-{branch}\r\n\
-             Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
+            "{method} sip:{}@198.51.100.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {address};branch=z9hG4bK-{call_id}-{branch}\r\nMax-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
              CSeq: {cseq} {method}\r\nContact: <sip:{contact}>\r\nX-Campaign: {}\r\n\
              X-Person: {}\r\n{}",
             opening.to,
@@ -160,7 +160,7 @@ impl<'a> Peer<'a> {
             let to = format!("<sip:{}@198.51.100.1>", self.opening.to);
             let tag = format!(";tag={}", self.engine_tag);
             let to = if is_opening { to } else { to + &tag };
-            return (format!("{};tag=near", self.opening.from), to, "call-1".into());
+            return (format!("{};tag=near", self.opening.from), to, self.opening.campaign.into());
         }
         let invite = Message::parse(&self.heard[0]).unwrap();
         let header = |name| text(invite.header(name).unwrap());
