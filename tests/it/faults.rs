@@ -58,7 +58,7 @@ fn check_heard(report: &PhoneReport, prompt: &str) {
 }
 
 #[test]
-fn a_full_disk_is_told_to_the_person_and_the_number_is_refused_all_the_same() {
+fn a_full_disk_is_told_to_the_person_and_written_again_once_it_has_room() {
     let _machine = machine();
     assert!(loud_frames("optout-done").abs_diff(loud_frames("optout-failed")) > 10);
     let site = Site::with(Wishes { greeting: "[]", ..Wishes::default() });
@@ -74,7 +74,10 @@ fn a_full_disk_is_told_to_the_person_and_the_number_is_refused_all_the_same() {
     assert_eq!(site.metric("bajavoz_store_alarm"), Some(0.0));
 
     let id = engine.id().to_string();
-    process::output(Command::new("prlimit").args(["--fsize=0", "--pid", &id]), Some("util-linux"));
+    let limit = |fsize| {
+        process::output(Command::new("prlimit").args([fsize, "--pid", &id]), Some("util-linux"))
+    };
+    limit("--fsize=0:unlimited");
     let lost = phones::call(site.sip, pressing("+34622000002"));
     assert!(outcome(&lost).starts_with("not-recorded"), "{}", outcome(&lost));
     check_heard(&lost, "optout-failed");
@@ -88,10 +91,17 @@ fn a_full_disk_is_told_to_the_person_and_the_number_is_refused_all_the_same() {
         assert_eq!(again.status, Some(603), "{number}");
         assert!(outcome(&again).starts_with("suppressed;list=comercial"), "{}", outcome(&again));
     }
+    limit("--fsize=unlimited");
+    wait_for("the alarm falls by itself", Duration::from_secs(30), || {
+        (site.ready()?.0 == 200).then_some(())
+    });
+    let kept = phones::call(site.sip, pressing("+34622000003"));
+    assert!(outcome(&kept).starts_with("opt-out;digits=9"), "{}", outcome(&kept));
+    check_heard(&kept, "optout-done");
     engine.kill();
     let kept: Vec<_> =
         site.export().iter().map(|entry| entry.optout.number.reveal().to_string()).collect();
-    assert_eq!(kept, ["+34622000001"]);
+    assert_eq!(kept, ["+34622000001", "+34622000003"]);
 }
 
 #[test]
