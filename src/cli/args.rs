@@ -94,6 +94,12 @@ pub(super) enum Verb {
     Drain(Drain),
     /// Let the running engine read its configuration anew; all of it or nothing.
     Reload,
+    /// Copy the store to a new folder, and verify the copy; the engine may run on.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup(Backup),
+    /// Verify a backup and make the store from it; no engine may have the store.
+    #[command(after_help = RESTORE_EXAMPLES)]
+    Restore(Restore),
     /// Hear the keys in a WAV file or a capture, by the very code that listens to calls.
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(Decode),
@@ -136,6 +142,22 @@ Examples:
   bajavoz drain --patience 0     hang up at once
 
 Returns when the last call has ended and the engine with it.";
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  bajavoz backup /mnt/backup/2026-11-22
+  bajavoz backup /mnt/backup/2026-11-22 --json | jq .opt_outs
+
+The copy holds the journal, the keys and the call records. Whoever has it can read who opted out:
+keep it as private as the store. Exits with 1 when the journal is damaged.";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  bajavoz restore /mnt/backup/2026-11-22 --dry-run    verify it, change nothing
+  bajavoz restore /mnt/backup/2026-11-22
+
+Every record is checked: its place in the chain, its key, and that none is missing. Makes the folder
+of [store] path, which must be missing or empty. Exits with 1 when the backup is not whole.";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -292,6 +314,25 @@ impl Drain {
         let millis = |seconds| Duration::from_secs(seconds).as_millis();
         self.patience.map(|seconds| u64::try_from(millis(seconds)).unwrap_or(u64::MAX))
     }
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The folder to make; it must not be there.
+    #[arg(value_name = "FOLDER")]
+    pub(super) folder: PathBuf,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The folder that `backup` made.
+    #[arg(value_name = "FOLDER")]
+    pub(super) folder: PathBuf,
+    /// Verify the backup and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 /// Arguments of `decode`.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod args;
+mod backup;
 mod check;
 mod client;
 mod counter;
@@ -80,5 +81,7 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Drain(what) => steer::drain(common, &what, page),
         Verb::Decode(what) => decode::decode(common, &what, page),
         Verb::Reload => steer::reload(common, page),
+        Verb::Backup(what) => backup::backup(common, &what, page),
+        Verb::Restore(what) => backup::restore(common, &what, page),
     }
 }

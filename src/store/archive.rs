@@ -111,7 +111,7 @@ pub(super) fn database_path(dir: &Path) -> PathBuf {
 
 /// Makes the folder and those above it that are missing, for our user alone: what is in them
 /// says who opted out.
-fn create_private(dir: &Path) -> io::Result<()> {
+pub(super) fn create_private(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
     builder.create(dir)

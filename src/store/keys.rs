@@ -52,7 +52,15 @@ impl KeyFile {
         if may_create && !path.exists() {
             create(path)?;
         }
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Self::from_file(OpenOptions::new().read(true).write(true).open(path)?)
+    }
+
+    /// Opens the file at `path` for reading records alone: nothing is written to it.
+    pub(super) fn open_read_only(path: &Path) -> io::Result<Self> {
+        Self::from_file(File::open(path)?)
+    }
+
+    fn from_file(file: File) -> io::Result<Self> {
         let mut header = [0; 44];
         file.read_exact_at(&mut header, 0)?;
         let tag_key = read_header(&header).ok_or(io::ErrorKind::InvalidData)?;

@@ -21,6 +21,7 @@ use crate::model::UnixMicros;
 use crate::model::WriterId;
 
 mod archive;
+mod backup;
 mod facade;
 pub mod journal;
 mod keys;
@@ -31,6 +32,7 @@ pub mod sqlite;
 mod watch;
 
 pub use archive::{Archive, Recovered};
+pub use backup::{Manifest, StreamEnd, backup, restore, verify};
 pub use facade::{Counters, Settings, Store};
 pub use ledger::Ledger;
 pub use sqlite::{CallFilter, Reader};
@@ -43,6 +45,16 @@ pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// A backup does not hold what its manifest says.
+    #[error("the backup is not whole: expected {expected} {what}, found {found}")]
+    BackupDiffers {
+        /// What was counted.
+        what: &'static str,
+        /// What the manifest says.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
     /// The database cannot be written; facts wait in the journal and nothing is lost.
     #[error("the database is behind the journal and cannot be written")]
     Behind,
@@ -97,6 +109,20 @@ pub enum StoreError {
         /// The last record in the database.
         database: u64,
     },
+    /// A backup's manifest is not what was written.
+    #[error("the manifest `{path}` cannot be read")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// There is no store.
+    #[error("there is no store: `{path}` is missing")]
+    Missing {
+        /// What is missing.
+        path: PathBuf,
+    },
     /// The tables could not be brought up to date.
     #[error("cannot bring the database's tables up to date")]
     Migration {
@@ -109,6 +135,20 @@ pub enum StoreError {
         /// Whose stream.
         writer: WriterId,
         /// The record.
+        seq: u64,
+    },
+    /// Something is where a new folder was to be made.
+    #[error("`{path}` is there already; name a folder that is not, or move it away")]
+    Occupied {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// A stream of a backup ends with another record than its manifest says.
+    #[error("the backup is not what was taken: record {seq} of writer {writer} is another one")]
+    OtherChain {
+        /// Whose stream.
+        writer: String,
+        /// Its last record.
         seq: u64,
     },
     /// What the database says of an opt-out is not what was written.

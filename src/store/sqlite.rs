@@ -124,6 +124,19 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Empties every table that is made from the journal; call records stay.
+    pub(super) fn forget_projection(&mut self) -> Result<(), StoreError> {
+        const MADE: [&str; 6] =
+            ["writer", "fact", "optout", "suppressed", "confirmation", "number_key"];
+        let transaction = self.0.transaction()?;
+        for table in MADE {
+            transaction.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
 fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))

@@ -1,5 +1,6 @@
 //! The store as a whole, on real files: what is acknowledged is found again, once.
 
+mod backup;
 mod faults;
 mod history;
 mod kill;

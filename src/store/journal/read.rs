@@ -1,6 +1,7 @@
 //! Reads a journal folder back, and decides what a broken end means.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -163,6 +164,29 @@ impl Stream {
             file.sync_all()
         };
         again(&path).map_err(|source| JournalError::Io { doing: "sync", path, source })
+    }
+
+    /// Copies the stream up to `end` into the folder `dir`, durable but for the folder's entries;
+    /// a stream without records is left out. Its writer may be at work on what is behind the end.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Io`].
+    pub fn copy_to(&self, end: &JournalEnd, dir: &Path) -> Result<(), JournalError> {
+        for segment in self.segments.iter().filter(|segment| segment.first_seq <= end.seq) {
+            let name = segment.file_name();
+            let path = self.dir.join(&name);
+            let copied = fs::read(&path).and_then(|mut bytes| {
+                if *segment == end.segment {
+                    bytes.truncate(usize::try_from(end.used_len).unwrap_or(usize::MAX));
+                }
+                let mut file = fs::File::create_new(dir.join(&name))?;
+                file.write_all(&bytes)?;
+                file.sync_all()
+            });
+            copied.map_err(|source| JournalError::Io { doing: "copy", path, source })?;
+        }
+        Ok(())
     }
 
     /// Settles the end of a stream whose writer is gone: what is behind it is cut off, and a

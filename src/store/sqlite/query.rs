@@ -114,6 +114,24 @@ impl Reader {
         self.0.path().map(PathBuf::from).unwrap_or_default()
     }
 
+    /// Writes everything to the new database `path`, as it stood at one moment.
+    pub(in crate::store) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let text = path.to_str().ok_or_else(|| StoreError::Io {
+            doing: "name the copy of the database",
+            path: path.to_owned(),
+            source: std::io::ErrorKind::InvalidFilename.into(),
+        })?;
+        self.0.execute("VACUUM INTO ?1", [text]).map_err(|error| self.failed(error))?;
+        Ok(())
+    }
+
+    /// How many call records there are.
+    pub(in crate::store) fn count_calls(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM call_record";
+        let count = self.0.query_row(sql, [], |row| row.get(0));
+        Ok(from_sql(count.map_err(|error| self.failed(error))?))
+    }
+
     /// How many opt-outs `filter` finds.
     ///
     /// # Errors

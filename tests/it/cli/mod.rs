@@ -45,6 +45,35 @@ fn a_mistake_is_explained_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn a_store_is_backed_up_verified_and_put_back() {
+    let folder = Folder::shipped();
+    let none = folder.bajavoz(&["backup", "copy"]);
+    assert_eq!(
+        (none.code, none.errors.contains("there is no store")),
+        (2, true),
+        "{}",
+        none.errors
+    );
+    for number in ["600123456", "600123457"] {
+        let added = folder.bajavoz(&["optout", "add", number, "--list", "robinson"]);
+        assert_eq!(added.code, 0, "{}", added.errors);
+    }
+    let taken = folder.bajavoz(&["backup", "copy"]);
+    assert_eq!((taken.code, taken.out.contains("opt-outs      2")), (0, true), "{}", taken.errors);
+    assert_eq!(folder.bajavoz(&["backup", "copy"]).code, 2, "never over another one");
+    let verified = folder.bajavoz(&["restore", "copy", "--dry-run", "--json"]).json();
+    assert_eq!((&verified[0]["opt_outs"], &verified[0]["facts"]), (&2.into(), &2.into()));
+    let before = folder.bajavoz(&["optout", "export"]).out;
+    assert_eq!(folder.bajavoz(&["restore", "copy"]).code, 2, "never over a store");
+    std::fs::rename(folder.path("data"), folder.path("lost")).expect("it can be lost");
+    let restored = folder.bajavoz(&["restore", "copy"]);
+    assert_eq!(restored.code, 0, "{}", restored.errors);
+    assert_eq!(folder.bajavoz(&["optout", "export"]).out, before);
+    std::fs::remove_file(folder.path("copy/keys")).expect("the keys are there");
+    assert_ne!(folder.bajavoz(&["restore", "copy", "--dry-run"]).code, 0);
+}
+
+#[test]
 fn opt_outs_go_round_where_no_engine_runs() {
     let folder = Folder::shipped();
     let explain = ["explain", "600 123 456", "--campaign", "promo-otono"];

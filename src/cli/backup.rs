@@ -1,0 +1,61 @@
+//! `backup` and `restore`: copies of the store, and putting them back.
+
+use std::io::Write;
+
+use super::args::Backup;
+use super::args::Common;
+use super::args::Restore;
+use super::counter::load;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use super::text::count;
+use crate::net::clock;
+use crate::store;
+use crate::store::Manifest;
+use crate::store::StoreError;
+
+/// Copies the store, whether an engine is writing it or not.
+pub(super) fn backup(common: &Common, what: &Backup, page: &mut Page) -> Result<Code, Failure> {
+    let dir = load(common)?.store.path;
+    let manifest = store::backup(&dir, &what.folder, clock::unix_now()).map_err(failure)?;
+    tell(common, &manifest, page)
+}
+
+/// Verifies a backup and makes the store from it.
+pub(super) fn restore(common: &Common, what: &Restore, page: &mut Page) -> Result<Code, Failure> {
+    let manifest = if what.dry_run {
+        store::verify(&what.folder)
+    } else {
+        store::restore(&what.folder, &load(common)?.store.path)
+    };
+    tell(common, &manifest.map_err(failure)?, page)
+}
+
+fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<Code, Failure> {
+    if common.json {
+        page.json(manifest)?;
+        return Ok(Code::Yes);
+    }
+    let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let (facts, streams) = (as_usize(manifest.facts), manifest.streams.len());
+    let (opt_outs, calls) = (as_usize(manifest.opt_outs), as_usize(manifest.calls));
+    writeln!(page, "verified: the backup of {}", manifest.made_at.iso8601())?;
+    writeln!(page, "  opt-outs      {opt_outs}")?;
+    writeln!(page, "  facts         {facts}, each chained, in {}", count(streams, "stream"))?;
+    writeln!(page, "  call records  {calls}")?;
+    if manifest.erased > 0 {
+        writeln!(page, "  erased        {}", manifest.erased)?;
+    }
+    Ok(Code::Yes)
+}
+
+fn failure(error: StoreError) -> Failure {
+    let code = match &error {
+        StoreError::Missing { .. } | StoreError::Occupied { .. } | StoreError::Io { .. } => {
+            Code::Usage
+        }
+        _ => Code::No,
+    };
+    Failure { code, error: error.into() }
+}

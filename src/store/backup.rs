@@ -1,0 +1,259 @@
+//! Copies of a store: taken while it is being written, verified, and put back.
+//!
+//! ```text
+//! backup/journal/*.journal   every stream up to its last whole batch
+//! backup/keys                the keys of the numbers: who has them can read the rest
+//! backup/bajavoz.sqlite      for the call records; the rest of it is made anew from the journal
+//! backup/manifest.json       what the journal held and where each stream ended; written last
+//! ```
+//!
+//! The database is copied first and the keys last: so the copy of the journal knows everything
+//! that the copy of the database does, and every key that its records name is there. A backup is
+//! sound when each record continues its stream's chain, opens with its number's key, and all of
+//! them are as many as the manifest says, each stream ending with the hash that stands there.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::model::UnixMicros;
+use crate::suppression::Fact;
+
+use super::StoreError;
+use super::archive::Archive;
+use super::archive::create_private;
+use super::archive::database_path;
+use super::archive::journal_dir;
+use super::archive::open_record;
+use super::journal::streams;
+use super::journal::sync_dir;
+use super::keys::KeyFile;
+use super::sqlite::Database;
+use super::sqlite::Reader;
+
+/// The form of a backup that we write and read.
+const VERSION: u32 = 1;
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The form of the backup.
+    pub version: u32,
+    /// When it was taken.
+    pub made_at: UnixMicros,
+    /// Where each stream of the journal ends.
+    pub streams: Vec<StreamEnd>,
+    /// Facts in the journal.
+    pub facts: u64,
+    /// Those of them that are opt-outs.
+    pub opt_outs: u64,
+    /// Those of them whose key was destroyed.
+    pub erased: u64,
+    /// Call records.
+    pub calls: u64,
+}
+
+/// Where a stream ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamEnd {
+    /// Whose it is, in 16 hexadecimal digits.
+    pub writer: String,
+    /// Its last record.
+    pub last_seq: u64,
+    /// The hash of that one, which stands for all before it.
+    pub last_hash: String,
+}
+
+/// Copies the store in `dir` to the new folder `to`, whether an engine is writing it or not, and
+/// verifies the copy. Facts that are acknowledged while it runs may be in it or not.
+///
+/// # Errors
+///
+/// [`StoreError::Missing`] when there is no store, [`StoreError::Occupied`] when `to` is there
+/// already, and every way in which a disk can refuse or a journal be damaged.
+pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
+    if !journal_dir(dir).is_dir() {
+        return Err(StoreError::Missing { path: journal_dir(dir) });
+    }
+    if to.exists() {
+        return Err(StoreError::Occupied { path: to.to_owned() });
+    }
+    in_new_folder(to, "unfinished", |unfinished| {
+        if database_path(dir).exists() {
+            let copy = database_path(unfinished);
+            Reader::open(&database_path(dir))?.copy_to(&copy)?;
+            sync(&copy)?;
+        }
+        for stream in streams(&journal_dir(dir))? {
+            let end = stream.end()?;
+            stream.copy_to(&end, &journal_dir(unfinished))?;
+        }
+        copy(&dir.join("keys"), &unfinished.join("keys"))?;
+        let manifest = survey(unfinished, made_at)?;
+        write_manifest(unfinished, &manifest)?;
+        Ok(manifest)
+    })
+}
+
+/// Whether the backup in `from` is whole, and what it holds; nothing is written.
+///
+/// # Errors
+///
+/// [`StoreError::Manifest`] when it has no manifest that we can read, [`StoreError::BackupDiffers`]
+/// when it does not hold what that says, and every way in which a journal can be damaged.
+pub fn verify(from: &Path) -> Result<Manifest, StoreError> {
+    let path = manifest_path(from);
+    let text = fs::read(&path).map_err(StoreError::io("read", &path))?;
+    let manifest: Manifest = serde_json::from_slice(&text)
+        .map_err(|source| StoreError::Manifest { path: path.clone(), source })?;
+    compare("as its version", u64::from(VERSION), u64::from(manifest.version))?;
+    let found = survey(from, manifest.made_at)?;
+    compare("streams", manifest.streams.len() as u64, found.streams.len() as u64)?;
+    for (expected, found) in manifest.streams.iter().zip(&found.streams) {
+        compare("records of a stream", expected.last_seq, found.last_seq)?;
+        if expected != found {
+            let writer = expected.writer.clone();
+            return Err(StoreError::OtherChain { writer, seq: expected.last_seq });
+        }
+    }
+    compare("facts", manifest.facts, found.facts)?;
+    compare("opt-outs", manifest.opt_outs, found.opt_outs)?;
+    compare("erased facts", manifest.erased, found.erased)?;
+    compare("call records", manifest.calls, found.calls)?;
+    Ok(manifest)
+}
+
+/// Makes the store in `dir`, which must be missing or empty, from the backup in `from`. The
+/// database is made anew from the journal; of the copy only the call records are kept.
+///
+/// # Errors
+///
+/// Those of [`verify`], before anything is written; [`StoreError::Occupied`]; and those of the
+/// disk, after which `dir` is as it was.
+pub fn restore(from: &Path, dir: &Path) -> Result<Manifest, StoreError> {
+    let manifest = verify(from)?;
+    match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
+        Ok(false) => fs::remove_dir(dir).map_err(StoreError::io("replace", dir))?,
+        Ok(true) => return Err(StoreError::Occupied { path: dir.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(StoreError::io("read", dir)(source)),
+    }
+    in_new_folder(dir, "restoring", |unfinished| {
+        for stream in streams(&journal_dir(from))? {
+            stream.copy_to(&stream.end()?, &journal_dir(unfinished))?;
+        }
+        copy(&from.join("keys"), &unfinished.join("keys"))?;
+        if database_path(from).exists() {
+            copy(&database_path(from), &database_path(unfinished))?;
+            Database::open(&database_path(unfinished))?.forget_projection()?;
+        }
+        let (archive, recovered) = Archive::open_exclusive(unfinished)?;
+        compare("facts", manifest.facts, recovered.facts)?;
+        compare("call records", manifest.calls, archive.reader()?.count_calls()?)?;
+        Ok(manifest)
+    })
+}
+
+/// Has `fill` fill a new folder beside `dir`, which then takes that name; when it fails, nothing
+/// is left of it.
+fn in_new_folder(
+    dir: &Path,
+    suffix: &str,
+    fill: impl FnOnce(&Path) -> Result<Manifest, StoreError>,
+) -> Result<Manifest, StoreError> {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{suffix}"));
+    let unfinished = dir.with_file_name(name);
+    if unfinished.exists() {
+        return Err(StoreError::Occupied { path: unfinished });
+    }
+    let journal = journal_dir(&unfinished);
+    create_private(&journal).map_err(StoreError::io("create", &journal))?;
+    let filled = fill(&unfinished).and_then(|manifest| {
+        for folder in [&journal, &unfinished] {
+            sync_dir(folder).map_err(StoreError::io("sync", folder))?;
+        }
+        fs::rename(&unfinished, dir).map_err(StoreError::io("name", dir))?;
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or_else(|| Path::new("."));
+        sync_dir(parent).map_err(StoreError::io("sync", parent))?;
+        Ok(manifest)
+    });
+    if filled.is_err() {
+        // Where it cannot be removed either, its name says what it is.
+        let _ = fs::remove_dir_all(&unfinished);
+    }
+    filled
+}
+
+/// Reads every record of the store in `dir`, by its chain and by its key, and counts.
+fn survey(dir: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
+    let keys = dir.join("keys");
+    let keys = KeyFile::open_read_only(&keys).map_err(StoreError::io("open", &keys))?;
+    let mut manifest = Manifest {
+        version: VERSION,
+        made_at,
+        streams: Vec::new(),
+        facts: 0,
+        opt_outs: 0,
+        erased: 0,
+        calls: 0,
+    };
+    for stream in streams(&journal_dir(dir))? {
+        let end = stream.read(0, |record| {
+            let fact = open_record(&keys, &record)?;
+            manifest.facts += 1;
+            manifest.erased += u64::from(fact.is_none());
+            manifest.opt_outs += u64::from(matches!(fact, Some(Fact::OptOut(_))));
+            Ok::<_, StoreError>(())
+        })?;
+        manifest.streams.push(StreamEnd {
+            writer: stream.writer.to_string(),
+            last_seq: end.seq,
+            last_hash: end.hash.to_string(),
+        });
+    }
+    if database_path(dir).exists() {
+        manifest.calls = Reader::open(&database_path(dir))?.count_calls()?;
+    }
+    Ok(manifest)
+}
+
+fn compare(what: &'static str, expected: u64, found: u64) -> Result<(), StoreError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(StoreError::BackupDiffers { what, expected, found })
+    }
+}
+
+fn manifest_path(dir: &Path) -> PathBuf {
+    dir.join("manifest.json")
+}
+
+fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), StoreError> {
+    let path = manifest_path(dir);
+    let mut text = serde_json::to_vec_pretty(manifest)
+        .map_err(|source| StoreError::Manifest { path: path.clone(), source })?;
+    text.push(b'\n');
+    File::create(&path)
+        .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
+        .map_err(StoreError::io("write", &path))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::copy(from, to).map_err(StoreError::io("copy", from))?;
+    sync(to)
+}
+
+fn sync(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", path))
+}

@@ -1,0 +1,186 @@
+//! Backups: taken of a store that is being written, put back elsewhere, and told from one that
+//! somebody has touched.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::*;
+
+const MADE_AT: UnixMicros = UnixMicros(1_795_300_000_000_000);
+
+/// The numbers on record in a store that nobody holds, each as often as it is there.
+fn numbers(dir: &Path) -> Vec<Number> {
+    let (archive, _recovered) =
+        Archive::open_exclusive(dir).unwrap_or_else(|error| panic!("{error}"));
+    let mut numbers = Vec::new();
+    let reader = archive.reader().expect("the database can be read");
+    let visit = |entry: crate::suppression::export::Entry| {
+        numbers.push(entry.optout.number);
+        ControlFlow::Continue(())
+    };
+    reader.export(&Filter::default(), visit).expect("the rows are opt-outs");
+    numbers
+}
+
+/// A store of 60 opt-outs and 5 calls in three streams and several segments, and its backup.
+fn backed_up(dir: &Path) -> (PathBuf, Manifest) {
+    let from = dir.join("data");
+    for stream in 0..3 {
+        let (store, _recovered, acks) = open(&from);
+        for n in stream * 20..stream * 20 + 20 {
+            store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+            acks.recv().unwrap().result.unwrap();
+        }
+        if stream == 1 {
+            (0..5).for_each(|n| store.record_call(call(n)));
+        }
+        store.close().unwrap();
+    }
+    let to = dir.join("backup");
+    let manifest = backup(&from, &to, MADE_AT).unwrap_or_else(|error| panic!("{error}"));
+    (to, manifest)
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.join("journal")).expect("the backup has a journal");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+#[test]
+fn a_store_that_is_being_written_is_copied_whole_and_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("data");
+    let (store, _recovered, acks) = open(&from);
+    let mut submitted = 0;
+    let mut submit = |count: u64| {
+        for n in submitted..submitted + count {
+            store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        }
+        submitted += count;
+    };
+    submit(30);
+    acks.iter().take(30).for_each(|ack| assert!(ack.result.is_ok()));
+    store.record_call(call(1));
+    store.flush().unwrap();
+    for round in 0..5 {
+        // These are on their way while it is copied.
+        submit(20);
+        let to = dir.path().join(format!("backup-{round}"));
+        let manifest = backup(&from, &to, MADE_AT).unwrap();
+        let acknowledged = 30 + 20 * round;
+        assert!(manifest.opt_outs >= acknowledged, "round {round}: {manifest:?}");
+        assert_eq!((manifest.calls, manifest.facts), (1, manifest.opt_outs));
+        assert_eq!(verify(&to).unwrap(), manifest);
+        let again = dir.path().join(format!("again-{round}"));
+        assert_eq!(restore(&to, &again).unwrap(), manifest);
+        let found = numbers(&again);
+        let once: BTreeSet<Number> = found.iter().copied().collect();
+        assert_eq!((found.len() as u64, once.len()), (manifest.opt_outs, found.len()));
+        assert!((0..acknowledged).all(|n| once.contains(&number(n))), "round {round}");
+        acks.iter().take(20).for_each(|ack| assert!(ack.result.is_ok()));
+    }
+    store.close().unwrap();
+    // What was put back is a store like any other.
+    let again = dir.path().join("again-0");
+    let (store, _recovered, acks) = open(&again);
+    store.submit(0, Fact::OptOut(Box::new(optout(500)))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    let mut calls = Vec::new();
+    let visit = |call| {
+        calls.push(call);
+        ControlFlow::Continue(())
+    };
+    store.reader().unwrap().calls(&CallFilter::default(), visit).unwrap();
+    assert_eq!(calls, [call(1)]);
+    store.close().unwrap();
+    assert!(numbers(&again).contains(&number(500)));
+}
+
+#[test]
+fn a_backup_that_somebody_touched_is_refused_and_nothing_is_written() {
+    type Touch = fn(&Path);
+    #[rustfmt::skip]
+    let cases: [(&str, Touch, &str); 9] = [
+        ("a stream is missing", |dir| fs::remove_file(&segments(dir)[0]).unwrap(), "the backup is not whole"),
+        ("the last batch is cut off", |dir| {
+            let segment = fs::OpenOptions::new().write(true).open(segments(dir).last().unwrap()).unwrap();
+            segment.set_len(segment.metadata().unwrap().len() - 16).unwrap();
+        }, "expected 20 records of a stream, found 19"),
+        ("a key is another one", |dir| {
+            let keys = fs::OpenOptions::new().write(true).open(dir.join("keys")).unwrap();
+            keys.write_all_at(&[7; 32], 4096 + 5 * 32).unwrap();
+        }, "cannot be read"),
+        ("a key was destroyed", |dir| {
+            let keys = fs::OpenOptions::new().write(true).open(dir.join("keys")).unwrap();
+            keys.write_all_at(&[0; 32], 4096 + 5 * 32).unwrap();
+        }, "expected 60 opt-outs, found 59"),
+        ("the keys are missing", |dir| fs::remove_file(dir.join("keys")).unwrap(), "cannot open"),
+        ("a call record is missing", |dir| {
+            let database = rusqlite::Connection::open(dir.join("bajavoz.sqlite")).unwrap();
+            database.execute("DELETE FROM call_record WHERE number = ?1", [34_600_000_003_i64]).unwrap();
+        }, "expected 5 call records, found 4"),
+        ("the manifest is missing", |dir| fs::remove_file(dir.join("manifest.json")).unwrap(), "cannot read"),
+        ("the manifest is of another form", |dir| {
+            let path = dir.join("manifest.json");
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+        }, "expected 1 as its version, found 2"),
+        ("the manifest is cut", |dir| fs::write(dir.join("manifest.json"), "{").unwrap(), "manifest"),
+    ];
+    for (name, touch, want) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let (copy, _manifest) = backed_up(dir.path());
+        touch(&copy);
+        let target = dir.path().join("again");
+        let error = restore(&copy, &target).unwrap_err().to_string();
+        assert!(error.contains(want), "{name}: {error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "{name}: nothing is left over");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_journal_of_a_backup_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, manifest) = backed_up(dir.path());
+    let (mut caught, mut tried) = (0, 0);
+    for segment in segments(&copy) {
+        let bytes = fs::read(&segment).unwrap();
+        let used = bytes.len() - bytes.iter().rev().take_while(|octet| **octet == 0).count();
+        for at in (4096..used).step_by(37) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&segment, flipped).unwrap();
+            tried += 1;
+            match verify(&copy) {
+                Ok(found) => assert_eq!(found, manifest, "the padding of a batch says nothing"),
+                Err(_) => caught += 1,
+            }
+        }
+        fs::write(&segment, bytes).unwrap();
+    }
+    assert!(tried > 500 && caught * 100 > tried * 95, "{caught} of {tried}");
+    assert_eq!(verify(&copy).unwrap(), manifest);
+}
+
+#[test]
+fn neither_verb_writes_over_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, manifest) = backed_up(dir.path());
+    let from = dir.path().join("data");
+    let error = backup(&from, &copy, MADE_AT).unwrap_err();
+    assert!(matches!(error, StoreError::Occupied { .. }), "{error}");
+    let error = restore(&copy, &from).unwrap_err();
+    assert!(matches!(error, StoreError::Occupied { .. }), "{error}");
+    assert_eq!(numbers(&from).len(), 60);
+    let error = backup(&dir.path().join("nowhere"), &dir.path().join("b"), MADE_AT).unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+    let empty = dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    assert_eq!(restore(&copy, &empty).unwrap(), manifest, "an empty folder is as good as none");
+    assert_eq!(numbers(&empty).len(), 60);
+}
