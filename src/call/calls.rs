@@ -20,6 +20,7 @@ use super::machine::LegState;
 use super::machine::Media;
 use super::machine::Step;
 use super::occupancy::Occupancy;
+use super::output::LiveCall;
 use super::output::Measure;
 use super::output::Output;
 use super::rules::Rules;
@@ -272,13 +273,20 @@ impl Calls {
         self.occupancy.enter(&admitted, trunk.as_deref());
         let wall = self.wall.wall_at(now);
         let id = crate::model::CallId::new(wall, self.tokens.next_u64(), self.tokens.next_u64());
-        let campaign = admitted.campaign.name.clone();
+        let live = LiveCall {
+            call: id,
+            dialer: admitted.dialer.name.clone(),
+            campaign: admitted.campaign.name.clone(),
+            mode: admitted.campaign.mode,
+            sip_call_id: admitted.sip_call_id.clone(),
+            began_at: wall,
+        };
         let call = Call::new(now, id, VoiceId(key), session, source, admitted, trunk);
         self.calls.insert(key, Box::new(call));
         self.by_session.insert(session, (key, Leg::A));
         self.out.push_back(Output::OpenVoice {
             voice: VoiceId(key),
-            campaign,
+            call: Box::new(live),
             legs_count: if is_bridge { 2 } else { 1 },
             listeners: [listener, listener_b],
         });

@@ -27,6 +27,7 @@ mod voice;
 
 pub use calls::Calls;
 pub use commit::Acknowledgement;
+pub use output::LiveCall;
 pub use output::Measure;
 pub use output::Output;
 pub use rules::Rules;

@@ -2,11 +2,18 @@
 
 use std::time::Instant;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use super::voice::VoiceCommand;
 use super::voice::VoiceId;
+use crate::campaign::Mode;
+use crate::model::CallId;
 use crate::model::CampaignName;
+use crate::model::DialerName;
 use crate::model::Digits;
 use crate::model::ListName;
+use crate::model::UnixMicros;
 use crate::record::Cdr;
 use crate::sip::ListenerId;
 use crate::sip::Transmit;
@@ -20,10 +27,10 @@ pub enum Output {
     Transmit(Transmit),
     /// Open RTP ports for a new call, then say so with [`super::Calls::handle_voice_opened`].
     OpenVoice {
-        /// The call.
+        /// The call's media.
         voice: VoiceId,
-        /// The campaign that it belongs to.
-        campaign: CampaignName,
+        /// Which call it is, for people who watch.
+        call: Box<LiveCall>,
         /// How many legs it has, 1 or 2.
         legs_count: u8,
         /// The listener that each leg's signalling runs over: its media stands beside it.
@@ -47,6 +54,23 @@ pub enum Output {
     Record(Box<Cdr>),
     /// Count something.
     Measure(Measure),
+}
+
+/// A call in progress, as it is shown to people. No number stands in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveCall {
+    /// As its record will name it.
+    pub call: CallId,
+    /// Who sent it.
+    pub dialer: DialerName,
+    /// What it belongs to.
+    pub campaign: CampaignName,
+    /// What becomes of it.
+    pub mode: Mode,
+    /// The Call-ID of the dialer's leg.
+    pub sip_call_id: String,
+    /// When its INVITE came.
+    pub began_at: UnixMicros,
 }
 
 /// What is worth counting and is in no record.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::Serialize;
 
 use crate::model::{AccountName, CampaignName, DialerName, Digits, ListName, TrunkName};
 
@@ -68,7 +69,7 @@ impl Campaign {
 }
 
 /// What becomes of a call that belongs to a campaign and passes the gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// We answer, play the greeting and listen.

@@ -87,8 +87,9 @@ pub(super) enum Verb {
     /// Enter, show and export opt-outs.
     #[command(subcommand)]
     Optout(Optout),
-    /// Say how the running engine stands.
-    Status,
+    /// Say how the running engine stands, or which calls it has.
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
     /// End the running engine: no new calls, running ones may finish.
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Drain),
@@ -135,6 +136,11 @@ Examples:
   bajavoz explain '600 123 456' --campaign promo-otono && dial 600123456
 
 Exits with 0 when the number may be called and 1 when it must not, so that a script can ask.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  bajavoz status
+  bajavoz status --calls --json | jq -r .campaign | sort | uniq -c";
 
 const DRAIN_EXAMPLES: &str = "\
 Examples:
@@ -298,6 +304,15 @@ impl Form {
             Self::Csv | Self::Jsonl => desk::Format::Jsonl,
         }
     }
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// List the calls in progress, the oldest first, instead of counting them. Numbers are not
+    /// shown; a call is known by its ids.
+    #[arg(long)]
+    pub(super) calls: bool,
 }
 
 /// Arguments of `drain`.

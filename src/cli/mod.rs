@@ -77,7 +77,7 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Explain(what) => optout::explain(common, what, page),
         Verb::Optout(what) => optout::optout(common, what, page),
         Verb::Demo(what) => demo::demo(common, &what, page),
-        Verb::Status => steer::status(common, page),
+        Verb::Status(what) => steer::status(common, &what, page),
         Verb::Drain(what) => steer::drain(common, &what, page),
         Verb::Decode(what) => decode::decode(common, &what, page),
         Verb::Reload => steer::reload(common, page),

@@ -4,20 +4,27 @@ use std::io::Write;
 
 use super::args::Common;
 use super::args::Drain;
+use super::args::Status;
+use super::client::Engine;
 use super::client::unexpected;
 use super::counter::engine;
 use super::exit::Code;
 use super::exit::Failure;
 use super::page::Page;
 use super::text::count;
+use crate::call::LiveCall;
+use crate::campaign::Mode;
 use crate::engine::Finding;
 use crate::engine::admin::Reply;
 use crate::engine::admin::Report;
 use crate::engine::admin::Request;
 
 /// Says how the engine stands.
-pub(super) fn status(common: &Common, page: &mut Page) -> Result<Code, Failure> {
+pub(super) fn status(common: &Common, what: &Status, page: &mut Page) -> Result<Code, Failure> {
     let mut engine = engine(common)?;
+    if what.calls {
+        return calls(common, engine, page);
+    }
     engine.send(&Request::Status)?;
     match engine.next()? {
         Reply::Status(report) if common.json => page.json(&report)?,
@@ -25,6 +32,27 @@ pub(super) fn status(common: &Common, page: &mut Page) -> Result<Code, Failure> 
         reply => return Err(unexpected(&reply)),
     }
     Ok(Code::Yes)
+}
+
+/// One line a call.
+fn calls(common: &Common, mut engine: Engine, page: &mut Page) -> Result<Code, Failure> {
+    engine.send(&Request::Calls)?;
+    loop {
+        match engine.next()? {
+            Reply::Call(call) if common.json => page.json(&call)?,
+            Reply::Call(live) => {
+                let LiveCall { call, dialer, campaign, mode, sip_call_id, began_at } = *live;
+                let mode = match mode {
+                    Mode::Ivr => "ivr",
+                    Mode::Bridge => "bridge",
+                };
+                let began = began_at.iso8601();
+                writeln!(page, "{began}  {call}  {dialer}  {campaign}  {mode}  {sip_call_id}")?;
+            }
+            Reply::End => return Ok(Code::Yes),
+            reply => return Err(unexpected(&reply)),
+        }
+    }
 }
 
 fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {

@@ -32,6 +32,7 @@ use super::desk::Selection;
 use super::desk::Shown;
 use super::desk::Standing;
 use super::finding::Finding;
+use crate::call::LiveCall;
 use crate::model::CampaignName;
 use crate::net::AdminSocket;
 use crate::net::JsonLines;
@@ -54,6 +55,8 @@ const CHUNK_LEN: usize = 8 * 1024;
 pub enum Request {
     /// How it stands: [`Reply::Status`].
     Status,
+    /// The calls in progress, the oldest first: [`Reply::Call`]s and [`Reply::End`].
+    Calls,
     /// Take no more calls and end: [`Reply::Done`] once no call is left.
     Drain {
         /// How long running calls may go on; nothing is `limits.drain` of the configuration.
@@ -91,6 +94,8 @@ pub enum Request {
 pub enum Reply {
     /// Of [`Request::Status`].
     Status(Box<Report>),
+    /// Of [`Request::Calls`]: one of them.
+    Call(Box<LiveCall>),
     /// Of [`Request::Drain`]: no call is left.
     Done,
     /// Of [`Request::Reload`]: new calls are decided by the new configuration.
@@ -177,6 +182,9 @@ pub trait Steer: Send + Sync {
     /// How all shards together stand.
     fn status(&self) -> Answer<'_, Status>;
 
+    /// The calls in progress, the oldest first.
+    fn calls(&self) -> Vec<LiveCall>;
+
     /// Takes no more calls, gives running ones `patience` (or what the configuration gives them),
     /// and answers when no call is left; the engine ends then.
     fn drain(&self, patience: Option<Duration>) -> Answer<'_, ()>;
@@ -236,6 +244,12 @@ impl Clerk {
             Request::Status => {
                 let reply = self.steer.status().await;
                 self.steered(reply.map(|status| self.report(status))).await
+            }
+            Request::Calls => {
+                for call in self.steer.calls() {
+                    self.lines.write(&Reply::Call(Box::new(call))).await?;
+                }
+                self.lines.write(&Reply::End).await
             }
             Request::Drain { patience_ms } => {
                 let patience = patience_ms.map(Duration::from_millis);
@@ -406,6 +420,7 @@ mod tests {
         let explain = Request::Explain { number: "600123456".to_owned(), campaign: "promo".into() };
         let cases = [
             (r#""status""#, Request::Status),
+            (r#""calls""#, Request::Calls),
             (r#"{"drain":{"patience_ms":null}}"#, Request::Drain { patience_ms: None }),
             (r#"{"explain":{"number":"600123456","campaign":"promo"}}"#, explain),
         ];

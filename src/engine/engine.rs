@@ -29,6 +29,7 @@ use super::inbox::Inbox;
 use super::inbox::InboxSender;
 use super::inbox::ShardInput;
 use super::inbox::inbox;
+use super::live::LiveCalls;
 use super::media::MediaHandle;
 use super::rules;
 use super::shard::Line;
@@ -38,6 +39,7 @@ use super::vital::Vital;
 use crate::api;
 use crate::call::Acknowledgement;
 use crate::call::Calls;
+use crate::call::LiveCall;
 use crate::call::Rules;
 use crate::config;
 use crate::config::Checked;
@@ -76,6 +78,7 @@ struct Core {
     inbox: InboxSender,
     index: Arc<Index>,
     figures: Arc<Figures>,
+    live: Arc<LiveCalls>,
     checked: Arc<ArcSwap<Checked>>,
     /// Where the configuration is read from again.
     folder: PathBuf,
@@ -102,12 +105,14 @@ impl Engine {
         let store = open_store(&checked, &index, on_ack, hear(vital.clone(), &figures))?;
         let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
+        let live = Arc::new(LiveCalls::default());
         let parts = Parts {
             checked: checked.clone(),
             rules,
             index: Arc::clone(&index),
             store: Arc::clone(&store),
             figures: Arc::clone(&figures),
+            live: Arc::clone(&live),
             inbox: inbox_receiver,
             sender: inbox_sender.clone(),
             vital,
@@ -126,7 +131,7 @@ impl Engine {
             herald,
         );
         let folder = folder.to_owned();
-        let core = Core { inbox: inbox_sender, index, figures, checked, folder, life };
+        let core = Core { inbox: inbox_sender, index, figures, live, checked, folder, life };
         let core = Arc::new(core);
         Ok(Self { core, shard: Some(shard), store: Some(store), desk: Arc::new(desk), sip })
     }
@@ -221,6 +226,10 @@ impl Steer for Core {
             self.inbox.send(ShardInput::Command(Command::Status(reply)));
             answer.await.map_err(|_| Refusal::because(EngineError::Down))
         })
+    }
+
+    fn calls(&self) -> Vec<LiveCall> {
+        self.live.list()
     }
 
     fn drain(&self, patience: Option<Duration>) -> Answer<'_, ()> {
@@ -326,6 +335,7 @@ struct Parts {
     index: Arc<Index>,
     store: Arc<Store>,
     figures: Arc<Figures>,
+    live: Arc<LiveCalls>,
     inbox: Inbox,
     sender: InboxSender,
     vital: Vital,
@@ -368,7 +378,7 @@ fn start_shard(parts: Parts) -> Result<(JoinHandle<()>, Vec<SocketAddr>), Engine
 }
 
 fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
-    let Parts { checked, rules, index, store, figures, inbox, sender, vital } = parts;
+    let Parts { checked, rules, index, store, figures, live, inbox, sender, vital } = parts;
     let mut tokens = TokenSource::new(random::seed().map_err(EngineError::Random)?);
     let (lines, pools, listeners) = bind(&checked, &mut tokens)?;
     let addresses = listeners.iter().map(|listener| listener.local).collect();
@@ -395,6 +405,7 @@ fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
         figures,
         totals: Default::default(),
         active: Default::default(),
+        live,
         draining: None,
     };
     Ok((shard, addresses))

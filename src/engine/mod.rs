@@ -19,6 +19,7 @@ mod error;
 mod figures;
 mod finding;
 mod inbox;
+mod live;
 mod media;
 mod outbox;
 mod rooms;

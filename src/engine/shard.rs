@@ -20,6 +20,7 @@ use super::figures::Figures;
 use super::figures::ShardTotals;
 use super::inbox::Inbox;
 use super::inbox::ShardInput;
+use super::live::LiveCalls;
 use super::media::MediaHandle;
 use super::media::ToMedia;
 use crate::call::Acknowledgement;
@@ -80,6 +81,7 @@ pub(super) struct Shard {
     pub(super) figures: Arc<Figures>,
     pub(super) totals: ShardTotals,
     pub(super) active: HashMap<VoiceId, ActiveCall>,
+    pub(super) live: Arc<LiveCalls>,
     pub(super) draining: Option<Draining>,
 }
 
@@ -274,13 +276,15 @@ impl Shard {
                         line.queue.push(transmit.to, transmit.bytes);
                     }
                 }
-                Output::OpenVoice { voice, campaign, legs_count, listeners } => {
-                    self.active.insert(voice, self.figures.metrics.call_begins(&campaign));
+                Output::OpenVoice { voice, call, legs_count, listeners } => {
+                    self.active.insert(voice, self.figures.metrics.call_begins(&call.campaign));
+                    self.live.begins(voice, *call);
                     self.open_voice(now, voice, listeners, legs_count);
                 }
                 Output::Voice { voice, command } => {
                     if matches!(command, VoiceCommand::Close) {
                         self.active.remove(&voice);
+                        self.live.ends(voice);
                     }
                     self.media_of(voice).tell(ToMedia::Command(voice, command));
                 }

@@ -14,6 +14,7 @@ use crate::harness::dissection::Dissection;
 use crate::harness::machine;
 use crate::harness::phones;
 use crate::harness::phones::Call;
+use crate::harness::process;
 use crate::harness::site::Site;
 
 /// Samples of a prompt that are looked for in what a telephone heard.
@@ -76,6 +77,17 @@ fn check_export(site: &Site, campaign: &str) {
     assert_eq!(optout.campaign.as_ref().map(|name| name.as_str()), Some(campaign));
 }
 
+/// `status --calls` lists so many calls of the campaign, and shows no number.
+fn check_live(site: &Site, count: usize) {
+    let told = process::output(&mut site.program(&["status", "--calls", "--json"]), None);
+    assert_eq!(told.lines().count(), count, "{told}");
+    for line in told.lines() {
+        let call: serde_json::Value = serde_json::from_str(line).expect("one document a line");
+        assert_eq!((&call["campaign"], &call["mode"]), (&"promo".into(), &"ivr".into()), "{line}");
+        assert!(!line.contains(NUMBER.trim_start_matches('+')), "{line}");
+    }
+}
+
 #[test]
 fn a_telephone_calls_in_hears_the_prompts_and_opts_out() {
     let _machine = machine();
@@ -86,11 +98,13 @@ fn a_telephone_calls_in_hears_the_prompts_and_opts_out() {
         Capture::start(&site, &[phone.ports(), site.sip.port()..site.sip.port() + 1], 4_096);
     phone.press(&format!("/dial sip:{NUMBER}@{}\n", site.sip));
     phone.wait_until_it_says("Call established");
+    check_live(&site, 1);
     phone.wait_until_it_heard(Duration::from_secs(2));
     phone.press("9");
     phone.wait_until_it_says("send DTMF digit: '9'");
     phone.wait_until_it_says("session closed");
     site.wait_until_idle();
+    check_live(&site, 0);
     let captured = capture.stop();
     let heard = phone.heard();
     check_heard(&heard, "welcome");
