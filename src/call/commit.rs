@@ -194,11 +194,12 @@ impl Call {
     /// The ledger answered.
     pub(super) fn acknowledge(&mut self, step: &mut Step<'_>, ack: &Acknowledgement) {
         self.unacknowledged.retain(|token| *token != ack.token);
-        if let (Some((token, code)), Some(durable)) = (self.given_up, ack.durable)
-            && token == ack.token
+        if let (Some(pending), Some(durable)) = (self.given_up, ack.durable)
+            && pending.token == ack.token
         {
             // Too late to be told to anybody, and in time to be named as the reason.
-            self.settle(step, code, durable.record);
+            self.settle(step, pending.code, durable.record);
+            self.measure_commit(step, &pending);
         }
         let Phase::Committing(pending) = self.phase else { return };
         if pending.token != ack.token {
@@ -213,15 +214,8 @@ impl Call {
     fn recorded(&mut self, step: &mut Step<'_>, pending: Pending, durable: Durable) {
         let Pending { code, digits, origin, already, .. } = pending;
         self.settle(step, code, durable.record);
+        self.measure_commit(step, &pending);
         tracing::info!(record = %durable.record, %digits, origin = origin.as_str(), "opted out");
-        let lists = self.code(code).map(|code| code.add_to.clone()).unwrap_or_default();
-        step.out.push_back(Output::Measure(Measure::Committed {
-            pressed_at: self.evidence.back().map_or(step.now, |press| press.pressed_at),
-            origin,
-            lists,
-            campaign: self.admitted.campaign.name.clone(),
-            digits,
-        }));
         let outcome = Outcome::OptOut { digits, record: durable.record };
         self.disposition = Some(Disposition::OptedOut);
         let said = self.code(code).map(|code| {
@@ -240,12 +234,23 @@ impl Call {
         self.tell_person(step, code, None, said, outcome);
     }
 
+    fn measure_commit(&self, step: &mut Step<'_>, pending: &Pending) {
+        let lists = self.code(pending.code).map(|code| code.add_to.clone()).unwrap_or_default();
+        step.out.push_back(Output::Measure(Measure::Committed {
+            pressed_at: self.evidence.back().map_or(step.now, |press| press.pressed_at),
+            origin: pending.origin,
+            lists,
+            campaign: self.admitted.campaign.name.clone(),
+            digits: pending.digits,
+        }));
+    }
+
     /// The disk took too long: the person is not left in silence, and not told what is not so.
     pub(super) fn lose_patience(&mut self, step: &mut Step<'_>) {
         if let Phase::Committing(pending) = self.phase
             && pending.patience_until <= step.now
         {
-            self.given_up = Some((pending.token, pending.code));
+            self.given_up = Some(pending);
             self.not_recorded(step, pending.code, pending.digits);
         }
     }

@@ -172,7 +172,7 @@ pub(super) struct Call {
     /// Tokens of the facts handed to the ledger whose answer is still out.
     pub(super) unacknowledged: Vec<u64>,
     /// The token and code of an opt-out whose answer was waited for in vain.
-    pub(super) given_up: Option<(u64, CodeId)>,
+    pub(super) given_up: Option<Pending>,
     /// The call ends on the opt-out that was made: what is pressed from now on adds nothing.
     pub(super) heeded: bool,
     /// The engine is going down.

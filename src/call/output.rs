@@ -56,7 +56,7 @@ pub enum Output {
     Measure(Measure),
 }
 
-/// A call in progress, as it is shown to people. No number stands in it.
+/// A call in progress, as it is shown to people. It names no number of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveCall {
     /// As its record will name it.

@@ -309,8 +309,8 @@ impl Form {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub(super) struct Status {
-    /// List the calls in progress, the oldest first, instead of counting them. Numbers are not
-    /// shown; a call is known by its ids.
+    /// List the calls in progress, the oldest first, instead of counting them: when it
+    /// began, our id, dialer, campaign, mode, and the Call-ID that the dialer chose.
     #[arg(long)]
     pub(super) calls: bool,
 }

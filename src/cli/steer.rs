@@ -47,6 +47,8 @@ fn calls(common: &Common, mut engine: Engine, page: &mut Page) -> Result<Code, F
                     Mode::Bridge => "bridge",
                 };
                 let began = began_at.iso8601();
+                // The dialer chose it, and a terminal obeys control characters.
+                let sip_call_id = sip_call_id.escape_debug();
                 writeln!(page, "{began}  {call}  {dialer}  {campaign}  {mode}  {sip_call_id}")?;
             }
             Reply::End => return Ok(Code::Yes),

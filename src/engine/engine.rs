@@ -300,8 +300,8 @@ fn hear(vital: Vital, figures: &Arc<Figures>) -> OnEvent {
     let figures = Arc::clone(figures);
     Arc::new(move |event| match event {
         StoreEvent::Died(thread) => vital.died(thread),
-        StoreEvent::JournalBack => figures.clear_alarm(),
-        StoreEvent::JournalFailed(_) => figures.raise_alarm(),
+        StoreEvent::JournalBack => figures.note_journal(false),
+        StoreEvent::JournalFailed(_) => figures.note_journal(true),
     })
 }
 
@@ -385,7 +385,8 @@ fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
     let calls_max = checked.limits.calls_max as usize;
     let settings = sip::Settings {
         listeners,
-        sessions_max: calls_max.saturating_mul(2).max(64),
+        // Two for each call, and half as many again that only wait for what their BYE overtook.
+        sessions_max: calls_max.saturating_mul(3).max(64),
         ..sip::Settings::new(USER_AGENT)
     };
     let endpoint = sip::Endpoint::new(settings, tokens.next_seed());

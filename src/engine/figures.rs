@@ -14,13 +14,17 @@ use crate::telemetry::Snapshot;
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) metrics: Metrics,
-    alarm: AtomicBool,
+    /// The journal takes nothing.
+    journal_down: AtomicBool,
+    /// An opt-out was not made durable in time, and none has been since.
+    unrecorded: AtomicBool,
     draining: AtomicBool,
 }
 
 impl Figures {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics, alarm: AtomicBool::new(false), draining: AtomicBool::new(false) }
+        let [journal_down, unrecorded, draining] = [false; 3].map(AtomicBool::new);
+        Self { metrics, journal_down, unrecorded, draining }
     }
 
     /// A call is over, or was refused.
@@ -32,10 +36,30 @@ impl Figures {
         }
     }
 
-    /// An opt-out could not be made durable, or not in time.
-    pub(super) fn raise_alarm(&self) {
-        self.alarm.store(true, Ordering::Relaxed);
-        self.metrics.store_alarm(true);
+    /// The journal has failed, or is back. Told by the thread that writes it, in that order.
+    pub(super) fn note_journal(&self, is_down: bool) {
+        self.journal_down.store(is_down, Ordering::Relaxed);
+        self.show_alarm();
+    }
+
+    /// An opt-out could not be made durable, or not in time. Told by the signalling thread, as is
+    /// [`Self::note_durable`].
+    pub(super) fn note_not_recorded(&self) {
+        self.unrecorded.store(true, Ordering::Relaxed);
+        self.show_alarm();
+    }
+
+    /// An opt-out was made durable, though perhaps too late for its call.
+    pub(super) fn note_durable(&self) {
+        if self.unrecorded.swap(false, Ordering::Relaxed) {
+            self.show_alarm();
+        }
+    }
+
+    /// Shows the alarm as it stands. Two threads that tell at once may show each other's past;
+    /// the metrics are published every second, and this with them.
+    pub(super) fn show_alarm(&self) {
+        self.metrics.store_alarm(self.is_alarmed());
     }
 
     /// No new call is taken any more.
@@ -48,16 +72,9 @@ impl Figures {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Opt-outs become durable again.
-    pub(super) fn clear_alarm(&self) {
-        if self.alarm.swap(false, Ordering::Relaxed) {
-            self.metrics.store_alarm(false);
-        }
-    }
-
     /// Whether opt-outs cannot be made durable.
     pub(super) fn is_alarmed(&self) -> bool {
-        self.alarm.load(Ordering::Relaxed)
+        self.journal_down.load(Ordering::Relaxed) || self.unrecorded.load(Ordering::Relaxed)
     }
 }
 
@@ -138,7 +155,7 @@ impl ShardTotals {
 }
 
 /// What the endpoint refused, by reason.
-const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 18] {
+const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 21] {
     [
         ("sip_unreadable", sip.unreadable),
         ("sip_unanswerable", sip.unanswerable),
@@ -157,6 +174,9 @@ const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 18] {
         ("sip_sessions_full", sip.refused_sessions),
         ("sip_transactions_full", sip.refused_transactions),
         ("sip_glare", sip.refused_glare),
+        ("sip_offer_pending", sip.refused_pending),
+        ("sip_early_dialogs_full", sip.early_dialogs_refused),
+        ("sip_header", sip.headers_refused),
         ("sip_transmit_dropped", sip.transmits_dropped),
     ]
 }

@@ -1,11 +1,11 @@
-//! The calls in progress, for people who watch: shards write, anybody reads.
+//! The calls in progress, for people who watch: the shard writes, anybody reads.
 
 use dashmap::DashMap;
 
 use crate::call::LiveCall;
 use crate::call::VoiceId;
 
-/// The calls in progress of all shards. It has as many entries as there are calls, which
+/// The calls in progress of the shard that writes here. It has as many entries as there are calls, which
 /// `limits.calls-max` of the configuration bounds.
 #[derive(Debug, Default)]
 pub(super) struct LiveCalls {

@@ -200,11 +200,18 @@ impl Shard {
                 ShardInput::Voice(voice, event) => {
                     if let VoiceEvent::Closed { report } = &event {
                         self.totals.note_voice(report);
+                        // It may have closed by itself, without having been told to.
+                        self.leave(voice);
                     }
                     self.calls.handle_voice(now, voice, event);
                 }
                 ShardInput::PortClosed(address) => self.give_back(now, address),
-                ShardInput::Acknowledgement(ack) => self.calls.handle_acknowledgement(now, &ack),
+                ShardInput::Acknowledgement(ack) => {
+                    if ack.durable.is_some() {
+                        self.figures.note_durable();
+                    }
+                    self.calls.handle_acknowledgement(now, &ack);
+                }
                 ShardInput::Command(Command::Stop) => return false,
                 ShardInput::Command(command) => self.command(now, command),
             }
@@ -283,8 +290,7 @@ impl Shard {
                 }
                 Output::Voice { voice, command } => {
                     if matches!(command, VoiceCommand::Close) {
-                        self.active.remove(&voice);
-                        self.live.ends(voice);
+                        self.leave(voice);
                     }
                     self.media_of(voice).tell(ToMedia::Command(voice, command));
                 }
@@ -303,6 +309,12 @@ impl Shard {
         }
     }
 
+    /// A call's media is no more, or never was: the call is in progress no longer.
+    fn leave(&mut self, voice: VoiceId) {
+        self.active.remove(&voice);
+        self.live.ends(voice);
+    }
+
     fn measure(&mut self, now: Instant, measure: &Measure) {
         match measure {
             Measure::Committed { pressed_at, origin, lists, campaign, digits } => {
@@ -311,9 +323,8 @@ impl Shard {
                 for list in lists {
                     metrics.opted_out(origin.as_str(), list, Some(campaign), Some(digits));
                 }
-                self.figures.clear_alarm();
             }
-            Measure::NotRecorded => self.figures.raise_alarm(),
+            Measure::NotRecorded => self.figures.note_not_recorded(),
             Measure::Stranger => self.totals.strangers += 1,
             Measure::WrongCode => self.totals.wrong_code += 1,
             Measure::CallLost => self.totals.calls_lost += 1,
@@ -325,6 +336,7 @@ impl Shard {
         let mut snapshot = self.totals.snapshot(self.calls.endpoint().counters());
         snapshot.ports_in_use(self.ports_in_use() as u64);
         snapshot.refused("inbox_full", self.inbox.full());
+        self.figures.show_alarm();
         self.figures.metrics.publish("shard-0", snapshot);
         for (at, media) in self.media.iter().enumerate() {
             let mut snapshot = Snapshot::default();
@@ -363,6 +375,7 @@ impl Shard {
                     for pair in pairs {
                         self.give_back(now, pair.rtp_address());
                     }
+                    self.leave(voice);
                     return self.calls.handle_voice_opened(now, voice, None);
                 }
             }

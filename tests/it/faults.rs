@@ -145,6 +145,28 @@ fn whoever_may_not_call_is_told_why_and_the_engine_keeps_serving() {
     assert!(engine.stop().success());
 }
 
+#[test]
+fn a_call_for_which_there_are_no_ports_leaves_nothing_behind() {
+    let _machine = machine();
+    // One leg's ports: a bridged call has two legs.
+    let site = Site::with(Wishes { media_ports: 2, ..Wishes::default() });
+    let engine = site.start();
+    for _ in 0..2 {
+        let report = phones::call(site.sip, Call::new("+34622000014", "survey", Script::default()));
+        assert_eq!(report.status, Some(503), "{:?}", report.trace);
+    }
+    let kept = phones::call(site.sip, pressing("+34622000015"));
+    assert!(outcome(&kept).starts_with("opt-out;digits=9"), "{}", outcome(&kept));
+    site.wait_until_idle();
+    let live = process::output(&mut site.program(&["status", "--calls"]), None);
+    assert_eq!(live, "");
+    for campaign in ["survey", "promo"] {
+        let active = format!("bajavoz_calls_active{{campaign=\"{campaign}\"}}");
+        assert_eq!(site.metric(&active), Some(0.0), "{active}");
+    }
+    assert!(engine.stop().success());
+}
+
 /// An INVITE that no phone of ours would send.
 fn invite(engine: SocketAddr, campaign: &str, offer: &str) -> String {
     format!(

@@ -169,6 +169,29 @@ fn the_beat_is_short_only_while_audio_is_passed_on() {
 }
 
 #[test]
+fn every_call_has_its_turn_once_in_20_ms_however_long_the_beats_are() {
+    let mut bench = Bench::new();
+    let voice = VoiceId(9);
+    bench.open(voice, 1);
+    let peer = Peer::new();
+    bench.settle(voice, Leg::A, &peer);
+    let wav = include_bytes!("../../../audio/en/welcome.wav");
+    let prompts = vec![Arc::new(crate::media::prompt::Prompt::from_wav("welcome", wav).unwrap())];
+    bench.tell(ToMedia::Command(voice, VoiceCommand::Play { leg: Leg::A, token: 1, prompts }));
+    let said = |bench: &mut Bench, passed| {
+        let before = bench.counters().sent;
+        assert!(bench.thread.take_beat(Beat { now: clock::now(), passed, missed: 0 }, TICK));
+        bench.counters().sent - before
+    };
+    said(&mut bench, 20); // Among them the report that begins a stream.
+    let rounds: u64 = (0..8).map(|_| said(&mut bench, 5)).sum();
+    assert_eq!(rounds, 2, "eight beats of 5 ms");
+    let ticks: u64 = (0..40).map(|_| said(&mut bench, 1)).sum();
+    assert_eq!(ticks, 2, "forty beats of 1 ms");
+    assert_eq!(said(&mut bench, 60), 1, "a pause is not made up for");
+}
+
+#[test]
 fn a_shard_that_takes_nothing_leaves_packets_to_the_kernel_and_loses_no_event() {
     let mut bench = Bench::new();
     let voice = VoiceId(4);

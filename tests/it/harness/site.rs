@@ -71,6 +71,8 @@ pub(crate) struct Wishes {
     pub(crate) allow: &'static str,
     /// The greeting's prompts, as in TOML.
     pub(crate) greeting: &'static str,
+    /// How many media ports the engine has, two for each leg.
+    pub(crate) media_ports: u16,
     /// Whether the prompt for an opt-out that could not be kept is silence.
     pub(crate) is_failure_silent: bool,
 }
@@ -79,7 +81,9 @@ impl Default for Wishes {
     fn default() -> Self {
         let (log, filter, allow) = ("json", "info", "127.0.0.1/32");
         let ip = Ipv4Addr::LOCALHOST.into();
-        Self { ip, log, filter, allow, greeting: "[\"welcome\"]", is_failure_silent: false }
+        let greeting = "[\"welcome\"]";
+        let media_ports = MEDIA_PORTS;
+        Self { ip, log, filter, allow, greeting, media_ports, is_failure_silent: false }
     }
 }
 
@@ -226,8 +230,8 @@ impl Site {
 
     fn text(&self, wishes: &Wishes) -> String {
         let Self { sip, carrier, http, media, .. } = self;
-        let Wishes { log, filter, allow, greeting, is_failure_silent, .. } = wishes;
-        let last = media + MEDIA_PORTS - 1;
+        let Wishes { log, filter, allow, greeting, media_ports, is_failure_silent, .. } = wishes;
+        let last = media + media_ports - 1;
         let failed = if *is_failure_silent { "silence" } else { "optout-failed" };
         format!(
             r#"
