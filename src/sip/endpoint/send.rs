@@ -109,6 +109,10 @@ impl Endpoint {
         {
             draft.contact(listener).line(HeaderName::Allow, write::ALLOW.as_bytes());
         }
+        if reply.status == 415 {
+            // Section 21.4.13: which bodies would have done.
+            draft.line(HeaderName::Accept, write::ACCEPT.as_bytes());
+        }
         let (bytes, left_out) = draft.lines(reply.headers.lines()).finish(reply.body);
         self.counters.headers_refused += reply.headers.refused() + u64::from(left_out);
         transaction.message = Some(Arc::clone(&bytes));

@@ -194,10 +194,13 @@ pub(super) fn along<'b>(
     draft
 }
 
+/// The bodies that we read.
+pub(super) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf";
+
 /// The lines every response of ours to OPTIONS carries (section 11.2).
 pub(super) fn abilities() -> Headers {
     Headers::new()
-        .with("Accept", "application/sdp, application/dtmf-relay, application/dtmf")
+        .with("Accept", ACCEPT)
         .with("Accept-Encoding", "identity")
         .with("Accept-Language", "en")
         .with("Allow", ALLOW)

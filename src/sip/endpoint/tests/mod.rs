@@ -228,6 +228,9 @@ fn describe(bytes: &[u8]) -> String {
     let message = Message::parse(bytes).unwrap();
     assert_eq!(message.validate(), Ok(()), "{}", String::from_utf8_lossy(bytes));
     let (_, method) = message.cseq().unwrap();
+    // RFC 3261 section 21.4.13: a 415 says which bodies would have done.
+    let owes_types = matches!(message.start(), StartLine::Response { status: 415, .. });
+    assert!(!owes_types || message.header(HeaderName::Accept).is_some(), "415 without Accept");
     match message.start() {
         StartLine::Request { method, .. } => method.to_string(),
         StartLine::Response { status, .. } if method == Method::Invite => status.to_string(),
