@@ -139,6 +139,7 @@ impl Call {
                 self.a.local.codecs = vec![codec];
                 let (negotiated, sdp) = offer.answer(&self.a.local).ok()?;
                 self.a.negotiated = Some(negotiated);
+                self.a.local = self.a.local.clone().keeping(&sdp);
                 self.a.answer.insert(sdp).clone()
             }
             (None, None) => {

@@ -284,6 +284,11 @@ fn short_code(dialer: &Arc<Dialer>, campaign: &Arc<Campaign>) -> Box<Refused> {
     Box::new(refused.of(dialer, Some(campaign)))
 }
 
+/// Whether the body is a session description, as its type says; one without a type is.
+pub(super) fn is_sdp(message: &Message<'_>) -> bool {
+    message.content_type().is_none_or(|kind| kind.trim_ascii().eq_ignore_ascii_case(SDP.as_bytes()))
+}
+
 fn read_offer(
     dialer: &Arc<Dialer>,
     campaign: &Arc<Campaign>,
@@ -296,10 +301,7 @@ fn read_offer(
         let refused = Refused::new(status, phrase, "media");
         Box::new(refused.of(dialer, Some(campaign)))
     };
-    let is_sdp = message
-        .content_type()
-        .is_none_or(|kind| kind.trim_ascii().eq_ignore_ascii_case(SDP.as_bytes()));
-    if !is_sdp {
+    if !is_sdp(message) {
         return Err(refuse(415, "Unsupported Media Type"));
     }
     Offer::parse(message.body()).map(Some).map_err(|error: SdpError| {

@@ -33,6 +33,7 @@ impl Call {
             Some(offer) => match offer.answer(&self.a.local) {
                 Ok((negotiated, sdp)) => {
                     self.a.negotiated = Some(negotiated);
+                    self.a.local = self.a.local.clone().keeping(&sdp);
                     sdp
                 }
                 Err(error) => return self.refuse_media(step, &error),

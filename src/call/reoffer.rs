@@ -8,9 +8,12 @@
 //! | UPDATE    | yes | 200 with the answer (RFC 3311 section 5.2) |
 //! | UPDATE    | no  | 200 without a body: it only refreshes the target |
 //!
+//! A body that is no session description gets 415, as that of a first INVITE does.
+//!
 //! The codec in which a leg runs is kept where the offer allows it; where it does not, the leg
 //! changes to the other one, and what passes between the legs is recoded.
 
+use super::gate::is_sdp;
 use super::ivr::SDP;
 use super::machine::Call;
 use super::machine::LegState;
@@ -45,11 +48,15 @@ impl Call {
         match (message.body(), is_update) {
             ([], true) => step.endpoint.respond(step.now, transaction, 200, Headers::new(), None),
             ([], false) => self.offer_anew(step, leg, transaction),
+            _ if !is_sdp(&message) => {
+                step.endpoint.respond(step.now, transaction, 415, Headers::new(), None);
+            }
             (offer, _) => self.answer_offer(step, leg, transaction, offer),
         }
     }
 
-    /// The re-INVITE leaves the offer to us: all that the leg can speak, in its own codec first.
+    /// The re-INVITE leaves the offer to us: all that the leg can speak, in its own codec first, in
+    /// the lines of our last description (RFC 3264 section 8).
     fn offer_anew(&mut self, step: &mut Step<'_>, leg: Leg, transaction: TransactionId) {
         let codecs = self.codecs_of(leg);
         let Some(target) = self.leg_mut(leg) else { return };
@@ -75,7 +82,7 @@ impl Call {
         let local = LocalMedia { version: target.local.version + 1, ..target.local.clone() };
         match answer(&local, &codecs, offer) {
             Ok((negotiated, sdp)) => {
-                target.local = local;
+                target.local = local.keeping(&sdp);
                 target.negotiated = Some(negotiated);
                 respond_with(step, transaction, sdp);
                 self.settle_voice(step, leg);

@@ -35,7 +35,7 @@ pub(super) struct Description {
 }
 
 /// One stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MediaLine {
     /// `audio`, `video`, ..
     pub(super) kind: String,
@@ -68,7 +68,7 @@ pub(super) enum Address {
 }
 
 /// One `a=rtpmap` line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Mapping {
     payload_type: u8,
     name: String,

@@ -9,10 +9,12 @@
 mod description;
 mod direction;
 mod error;
+mod lines;
 mod negotiate;
 mod write;
 
 pub use description::{BODY_LEN_MAX, FORMATS_MAX, MEDIA_MAX};
 pub use direction::Direction;
 pub use error::SdpError;
+pub use lines::Lines;
 pub use negotiate::{EventFormat, LocalMedia, Negotiated, Offer, accept, offer};

@@ -13,6 +13,7 @@ use super::description::Description;
 use super::description::MediaLine;
 use super::direction::Direction;
 use super::error::SdpError;
+use super::lines::Lines;
 use super::write;
 use super::write::AudioLine;
 use crate::model::Codec;
@@ -46,6 +47,8 @@ pub struct LocalMedia {
     pub ptime_ms: u8,
     /// What we are willing to do; an answer narrows it down to what the offer allows.
     pub direction: Direction,
+    /// What our last answer has settled for the offers that follow it; see [`Self::keeping`].
+    pub lines: Option<Lines>,
 }
 
 impl LocalMedia {
@@ -60,6 +63,7 @@ impl LocalMedia {
             event_payload_type: EVENT_PAYLOAD_TYPE,
             ptime_ms: PTIME_MS,
             direction: Direction::SendRecv,
+            lines: None,
         }
     }
 }
@@ -171,18 +175,29 @@ impl Offer {
     }
 }
 
-/// Our own offer.
+/// Our own offer: one audio stream, in its place among those of the last description.
 pub fn offer(local: &LocalMedia) -> String {
     let mut body = write::session(local);
     let codecs: Vec<_> =
-        local.codecs.iter().map(|codec| (codec.payload_type(), codec.name())).collect();
+        local.codecs.iter().map(|&codec| (local.payload_type_of(codec), codec.name())).collect();
+    let kept = local.lines.as_ref();
     let audio = AudioLine {
-        profile: "RTP/AVP",
+        profile: kept.and_then(Lines::audio_line).map_or("RTP/AVP", |line| &line.profile),
         codecs: &codecs,
         events: local.events.then_some(local.event_payload_type),
         direction: local.direction,
     };
-    write::audio(&mut body, local, &audio);
+    let Some(lines) = kept else {
+        write::audio(&mut body, local, &audio);
+        return body;
+    };
+    for (index, line) in lines.media.iter().enumerate() {
+        if index == lines.audio {
+            write::audio(&mut body, local, &audio);
+        } else {
+            write::declined(&mut body, line);
+        }
+    }
     body
 }
 
@@ -197,14 +212,15 @@ pub fn offer(local: &LocalMedia) -> String {
 /// [`SdpError`] when the answer is malformed, declines the stream, or keeps no codec of ours.
 pub fn accept(local: &LocalMedia, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let answer = Description::parse(answer)?;
-    let line = answer.media.first().filter(|line| is_audio(line)).ok_or(SdpError::NoAudio)?;
+    let place = local.lines.as_ref().map_or(0, |lines| lines.audio);
+    let line = answer.media.get(place).filter(|line| is_audio(line)).ok_or(SdpError::NoAudio)?;
     if line.port == 0 {
         return Err(SdpError::Declined);
     }
     let mut negotiated = take(line, local)?;
     let mut receive = PayloadMap::default();
     for (payload_type, codec) in line.codecs().filter(|(_, codec)| local.codecs.contains(codec)) {
-        receive.insert(codec.payload_type(), PayloadKind::Audio(codec));
+        receive.insert(local.payload_type_of(codec), PayloadKind::Audio(codec));
         receive.insert(payload_type, PayloadKind::Audio(codec));
     }
     if let Some(events) = negotiated.events {

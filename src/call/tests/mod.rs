@@ -5,7 +5,7 @@
 //! carrier: `A.INVITE=pcmu+pcma`, `B.183=pcmu`, `A.REINVITE=pcma@192.0.2.11:9000!sendonly`,
 //! `B.INFO/7=9` with its CSeq. The media is told and told of: `key=9` is pressed on the person's
 //! leg, `played` ends a prompt (`played=0`: nobody could hear it). The ledger says `ack` or
-//! `fail`; `optout=+34600000001` is somebody else's opt-out; `drain` hangs everything up, and `lost` is
+//! `fail`; `optout=+34600000001` is somebody else's opt-out; `drain` hangs everything up, `stop` at once, and `lost` is
 //! media that has closed by itself.
 //!
 //! What comes out begins with whom it concerns: `A<200=pcmu#1` (codecs and version of the
@@ -167,6 +167,7 @@ impl<'a> Play<'a> {
             "played" => self.played(argument.parse().unwrap_or(50)),
             "ack" | "fail" => self.acknowledge(order == "ack"),
             "drain" => self.calls.hang_up_all(now),
+            "stop" => self.calls.leave_all(now),
             "lost" => {
                 let event = VoiceEvent::Closed { report: VoiceReport::default() };
                 self.calls.handle_voice(now, self.voice, event);

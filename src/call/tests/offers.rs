@@ -149,3 +149,53 @@ fn the_dialer_gets_one_answer() {
         (name, script, told, want)
     }));
 }
+
+#[test]
+fn an_offer_of_ours_keeps_the_lines_and_payload_types_of_our_answer() {
+    let audio = "m=audio_7000_RTP/AVP_0_8_96|a=rtpmap:96_telephone-event/8000";
+    let video = "m=video_7002_RTP/AVP_34";
+    let secured = "m=audio_7004_RTP/SAVP_0";
+    let dynamic =
+        "m=audio_7000_RTP/AVP_97_101|a=rtpmap:97_telephone-event/8000|a=rtpmap:101_PCMU/8000";
+    #[rustfmt::skip]
+    let cases = [
+        ("their event payload type", audio.to_owned(),
+         "m=audio_20000_RTP/AVP_0_96", "m=audio_20000_RTP/AVP_0_8_96"),
+        ("audio and video", format!("{audio}|{video}"),
+         "m=audio_20000_RTP/AVP_0_96|m=video_0_RTP/AVP_34",
+         "m=audio_20000_RTP/AVP_0_8_96|m=video_0_RTP/AVP_34"),
+        ("two audio lines, the second one ours", format!("{secured}|{audio}"),
+         "m=audio_0_RTP/SAVP_0|m=audio_20000_RTP/AVP_0_96",
+         "m=audio_0_RTP/SAVP_0|m=audio_20000_RTP/AVP_0_8_96"),
+        ("the codec under a payload type of theirs", dynamic.to_owned(),
+         "m=audio_20000_RTP/AVP_101_97", "m=audio_20000_RTP/AVP_101_8_97"),
+    ];
+    for (name, offer, answered, offered) in cases {
+        let codecs = if offer.starts_with("m=audio_7000_RTP/AVP_97") {
+            ["", "pcma"]
+        } else {
+            ["pcmu", "pcmu+pcma"]
+        };
+        let reply = offer.replace("_7002_", "_0_").replace("_7004_", "_0_");
+        let reply = reply.replace("_7000_", "_9000_");
+        let script = format!(
+            "0:A.INVITE={offer} 10:B.200=pcmu 20:A.ACK 100:A.REINVITE 110:A.ACK={reply} 200:A.BYE"
+        );
+        let told = play("bridge", &script, "A<200= A<BYE voice<settle(A");
+        let want = format!(
+            "10:voice<settle(A,PCMU@192.0.2.11:7000!sendrecv) 10:A<200={}#1[{answered}] \
+             100:A<200={}#2[{offered}] 110:voice<settle(A,PCMU@192.0.2.11:9000!sendrecv)",
+            codecs[0], codecs[1]
+        );
+        assert_eq!(told, want, "{name}: {script}");
+    }
+}
+
+#[test]
+fn a_body_that_is_no_description_is_refused_as_in_a_first_invite() {
+    for (request, refused) in [("REINVITE", "415"), ("UPDATE", "415/UPDATE")] {
+        let script = format!("{UP}100:A.{request}=words 110:A.BYE");
+        let told = after_up(&play("bridge", &script, "A<200 A<4 voice<settle"));
+        assert_eq!(told, format!("100:A<{refused} 110:A<200/BYE"), "{script}");
+    }
+}

@@ -173,12 +173,21 @@ impl<'a> Peer<'a> {
             ("INFO", key) => {
                 ("application/dtmf-relay", format!("Signal={key}\r\nDuration=160\r\n"))
             }
+            (_, "words") => ("text/plain", "words".to_owned()),
             (_, "nonsense") => ("application/sdp", "nonsense".to_owned()),
+            (_, lines) if lines.starts_with("m=") => ("application/sdp", self.sdp_of(lines)),
             (_, sdp) => ("application/sdp", self.sdp(sdp)),
         };
         let kind =
             if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
         format!("{kind}Content-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    /// Whole lines: `m=audio_7000_RTP/AVP_0|a=sendonly`
+    fn sdp_of(&self, lines: &str) -> String {
+        let ip = if self.is_dialer { "192.0.2.11" } else { "192.0.2.12" };
+        let lines = lines.replace('_', " ").replace('|', "\r\n");
+        format!("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n{lines}\r\n")
     }
 
     /// `pcma+pcmu@192.0.2.11:7000!sendonly`
@@ -228,11 +237,17 @@ pub(super) fn describe(bytes: &[u8]) -> String {
     told
 }
 
-/// `=pcmu+pcma#1!recvonly`: codecs, version of the description, direction unless both ways.
+/// `=pcmu+pcma#1!recvonly`: codecs, version of the description, direction unless both ways; its
+/// `m=` lines unless it is one with the usual events.
 fn describe_sdp(sdp: &str) -> String {
     let line = |start: &str| sdp.lines().find_map(|line| line.strip_prefix(start));
     let version = line("o=").unwrap().split(' ').nth(2).unwrap();
-    let formats = line("m=audio ").unwrap().split(' ').skip(2);
+    let streams: Vec<&str> = sdp.lines().filter(|line| line.starts_with("m=")).collect();
+    let audio = streams.iter().find(|line| !line.contains(" 0 RTP/")).unwrap();
+    let formats = audio.split(' ').skip(3);
+    let is_usual = streams.len() == 1 && audio.ends_with(" 101");
+    let shape = format!("[{}]", streams.join("|").replace(' ', "_"));
+    let shape = if is_usual { String::new() } else { shape };
     let codecs: Vec<&str> = formats
         .filter_map(|format| match format {
             "0" => Some("pcmu"),
@@ -243,7 +258,7 @@ fn describe_sdp(sdp: &str) -> String {
     let directions = ["sendonly", "recvonly", "inactive"];
     let direction = directions.into_iter().find(|it| sdp.contains(&format!("a={it}\r\n")));
     let direction = direction.map(|it| format!("!{it}")).unwrap_or_default();
-    format!("={}#{version}{direction}", codecs.join("+"))
+    format!("={}#{version}{direction}{shape}", codecs.join("+"))
 }
 
 pub(super) fn text(octets: &[u8]) -> String {
