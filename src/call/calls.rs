@@ -119,6 +119,15 @@ impl Calls {
         self.drain_endpoint(now);
     }
 
+    /// Hangs up every leg, whatever its call still waits for: the caller stops behind this.
+    pub fn leave_all(&mut self, now: Instant) {
+        let keys: Vec<u64> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.step(now, key, |call, step| call.leave_now(step));
+        }
+        self.drain_endpoint(now);
+    }
+
     /// A datagram came in on a signalling socket.
     pub fn handle_datagram(
         &mut self,

@@ -12,6 +12,8 @@ use super::machine::Media;
 use super::machine::Phase;
 use super::machine::Step;
 use super::outcome::Outcome;
+use super::output::Measure;
+use super::output::Output;
 use super::rules::Trunk;
 use super::voice::OpenedVoice;
 use super::voice::VoiceCommand;
@@ -150,6 +152,21 @@ impl Call {
             self.disposition.get_or_insert(Disposition::Answered);
             self.end(step, &Outcome::Ended("shutdown"));
         }
+    }
+
+    /// The engine stops at once, and nobody will be there for what is still awaited: every leg is
+    /// hung up now. An opt-out whose record has not come back is told as one that is not recorded.
+    pub(super) fn leave_now(&mut self, step: &mut Step<'_>) {
+        self.hang_up_by_us(step);
+        if let Phase::Committing(pending) = self.phase {
+            self.heeded = true;
+            self.given_up = Some(pending);
+            self.disposition = Some(Disposition::NotRecorded);
+            self.outcome = Some(Outcome::NotRecorded { digits: pending.digits });
+            self.phase = Phase::Ending;
+            step.out.push_back(Output::Measure(Measure::NotRecorded));
+        }
+        self.end(step, &Outcome::Ended("shutdown"));
     }
 
     /// The SIP session of `leg` has something to say.

@@ -188,7 +188,7 @@ impl Engine {
         }
     }
 
-    /// Stops at once: calls are left as they are, the store is closed.
+    /// Stops at once: every leg is hung up, no answer to that is waited for, and the store is closed.
     pub fn stop(&mut self) {
         self.core.inbox.send(ShardInput::Command(Command::Stop));
         if let Some(shard) = self.shard.take() {

@@ -20,8 +20,9 @@ use crate::api;
 use crate::config::Checked;
 use crate::net::AdminSocket;
 
-/// How long calls have to be hung up once a thread has died: their BYE leaves at once, an answer
-/// to it is not worth the wait.
+/// How long calls have to end once a thread has died: the BYE of most leaves at once, and an
+/// opt-out under way may still be recorded and told. Behind it every leg that is left gets its BYE,
+/// as [`Engine::stop`] has it.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs an engine until a drain has ended, by signal or over the admin socket.
@@ -32,7 +33,7 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// [`EngineError`] when it does not start, and [`EngineError::Died`] when it cannot go on: its
-/// calls have been hung up then, as far as they could be.
+/// calls have been hung up then, except when the signalling thread itself died.
 pub async fn run(
     checked: Checked,
     folder: &Path,

@@ -125,6 +125,8 @@ impl Shard {
             }
             let now = clock::now();
             if !self.read_inbox(now) {
+                self.calls.leave_all(now);
+                self.obey(now);
                 break;
             }
             self.calls.handle_timeout(now);

@@ -207,3 +207,30 @@ fn an_opt_out_in_one_call_cancels_what_rings_in_another() {
          40:B<ACK 100:A<BYE(opt-out;digits=9) 540:record(suppressed) 600:record(opted_out)"
     );
 }
+
+#[test]
+fn an_engine_that_stops_leaves_no_leg_without_a_bye() {
+    #[rustfmt::skip]
+    let cases = [
+        ("before the carrier answers", "bridge", "0:A.INVITE=pcmu 10:B.180 100:stop",
+         "100:B<CANCEL"),
+        ("in conversation", "bridge", &format!("{UP}100:stop"),
+         "100:A<BYE(ended;reason=shutdown) 100:B<BYE"),
+        ("drained before", "bridge", &format!("{UP}100:drain 110:stop"),
+         "100:A<BYE(ended;reason=shutdown) 100:B<BYE"),
+        ("while the disk is asked", "bridge", &format!("{UP}100:key=9 101:drain 110:stop"),
+         "100:ledger<opt-out(9) 110:A<BYE(not-recorded;digits=9) 110:B<BYE"),
+        ("and its answer comes too late", "bridge", &format!("{UP}100:key=9 110:stop 111:ack"),
+         "100:ledger<opt-out(9) 110:A<BYE(not-recorded;digits=9) 110:B<BYE"),
+        ("while the person is told", "bridge-on", &format!("{UP}100:key=9 101:ack 102:drain 110:stop 111:ack"),
+         "100:ledger<opt-out(9) 110:A<BYE(opt-out;digits=9) 110:B<BYE \
+          110:ledger<confirmed(NotPlayed)"),
+        ("the person is gone, and the dialer not told yet", "bridge",
+         &format!("{UP}100:key=9 105:B.BYE 110:stop"),
+         "100:ledger<opt-out(9) 110:A<BYE(not-recorded;digits=9)"),
+    ];
+    compare(cases.map(|(name, campaign, script, want)| {
+        let told = play(campaign, script, "A<BYE B<BYE B<CANCEL ledger<");
+        (name, script.to_owned(), told, want)
+    }));
+}
