@@ -73,6 +73,10 @@ fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
     if let Some(failure) = &standing.failure {
         writeln!(page, "  ALARM        {failure}")?;
     }
+    if standing.optouts_unwritten > 0 {
+        let unwritten = standing.optouts_unwritten;
+        writeln!(page, "  ALARM        {unwritten} opt-outs refused in memory only, not on disk")?;
+    }
     if standing.calls_lost > 0 {
         writeln!(page, "  call records {} lost", standing.calls_lost)?;
     }

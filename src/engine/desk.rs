@@ -258,7 +258,9 @@ impl Desk {
         if let Books::Open(store) = &self.books {
             let counters = store.counters();
             standing.facts = counters.facts;
-            standing.facts_lost = counters.refused + counters.failed;
+            let refused = counters.refused + counters.failed;
+            standing.facts_lost = refused.saturating_sub(counters.optouts_late);
+            standing.optouts_unwritten = counters.optouts_unwritten;
             standing.calls_lost = counters.calls_lost;
             standing.failure = store.failure().map(|failure| failure.to_string());
         }
@@ -305,6 +307,9 @@ pub struct Standing {
     pub facts: u64,
     /// Facts that were not.
     pub facts_lost: u64,
+    /// Opt-outs that were refused and that only this process knows.
+    #[serde(default)]
+    pub optouts_unwritten: u64,
     /// Call records lost.
     pub calls_lost: u64,
     /// The error that ended the journal, if one did.

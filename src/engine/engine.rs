@@ -43,6 +43,7 @@ use crate::call::LiveCall;
 use crate::call::Rules;
 use crate::config;
 use crate::config::Checked;
+use crate::model::RecordId;
 use crate::model::token::TokenSource;
 use crate::net::PortPool;
 use crate::net::SendQueue;
@@ -56,6 +57,7 @@ use crate::store::Store;
 use crate::store::StoreEvent;
 use crate::suppression::Ack;
 use crate::suppression::Index;
+use crate::suppression::OptOut;
 use crate::telemetry::Metrics;
 
 /// What the shard's thread is called when it dies.
@@ -102,7 +104,7 @@ impl Engine {
         metrics.config_loaded(clock::unix_now());
         let figures = Arc::new(Figures::new(metrics));
         let on_ack = answer(inbox_sender.clone(), receipts.clone());
-        let store = open_store(&checked, &index, on_ack, hear(vital.clone(), &figures))?;
+        let store = open_store(&checked, &index, on_ack, hear(vital.clone(), &figures, &index))?;
         let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
         let live = Arc::new(LiveCalls::default());
@@ -266,20 +268,30 @@ struct Page {
     store: Option<Arc<Store>>,
 }
 
+impl Page {
+    /// Whether opt-outs cannot be made durable, or some were not and only this process knows them.
+    fn is_alarmed(&self) -> bool {
+        let is_failing = |store: &Arc<Store>| {
+            store.failure().is_some() || store.counters().optouts_unwritten > 0
+        };
+        self.figures.is_alarmed() || self.store.as_ref().is_none_or(is_failing)
+    }
+}
+
 impl api::Control for Page {
     fn ready(&self) -> api::Readiness {
         let mut reasons = Vec::new();
         if self.figures.is_draining() {
             reasons.push(api::NotReady::Draining);
         }
-        let has_failed = self.store.as_ref().is_none_or(|store| store.failure().is_some());
-        if has_failed || self.figures.is_alarmed() {
+        if self.is_alarmed() {
             reasons.push(api::NotReady::StoreAlarm);
         }
         api::Readiness { reasons }
     }
 
     fn metrics(&self) -> String {
+        self.figures.metrics.store_alarm(self.is_alarmed());
         self.figures.metrics.render()
     }
 }
@@ -296,13 +308,25 @@ fn answer(inbox: InboxSender, receipts: Receipts) -> impl Fn(Ack) + Send + 'stat
 }
 
 /// Turns what the store tells unasked into alarms and the engine's end.
-fn hear(vital: Vital, figures: &Arc<Figures>) -> OnEvent {
-    let figures = Arc::clone(figures);
+fn hear(vital: Vital, figures: &Arc<Figures>, index: &Arc<Index>) -> OnEvent {
+    let (figures, index) = (Arc::clone(figures), Arc::clone(index));
     Arc::new(move |event| match event {
         StoreEvent::Died(thread) => vital.died(thread),
         StoreEvent::JournalBack => figures.note_journal(false),
         StoreEvent::JournalFailed(_) => figures.note_journal(true),
+        // Its call may be gone, so the record is named here.
+        StoreEvent::WrittenLate { optout, record } => {
+            settle(&index, &optout, record);
+            figures.note_durable();
+        }
     })
+}
+
+fn settle(index: &Index, optout: &OptOut, record: RecordId) {
+    let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
+    if let Err(error) = index.settle(optout.number, &optout.lists, account, campaign, record) {
+        tracing::warn!(%record, %error, "the opt-out is on disk, but the index has no room for it");
+    }
 }
 
 fn open_store(

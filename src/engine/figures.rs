@@ -42,8 +42,7 @@ impl Figures {
         self.show_alarm();
     }
 
-    /// An opt-out could not be made durable, or not in time. Told by the signalling thread, as is
-    /// [`Self::note_durable`].
+    /// An opt-out could not be made durable, or not in time.
     pub(super) fn note_not_recorded(&self) {
         self.unrecorded.store(true, Ordering::Relaxed);
         self.show_alarm();

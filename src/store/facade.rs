@@ -79,6 +79,13 @@ pub struct Counters {
     pub journal_failures: u64,
     /// How often it was back, and a new stream begun.
     pub journal_reopened: u64,
+    /// Opt-outs that were refused and are on disk by now.
+    pub optouts_late: u64,
+    /// Opt-outs that were refused and that only this process knows: they end with it unless the
+    /// disk takes them.
+    pub optouts_unwritten: u64,
+    /// Those of them that found no room to wait in, and are never written.
+    pub optouts_overflowed: u64,
     /// Call records lost.
     pub calls_lost: u64,
     /// Transactions of the database that failed; their facts are taken in later.
@@ -198,6 +205,9 @@ impl Store {
             failed: ledger.failed.load(Ordering::Relaxed),
             journal_failures: ledger.failures.load(Ordering::Relaxed),
             journal_reopened: ledger.reopened.load(Ordering::Relaxed),
+            optouts_late: ledger.late.written(),
+            optouts_unwritten: ledger.late.unwritten(),
+            optouts_overflowed: ledger.late.overflowed(),
             calls_lost: projection.calls_lost.load(Ordering::Relaxed),
             projection_failed: projection.failed.load(Ordering::Relaxed),
             projection_overflowed: projection.overflowed.load(Ordering::Relaxed),

@@ -19,8 +19,10 @@ use super::watch::Failure;
 use super::watch::Watch;
 
 mod commit;
+mod late;
 
 pub(super) use commit::Committer;
+pub(super) use late::Late;
 
 /// Facts that wait at most by default. The busiest node makes some 33 a second, so that a full
 /// queue means a disk that has hung for minutes; the callers then hear the fallback prompt.
@@ -34,6 +36,8 @@ pub(super) const REOPEN_EVERY: Duration = Duration::from_secs(5);
 pub(super) enum Job {
     /// Make this durable and answer with the token.
     Fact { token: u64, fact: Box<Fact> },
+    /// Write what was refused, if the disk takes it.
+    Wake,
     /// Settle everything before, and tell whether it is in the database.
     Flush(SyncSender<bool>),
     /// End after everything before.
@@ -52,6 +56,8 @@ pub(super) struct LedgerStats {
     pub(super) failed: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) reopened: AtomicU64,
+    /// Opt-outs that were refused and wait to be written all the same.
+    pub(super) late: Late,
 }
 
 /// The handle of the commit thread; `submit` may be called from any thread.
@@ -106,6 +112,16 @@ impl Ledger {
         }
     }
 
+    /// Counts a fact that is not taken, and keeps it for later when it is an opt-out.
+    fn refuse(&self, fact: Fact) {
+        self.stats.refused.fetch_add(1, Ordering::Relaxed);
+        if let Fact::OptOut(optout) = fact {
+            self.stats.late.keep(optout);
+            // Where the queue is full the thread has something to do, and looks after it.
+            let _ = self.jobs.try_send(Job::Wake);
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn break_down(&self) {
         self.jobs.send(Job::Panic).expect("the thread lives until now");
@@ -123,16 +139,19 @@ impl Ledger {
 impl FactLedger for Ledger {
     fn submit(&self, token: u64, fact: Fact) -> Result<(), LedgerError> {
         if let Some(failure) = self.failure.current() {
-            self.stats.refused.fetch_add(1, Ordering::Relaxed);
+            self.refuse(fact);
             return Err(failure);
         }
         let job = Job::Fact { token, fact: Box::new(fact) };
         self.jobs.try_send(job).map_err(|error| {
-            self.stats.refused.fetch_add(1, Ordering::Relaxed);
-            match error {
-                TrySendError::Full(_) => LedgerError::Full { len_max: self.queue_len_max },
-                TrySendError::Disconnected(_) => LedgerError::Closed,
+            let (error, job) = match error {
+                TrySendError::Full(job) => (LedgerError::Full { len_max: self.queue_len_max }, job),
+                TrySendError::Disconnected(job) => (LedgerError::Closed, job),
+            };
+            if let Job::Fact { fact, .. } = job {
+                self.refuse(*fact);
             }
+            error
         })
     }
 }

@@ -8,9 +8,9 @@
 //!
 //! The journal is the truth; the database is what is asked. After an error of the disk nothing is
 //! written to the same file again: facts are refused, and once the disk takes a new segment a new
-//! stream begins in it. What was refused stays refused.
-//! Deliberately absent: a second way
-//! to write a fact, and any way to change one.
+//! stream begins in it. Opt-outs that were refused wait in memory and are written first then, with
+//! the time when they were pressed; their person was told that it failed, and is not told anew.
+//! Deliberately absent: a second way to write a fact, and any way to change one.
 
 use std::io;
 use std::path::PathBuf;

@@ -5,17 +5,26 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use crate::model::RecordId;
 use crate::suppression::LedgerError;
+use crate::suppression::OptOut;
 
 /// What a store tells while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreEvent {
     /// A thread of the store has panicked, `commit` or `projection`; the store is of no more use.
     Died(&'static str),
-    /// The journal is written again; facts refused meanwhile stay refused.
+    /// The journal is written again, and so are the opt-outs that were refused meanwhile.
     JournalBack,
     /// The journal cannot be written: every fact is refused until it is back.
     JournalFailed(LedgerError),
+    /// An opt-out is durable whose submitter had been told that it is not.
+    WrittenLate {
+        /// The opt-out, with the time when it was pressed.
+        optout: Box<OptOut>,
+        /// Where it is.
+        record: RecordId,
+    },
 }
 
 /// Hears it, on a thread of the store: it must hand the news on and return.

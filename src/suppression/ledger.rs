@@ -12,7 +12,8 @@ use super::fact::Fact;
 /// The promise: an [`Ack`] with `Ok` comes only after the fact would survive a power cut, and
 /// after a restart each such fact is there exactly once. A fact that was refused or answered
 /// with an error may still be found after a restart when it had reached the disk; nothing that
-/// was never submitted is ever found.
+/// was never submitted is ever found. An opt-out that the disk refused may become durable
+/// later, without a second answer, and may stand twice when the disk had kept it after all.
 pub trait FactLedger {
     /// Queues `fact` and returns at once; the answer comes as an [`Ack`] with `token`.
     ///

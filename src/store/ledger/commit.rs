@@ -35,6 +35,15 @@ use super::LedgerStats;
 /// Most facts in one sync: so many take about as long to seal as a slow disk takes to sync.
 const GROUP_LEN_MAX: usize = 512;
 
+/// Who is told how a fact ended.
+#[derive(Clone, Copy)]
+enum Asker {
+    /// Whoever submitted it with this token.
+    Token(u64),
+    /// Nobody any more: it was refused before, and is written all the same.
+    Late,
+}
+
 /// Everything the commit thread owns.
 pub(in crate::store) struct Committer {
     pub(in crate::store) journal: Journal,
@@ -56,7 +65,7 @@ pub(in crate::store) struct Committer {
 
 /// A fact that is sealed and not yet durable.
 struct Waiting {
-    token: u64,
+    asker: Asker,
     projected: Projected,
     hash: Hash,
 }
@@ -70,7 +79,8 @@ impl Committer {
             let mut control = None;
             while let Some(job) = next.take() {
                 match job {
-                    Job::Fact { token, fact } => group.push((token, fact)),
+                    Job::Fact { token, fact } => group.push((Asker::Token(token), fact)),
+                    Job::Wake => {}
                     other => control = Some(other),
                 }
                 if control.is_none() && group.len() < GROUP_LEN_MAX {
@@ -78,12 +88,13 @@ impl Committer {
                 }
             }
             self.commit(&mut group);
+            self.commit_late();
             match control {
                 Some(Job::Flush(done)) => self.feed.flush(done),
                 Some(Job::Close) => break,
                 #[cfg(test)]
                 Some(Job::Panic) => panic!("the test has the commit thread panic"),
-                Some(Job::Fact { .. }) | None => {}
+                Some(Job::Fact { .. } | Job::Wake) | None => {}
             }
         }
         self.close();
@@ -124,34 +135,50 @@ impl Committer {
                 (self.writer, self.head) = (writer, (0, Hash::NONE));
                 self.stats.reopened.fetch_add(1, Ordering::Relaxed);
                 self.failure.clear();
-                tracing::info!(%writer, "the journal is written again; opt-outs are confirmed");
-                (self.on_event)(StoreEvent::JournalBack);
+                self.commit_late();
+                if self.failure.current().is_none() {
+                    tracing::info!(%writer, "the journal is written again; opt-outs are confirmed");
+                    (self.on_event)(StoreEvent::JournalBack);
+                }
             }
             Err(error) => tracing::debug!(%error, "the journal still cannot be written"),
         }
     }
 
+    /// Makes durable what was refused before, oldest first, as long as the disk takes it. Nobody
+    /// is answered: who pressed was told that it failed.
+    fn commit_late(&mut self) {
+        let stats = Arc::clone(&self.stats);
+        let mut group = Vec::new();
+        while self.failure.current().is_none() && !stats.late.is_empty() {
+            let taken = std::iter::from_fn(|| stats.late.take()).take(GROUP_LEN_MAX);
+            group.extend(taken.map(|optout| (Asker::Late, Box::new(Fact::OptOut(optout)))));
+            self.commit(&mut group);
+        }
+    }
+
     /// Makes a group durable and answers each of its facts.
-    fn commit(&mut self, group: &mut Vec<(u64, Box<Fact>)>) {
+    fn commit(&mut self, group: &mut Vec<(Asker, Box<Fact>)>) {
         let mut waiting = Vec::with_capacity(group.len());
         let mut head = self.head;
-        for (token, fact) in group.drain(..) {
+        for (asker, fact) in group.drain(..) {
             if let Some(failure) = self.failure.current() {
-                self.refuse(token, failure);
+                self.refuse(asker, Some(*fact), failure);
                 continue;
             }
-            match self.seal(head, *fact) {
-                Ok((projected, stored)) => {
+            match self.seal(head, &fact) {
+                Ok((record, stored)) => {
                     if !self.journal.push(&stored) {
                         self.sync(&mut waiting);
                         // An empty batch takes every record that is not too large.
                         let _ = self.journal.push(&stored);
                     }
-                    let hash = projected.record.hash();
-                    head = (projected.record.id.seq, hash);
-                    waiting.push(Waiting { token, projected, hash });
+                    let hash = record.hash();
+                    head = (record.id.seq, hash);
+                    let projected = Projected { record, fact: Some(*fact) };
+                    waiting.push(Waiting { asker, projected, hash });
                 }
-                Err(error) => self.refuse(token, error),
+                Err(error) => self.refuse(asker, Some(*fact), error),
             }
         }
         self.sync(&mut waiting);
@@ -160,21 +187,21 @@ impl Committer {
     fn seal(
         &mut self,
         (seq, prev_hash): (u64, Hash),
-        fact: Fact,
-    ) -> Result<(Projected, Vec<u8>), LedgerError> {
-        let key = self.key_for(&fact).map_err(|error| self.fail(&error))?;
+        fact: &Fact,
+    ) -> Result<(Record, Vec<u8>), LedgerError> {
+        let key = self.key_for(fact).map_err(|error| self.fail(&error))?;
         let mut entropy = [0; Entropy::LEN];
         random::fill(&mut entropy).map_err(|error| self.fail(&error))?;
         let id = RecordId { writer: self.writer, seq: seq + 1 };
         let place = Place { id, prev_hash, written_at: (self.clock)() };
-        let record = Record::seal(&fact, place, key.as_ref(), &Entropy::new(entropy))
+        let record = Record::seal(fact, place, key.as_ref(), &Entropy::new(entropy))
             .map_err(|_error| LedgerError::Unsealed)?;
         let mut stored = Vec::with_capacity(1024);
         record.write(&mut stored);
         if stored.len() > self.record_len_max {
             return Err(LedgerError::Large { found: stored.len(), max: self.record_len_max });
         }
-        Ok((Projected { record, fact: Some(fact) }, stored))
+        Ok((record, stored))
     }
 
     fn key_for(&mut self, fact: &Fact) -> io::Result<Option<NumberKey>> {
@@ -191,7 +218,9 @@ impl Committer {
             None => self.journal.commit(self.head.1).map_err(|error| self.fail(&error)),
         };
         if let Err(error) = result {
-            waiting.drain(..).for_each(|waiting| self.refuse(waiting.token, error));
+            for Waiting { asker, projected, .. } in waiting.drain(..) {
+                self.refuse(asker, projected.fact, error);
+            }
             return;
         }
         let Some(last) = waiting.last() else { return };
@@ -202,8 +231,13 @@ impl Committer {
         let mut facts = Vec::with_capacity(waiting.len());
         for waiting in waiting.drain(..) {
             let record = waiting.projected.record.id;
-            let result = Ok(Durable { record, durable_at });
-            (self.on_ack)(Ack { token: waiting.token, result });
+            match waiting.asker {
+                Asker::Token(token) => {
+                    let result = Ok(Durable { record, durable_at });
+                    (self.on_ack)(Ack { token, result });
+                }
+                Asker::Late => self.tell_late(record, waiting.projected.fact.as_ref()),
+            }
             facts.push(waiting.projected);
         }
         self.feed.facts(facts, self.head.1);
@@ -221,12 +255,46 @@ impl Committer {
         failure
     }
 
-    fn refuse(&self, token: u64, error: LedgerError) {
-        self.stats.failed.fetch_add(1, Ordering::Relaxed);
-        (self.on_ack)(Ack { token, result: Err(error) });
+    /// Answers that `fact` is not durable. An opt-out that the disk refused is kept for later.
+    fn refuse(&self, asker: Asker, fact: Option<Fact>, error: LedgerError) {
+        let is_for_later = matches!(error, LedgerError::Failed { .. });
+        match (asker, fact) {
+            (Asker::Late, Some(Fact::OptOut(optout))) if is_for_later => {
+                self.stats.late.put_back(optout);
+            }
+            (Asker::Token(_), Some(Fact::OptOut(optout))) if is_for_later => {
+                self.stats.late.keep(optout);
+            }
+            (Asker::Late, _) => tracing::error!(%error, "a refused opt-out is never written"),
+            (Asker::Token(_), _) => {}
+        }
+        if let Asker::Token(token) = asker {
+            self.stats.failed.fetch_add(1, Ordering::Relaxed);
+            (self.on_ack)(Ack { token, result: Err(error) });
+        }
     }
 
-    fn close(self) {
+    /// Tells that an opt-out is durable whose submitter had been told that it is not.
+    fn tell_late(&self, record: RecordId, fact: Option<&Fact>) {
+        self.stats.late.is_written();
+        tracing::info!(%record, "an opt-out that had been refused is on disk");
+        if let Some(Fact::OptOut(optout)) = fact {
+            (self.on_event)(StoreEvent::WrittenLate { optout: optout.clone(), record });
+        }
+    }
+
+    fn close(mut self) {
+        if !self.stats.late.is_empty() {
+            // The last chance of what only this process knows.
+            if self.failure.current().is_some() {
+                self.reopen();
+            }
+            self.commit_late();
+        }
+        let unwritten = self.stats.late.unwritten();
+        if unwritten > 0 {
+            tracing::error!(unwritten, "opt-outs end with this process: the disk never took them");
+        }
         if self.failure.current().is_none()
             && let Err(error) = self.journal.finish()
         {
