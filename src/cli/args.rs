@@ -348,6 +348,9 @@ pub(super) struct Restore {
     /// Verify the backup and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Leave the call records out, where they are damaged; every opt-out is put back.
+    #[arg(long)]
+    pub(super) without_calls: bool,
 }
 
 /// Arguments of `decode`.

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use rusqlite::ErrorCode;
+
 use super::args::Backup;
 use super::args::Common;
 use super::args::Restore;
@@ -12,6 +14,7 @@ use super::page::Page;
 use super::text::count;
 use crate::net::clock;
 use crate::store;
+use crate::store::Calls;
 use crate::store::Manifest;
 use crate::store::StoreError;
 
@@ -24,10 +27,11 @@ pub(super) fn backup(common: &Common, what: &Backup, page: &mut Page) -> Result<
 
 /// Verifies a backup and makes the store from it.
 pub(super) fn restore(common: &Common, what: &Restore, page: &mut Page) -> Result<Code, Failure> {
+    let calls = if what.without_calls { Calls::LeaveOut } else { Calls::Keep };
     let manifest = if what.dry_run {
-        store::verify(&what.folder)
+        store::verify(&what.folder, calls)
     } else {
-        store::restore(&what.folder, &load(common)?.store.path)
+        store::restore(&what.folder, &load(common)?.store.path, calls)
     };
     tell(common, &manifest.map_err(failure)?, page)
 }
@@ -50,12 +54,36 @@ fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<Code, F
     Ok(Code::Yes)
 }
 
+/// Whether another process has the database: that says nothing of its soundness.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 fn failure(error: StoreError) -> Failure {
     let code = match &error {
         StoreError::Missing { .. } | StoreError::Occupied { .. } | StoreError::Io { .. } => {
             Code::Usage
         }
+        StoreError::Held { .. } => Code::Refused,
+        StoreError::Database(error) if is_busy(error) => Code::Refused,
         _ => Code::No,
     };
     Failure { code, error: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_database_is_refused_and_a_damaged_one_is_a_no() {
+        let of = |code| {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            failure(StoreError::Database(error)).code as u8
+        };
+        assert_eq!(of(rusqlite::ffi::SQLITE_BUSY), Code::Refused as u8);
+        assert_eq!(of(rusqlite::ffi::SQLITE_LOCKED), Code::Refused as u8);
+        assert_eq!(of(rusqlite::ffi::SQLITE_CORRUPT), Code::No as u8);
+    }
 }

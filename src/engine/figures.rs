@@ -39,26 +39,16 @@ impl Figures {
     /// The journal has failed, or is back. Told by the thread that writes it, in that order.
     pub(super) fn note_journal(&self, is_down: bool) {
         self.journal_down.store(is_down, Ordering::Relaxed);
-        self.show_alarm();
     }
 
     /// An opt-out could not be made durable, or not in time.
     pub(super) fn note_not_recorded(&self) {
         self.unrecorded.store(true, Ordering::Relaxed);
-        self.show_alarm();
     }
 
     /// An opt-out was made durable, though perhaps too late for its call.
     pub(super) fn note_durable(&self) {
-        if self.unrecorded.swap(false, Ordering::Relaxed) {
-            self.show_alarm();
-        }
-    }
-
-    /// Shows the alarm as it stands. Two threads that tell at once may show each other's past;
-    /// the metrics are published every second, and this with them.
-    pub(super) fn show_alarm(&self) {
-        self.metrics.store_alarm(self.is_alarmed());
+        self.unrecorded.store(false, Ordering::Relaxed);
     }
 
     /// No new call is taken any more.

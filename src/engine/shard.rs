@@ -338,7 +338,6 @@ impl Shard {
         let mut snapshot = self.totals.snapshot(self.calls.endpoint().counters());
         snapshot.ports_in_use(self.ports_in_use() as u64);
         snapshot.refused("inbox_full", self.inbox.full());
-        self.figures.show_alarm();
         self.figures.metrics.publish("shard-0", snapshot);
         for (at, media) in self.media.iter().enumerate() {
             let mut snapshot = Snapshot::default();

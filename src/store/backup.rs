@@ -40,6 +40,10 @@ use super::sqlite::Reader;
 /// The form of a backup that we write and read.
 const VERSION: u32 = 1;
 
+/// Size in bytes up to which the indices of a database are compared with its tables too: beyond
+/// that it takes minutes, and only the pages themselves are checked.
+const CHECKED_WHOLE_LEN_MAX: u64 = 1024 * 1024 * 1024;
+
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +62,15 @@ pub struct Manifest {
     pub erased: u64,
     /// Call records.
     pub calls: u64,
+}
+
+/// What is done with the call records of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// They are checked, and put back with the opt-outs.
+    Keep,
+    /// They are left out, unread: for a copy whose database is damaged.
+    LeaveOut,
 }
 
 /// Where a stream ends.
@@ -97,7 +110,8 @@ pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, St
             stream.copy_to(&end, &journal_dir(unfinished))?;
         }
         copy(&dir.join("keys"), &unfinished.join("keys"))?;
-        let manifest = survey(unfinished, made_at)?;
+        let mut manifest = survey(unfinished, made_at)?;
+        manifest.calls = count_calls(unfinished)?;
         write_manifest(unfinished, &manifest)?;
         Ok(manifest)
     })
@@ -108,11 +122,12 @@ pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, St
 /// # Errors
 ///
 /// [`StoreError::Manifest`] when it has no manifest that we can read, [`StoreError::BackupDiffers`]
-/// when it does not hold what that says, and every way in which a journal can be damaged.
-pub fn verify(from: &Path) -> Result<Manifest, StoreError> {
+/// when it does not hold what that says, [`StoreError::BackupCalls`] when that is so of its call
+/// records alone, and every way in which a journal can be damaged.
+pub fn verify(from: &Path, calls: Calls) -> Result<Manifest, StoreError> {
     let path = manifest_path(from);
     let text = fs::read(&path).map_err(StoreError::io("read", &path))?;
-    let manifest: Manifest = serde_json::from_slice(&text)
+    let mut manifest: Manifest = serde_json::from_slice(&text)
         .map_err(|source| StoreError::Manifest { path: path.clone(), source })?;
     compare("as its version", u64::from(VERSION), u64::from(manifest.version))?;
     let found = survey(from, manifest.made_at)?;
@@ -127,7 +142,12 @@ pub fn verify(from: &Path) -> Result<Manifest, StoreError> {
     compare("facts", manifest.facts, found.facts)?;
     compare("opt-outs", manifest.opt_outs, found.opt_outs)?;
     compare("erased facts", manifest.erased, found.erased)?;
-    compare("call records", manifest.calls, found.calls)?;
+    match calls {
+        Calls::Keep => count_calls(from)
+            .and_then(|found| compare("call records", manifest.calls, found))
+            .map_err(|why| StoreError::BackupCalls { why: Box::new(why) })?,
+        Calls::LeaveOut => manifest.calls = 0,
+    }
     Ok(manifest)
 }
 
@@ -138,8 +158,8 @@ pub fn verify(from: &Path) -> Result<Manifest, StoreError> {
 ///
 /// Those of [`verify`], before anything is written; [`StoreError::Occupied`]; and those of the
 /// disk, after which `dir` is as it was.
-pub fn restore(from: &Path, dir: &Path) -> Result<Manifest, StoreError> {
-    let manifest = verify(from)?;
+pub fn restore(from: &Path, dir: &Path, calls: Calls) -> Result<Manifest, StoreError> {
+    let manifest = verify(from, calls)?;
     match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
         Ok(false) => fs::remove_dir(dir).map_err(StoreError::io("replace", dir))?,
         Ok(true) => return Err(StoreError::Occupied { path: dir.to_owned() }),
@@ -151,7 +171,7 @@ pub fn restore(from: &Path, dir: &Path) -> Result<Manifest, StoreError> {
             stream.copy_to(&stream.end()?, &journal_dir(unfinished))?;
         }
         copy(&from.join("keys"), &unfinished.join("keys"))?;
-        if database_path(from).exists() {
+        if calls == Calls::Keep && database_path(from).exists() {
             copy(&database_path(from), &database_path(unfinished))?;
             Database::open(&database_path(unfinished))?.forget_projection()?;
         }
@@ -194,7 +214,7 @@ fn in_new_folder(
     filled
 }
 
-/// Reads every record of the store in `dir`, by its chain and by its key, and counts.
+/// Reads every record of the journal in `dir`, by its chain and by its key, and counts.
 fn survey(dir: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
     let keys = dir.join("keys");
     let keys = KeyFile::open_read_only(&keys).map_err(StoreError::io("open", &keys))?;
@@ -221,10 +241,19 @@ fn survey(dir: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
             last_hash: end.hash.to_string(),
         });
     }
-    if database_path(dir).exists() {
-        manifest.calls = Reader::open(&database_path(dir))?.count_calls()?;
-    }
     Ok(manifest)
+}
+
+/// The call records of the store in `dir`, whose database must be sound in every page.
+fn count_calls(dir: &Path) -> Result<u64, StoreError> {
+    let path = database_path(dir);
+    if !path.exists() {
+        return Ok(0);
+    }
+    let reader = Reader::open(&path)?;
+    let len = fs::metadata(&path).map_err(StoreError::io("measure", &path))?.len();
+    reader.check_sound(len > CHECKED_WHOLE_LEN_MAX)?;
+    reader.count_calls()
 }
 
 fn compare(what: &'static str, expected: u64, found: u64) -> Result<(), StoreError> {

@@ -32,7 +32,7 @@ pub mod sqlite;
 mod watch;
 
 pub use archive::{Archive, Recovered};
-pub use backup::{Manifest, StreamEnd, backup, restore, verify};
+pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
 pub use facade::{Counters, Settings, Store};
 pub use ledger::Ledger;
 pub use sqlite::{CallFilter, Reader};
@@ -45,6 +45,15 @@ pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// The call records of a backup cannot be used; its opt-outs are another matter.
+    #[error(
+        "the call records of the backup are damaged ({why}); `restore --without-calls` puts \
+         back every opt-out without them"
+    )]
+    BackupCalls {
+        /// What is wrong with them.
+        why: Box<Self>,
+    },
     /// A backup does not hold what its manifest says.
     #[error("the backup is not whole: expected {expected} {what}, found {found}")]
     BackupDiffers {

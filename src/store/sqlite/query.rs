@@ -125,6 +125,22 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether every page of the database is sound; `is_quick` leaves the indices out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::DatabaseDamaged`] with the first thing that SQLite found.
+    pub(in crate::store) fn check_sound(&self, is_quick: bool) -> Result<(), StoreError> {
+        let sql = if is_quick { "PRAGMA quick_check(1)" } else { "PRAGMA integrity_check(1)" };
+        let found: String =
+            self.0.query_row(sql, [], |row| row.get(0)).map_err(|error| self.failed(error))?;
+        if found == "ok" {
+            return Ok(());
+        }
+        let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        Err(self.failed(rusqlite::Error::SqliteFailure(corrupt, Some(found))))
+    }
+
     /// How many call records there are.
     pub(in crate::store) fn count_calls(&self) -> Result<u64, StoreError> {
         let sql = "SELECT COUNT(*) FROM call_record";

@@ -75,9 +75,9 @@ fn a_store_that_is_being_written_is_copied_whole_and_put_back() {
         let acknowledged = 30 + 20 * round;
         assert!(manifest.opt_outs >= acknowledged, "round {round}: {manifest:?}");
         assert_eq!((manifest.calls, manifest.facts), (1, manifest.opt_outs));
-        assert_eq!(verify(&to).unwrap(), manifest);
+        assert_eq!(verify(&to, Calls::Keep).unwrap(), manifest);
         let again = dir.path().join(format!("again-{round}"));
-        assert_eq!(restore(&to, &again).unwrap(), manifest);
+        assert_eq!(restore(&to, &again, Calls::Keep).unwrap(), manifest);
         let found = numbers(&again);
         let once: BTreeSet<Number> = found.iter().copied().collect();
         assert_eq!((found.len() as u64, once.len()), (manifest.opt_outs, found.len()));
@@ -137,7 +137,7 @@ fn a_backup_that_somebody_touched_is_refused_and_nothing_is_written() {
         let (copy, _manifest) = backed_up(dir.path());
         touch(&copy);
         let target = dir.path().join("again");
-        let error = restore(&copy, &target).unwrap_err().to_string();
+        let error = restore(&copy, &target, Calls::Keep).unwrap_err().to_string();
         assert!(error.contains(want), "{name}: {error}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "{name}: nothing is left over");
     }
@@ -156,7 +156,7 @@ fn a_flipped_bit_in_the_journal_of_a_backup_is_found() {
             flipped[at] ^= 1 << (at % 8);
             fs::write(&segment, flipped).unwrap();
             tried += 1;
-            match verify(&copy) {
+            match verify(&copy, Calls::Keep) {
                 Ok(found) => assert_eq!(found, manifest, "the padding of a batch says nothing"),
                 Err(_) => caught += 1,
             }
@@ -164,7 +164,7 @@ fn a_flipped_bit_in_the_journal_of_a_backup_is_found() {
         fs::write(&segment, bytes).unwrap();
     }
     assert!(tried > 500 && caught * 100 > tried * 95, "{caught} of {tried}");
-    assert_eq!(verify(&copy).unwrap(), manifest);
+    assert_eq!(verify(&copy, Calls::Keep).unwrap(), manifest);
 }
 
 #[test]
@@ -174,13 +174,41 @@ fn neither_verb_writes_over_anything() {
     let from = dir.path().join("data");
     let error = backup(&from, &copy, MADE_AT).unwrap_err();
     assert!(matches!(error, StoreError::Occupied { .. }), "{error}");
-    let error = restore(&copy, &from).unwrap_err();
+    let error = restore(&copy, &from, Calls::Keep).unwrap_err();
     assert!(matches!(error, StoreError::Occupied { .. }), "{error}");
     assert_eq!(numbers(&from).len(), 60);
     let error = backup(&dir.path().join("nowhere"), &dir.path().join("b"), MADE_AT).unwrap_err();
     assert!(matches!(error, StoreError::Missing { .. }), "{error}");
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    assert_eq!(restore(&copy, &empty).unwrap(), manifest, "an empty folder is as good as none");
+    assert_eq!(
+        restore(&copy, &empty, Calls::Keep).unwrap(),
+        manifest,
+        "an empty folder is as good as none"
+    );
     assert_eq!(numbers(&empty).len(), 60);
+}
+
+#[test]
+fn damaged_call_records_do_not_keep_the_opt_outs_from_being_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, manifest) = backed_up(dir.path());
+    let path = copy.join("bajavoz.sqlite");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND rootpage > 0
+               ORDER BY rootpage DESC LIMIT 1";
+    let root: u32 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+    let page_len: u32 = database.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    drop(database);
+    // A page that no count reads.
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&vec![0xff; page_len as usize], u64::from(root - 1) * u64::from(page_len))
+        .unwrap();
+    let target = dir.path().join("again");
+    let error = restore(&copy, &target, Calls::Keep).unwrap_err();
+    assert!(matches!(error, StoreError::BackupCalls { .. }), "{error}");
+    assert!(error.to_string().contains("restore --without-calls"), "{error}");
+    let restored = restore(&copy, &target, Calls::LeaveOut).unwrap();
+    assert_eq!(restored, Manifest { calls: 0, ..manifest });
+    assert_eq!(numbers(&target).len(), 60);
 }
