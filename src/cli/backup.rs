@@ -65,7 +65,7 @@ fn failure(error: StoreError) -> Failure {
         StoreError::Missing { .. } | StoreError::Occupied { .. } | StoreError::Io { .. } => {
             Code::Usage
         }
-        StoreError::Held { .. } => Code::Refused,
+        StoreError::Held { .. } | StoreError::RestoreCut { .. } => Code::Refused,
         StoreError::Database(error) if is_busy(error) => Code::Refused,
         _ => Code::No,
     };

@@ -53,15 +53,24 @@ pub struct Archive {
     pub(super) lock: Hold,
 }
 
+/// The folder in a store's own in which a restore prepares it, there until the last step.
+pub(super) const RESTORING: &str = "restoring";
+
 impl Archive {
     /// Takes hold of the store in the folder `dir`, makes it when it is missing, and takes
     /// everything into the database that only the journal has.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Held`] while another process has it, and every way in which a disk can
+    /// [`StoreError::Held`] while another process has it, [`StoreError::RestoreCut`] where a restore
+    /// did not come to its end, and every way in which a disk can
     /// refuse or a journal be damaged.
     pub fn open_exclusive(dir: &Path) -> Result<(Self, Recovered), StoreError> {
+        let restoring = dir.join(RESTORING);
+        if restoring.exists() {
+            // What is missing here was to come from a backup: a new store would call those people.
+            return Err(StoreError::RestoreCut { path: restoring });
+        }
         let journal_dir = journal_dir(dir);
         create_private(&journal_dir).map_err(StoreError::io("create", &journal_dir))?;
         sync_dir(dir).map_err(StoreError::io("sync", dir))?;

@@ -27,6 +27,7 @@ use crate::suppression::Fact;
 
 use super::StoreError;
 use super::archive::Archive;
+use super::archive::RESTORING;
 use super::archive::create_private;
 use super::archive::database_path;
 use super::archive::journal_dir;
@@ -157,29 +158,85 @@ pub fn verify(from: &Path, calls: Calls) -> Result<Manifest, StoreError> {
 /// # Errors
 ///
 /// Those of [`verify`], before anything is written; [`StoreError::Occupied`]; and those of the
-/// disk, after which `dir` is as it was.
+/// disk, after which `dir` is empty, or holds the mark that keeps engines away until a restore has
+/// come to its end.
 pub fn restore(from: &Path, dir: &Path, calls: Calls) -> Result<Manifest, StoreError> {
     let manifest = verify(from, calls)?;
-    match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
-        Ok(false) => fs::remove_dir(dir).map_err(StoreError::io("replace", dir))?,
-        Ok(true) => return Err(StoreError::Occupied { path: dir.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(StoreError::io("read", dir)(source)),
+    let unfinished = make_room(dir)?;
+    if let Err(error) = prepare(from, &unfinished, calls, &manifest) {
+        // Where it cannot be removed, its name says what it is.
+        let _ = fs::remove_dir_all(&unfinished);
+        return Err(error);
     }
-    in_new_folder(dir, "restoring", |unfinished| {
-        for stream in streams(&journal_dir(from))? {
-            stream.copy_to(&stream.end()?, &journal_dir(unfinished))?;
+    move_in(&unfinished, dir)?;
+    Ok(manifest)
+}
+
+/// An empty folder in the store's own, which is made where it is missing. What a restore left that
+/// was cut off is removed: no engine starts on it, so that nobody else can have written there.
+fn make_room(dir: &Path) -> Result<PathBuf, StoreError> {
+    create_private(dir).map_err(StoreError::io("create", dir))?;
+    let unfinished = dir.join(RESTORING);
+    let was_cut = unfinished.exists();
+    for entry in fs::read_dir(dir).map_err(StoreError::io("read", dir))? {
+        let path = entry.map_err(StoreError::io("read", dir))?.path();
+        if !was_cut {
+            return Err(StoreError::Occupied { path: dir.to_owned() });
         }
-        copy(&from.join("keys"), &unfinished.join("keys"))?;
-        if calls == Calls::Keep && database_path(from).exists() {
-            copy(&database_path(from), &database_path(unfinished))?;
-            Database::open(&database_path(unfinished))?.forget_projection()?;
+        // The mark goes last, as it came first.
+        if path != unfinished {
+            remove(&path).map_err(StoreError::io("remove", &path))?;
         }
-        let (archive, recovered) = Archive::open_exclusive(unfinished)?;
-        compare("facts", manifest.facts, recovered.facts)?;
-        compare("call records", manifest.calls, archive.reader()?.count_calls()?)?;
-        Ok(manifest)
-    })
+    }
+    if was_cut {
+        remove(&unfinished).map_err(StoreError::io("remove", &unfinished))?;
+    }
+    let journal = journal_dir(&unfinished);
+    create_private(&journal).map_err(StoreError::io("create", &journal))?;
+    sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+    Ok(unfinished)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+/// Makes the store of `from` in the folder `unfinished`, whole and durable.
+fn prepare(
+    from: &Path,
+    unfinished: &Path,
+    calls: Calls,
+    manifest: &Manifest,
+) -> Result<(), StoreError> {
+    for stream in streams(&journal_dir(from))? {
+        stream.copy_to(&stream.end()?, &journal_dir(unfinished))?;
+    }
+    copy(&from.join("keys"), &unfinished.join("keys"))?;
+    if calls == Calls::Keep && database_path(from).exists() {
+        copy(&database_path(from), &database_path(unfinished))?;
+        Database::open(&database_path(unfinished))?.forget_projection()?;
+    }
+    let (archive, recovered) = Archive::open_exclusive(unfinished)?;
+    compare("facts", manifest.facts, recovered.facts)?;
+    compare("call records", manifest.calls, archive.reader()?.count_calls()?)?;
+    drop(archive);
+    for folder in [journal_dir(unfinished).as_path(), unfinished] {
+        sync_dir(folder).map_err(StoreError::io("sync", folder))?;
+    }
+    Ok(())
+}
+
+/// Moves what was prepared into its place. Until the mark is gone no engine takes the folder for a
+/// store, so that a crash in between costs a second restore and no opt-out.
+fn move_in(unfinished: &Path, dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(unfinished).map_err(StoreError::io("read", unfinished))? {
+        let entry = entry.map_err(StoreError::io("read", unfinished))?;
+        let place = dir.join(entry.file_name());
+        fs::rename(entry.path(), &place).map_err(StoreError::io("name", &place))?;
+    }
+    sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+    fs::remove_dir(unfinished).map_err(StoreError::io("remove", unfinished))?;
+    sync_dir(dir).map_err(StoreError::io("sync", dir))
 }
 
 /// Has `fill` fill a new folder beside `dir`, which then takes that name; when it fails, nothing

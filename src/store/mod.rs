@@ -152,6 +152,15 @@ pub enum StoreError {
         /// What is there.
         path: PathBuf,
     },
+    /// A restore has not come to its end, and what it was to bring back is not all there.
+    #[error(
+        "a restore of this store was cut off (`{path}` is there): run `bajavoz restore` again, which \
+         begins anew; an engine without it would call people who have opted out"
+    )]
+    RestoreCut {
+        /// Where it was prepared.
+        path: PathBuf,
+    },
     /// A stream of a backup ends with another record than its manifest says.
     #[error("the backup is not what was taken: record {seq} of writer {writer} is another one")]
     OtherChain {

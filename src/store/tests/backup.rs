@@ -190,6 +190,55 @@ fn neither_verb_writes_over_anything() {
 }
 
 #[test]
+fn a_restore_fills_the_folder_that_is_there() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, _manifest) = backed_up(dir.path());
+    let mounted = dir.path().join("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::set_permissions(&mounted, fs::Permissions::from_mode(0o750)).unwrap();
+    let before = fs::metadata(&mounted).unwrap();
+    restore(&copy, &mounted, Calls::Keep).unwrap();
+    let after = fs::metadata(&mounted).unwrap();
+    assert_eq!((after.ino(), after.mode()), (before.ino(), before.mode()));
+    assert_eq!(numbers(&mounted).len(), 60);
+}
+
+#[test]
+fn a_restore_that_was_cut_off_keeps_engines_away_until_it_is_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, manifest) = backed_up(dir.path());
+    let whole = dir.path().join("whole");
+    restore(&copy, &whole, Calls::Keep).unwrap();
+    let mut parts: Vec<_> =
+        fs::read_dir(&whole).unwrap().map(|part| part.unwrap().file_name()).collect();
+    parts.sort_unstable();
+    assert!(parts.len() >= 3, "{parts:?}");
+    // A crash before, between and behind the moves, whatever their order was.
+    for arrived in 0..=parts.len() {
+        let cut = dir.path().join(format!("cut-{arrived}"));
+        fs::create_dir_all(cut.join("restoring")).unwrap();
+        for part in &parts[..arrived] {
+            let (from, to) = (whole.join(part), cut.join(part));
+            if from.is_dir() {
+                fs::create_dir(&to).unwrap();
+                for file in fs::read_dir(&from).unwrap().map(Result::unwrap) {
+                    fs::copy(file.path(), to.join(file.file_name())).unwrap();
+                }
+            } else {
+                fs::copy(&from, &to).unwrap();
+            }
+        }
+        let error = Archive::open_exclusive(&cut).map(drop).unwrap_err();
+        assert!(matches!(error, StoreError::RestoreCut { .. }), "{arrived}: {error}");
+        assert_eq!(restore(&copy, &cut, Calls::Keep).unwrap(), manifest, "{arrived}");
+        assert_eq!(numbers(&cut).len(), 60, "{arrived}");
+    }
+}
+
+#[test]
 fn damaged_call_records_do_not_keep_the_opt_outs_from_being_put_back() {
     let dir = tempfile::tempdir().unwrap();
     let (copy, manifest) = backed_up(dir.path());
