@@ -2,8 +2,6 @@
 
 use std::io::Write;
 
-use rusqlite::ErrorCode;
-
 use super::args::Backup;
 use super::args::Common;
 use super::args::Restore;
@@ -54,36 +52,14 @@ fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<Code, F
     Ok(Code::Yes)
 }
 
-/// Whether another process has the database: that says nothing of its soundness.
-fn is_busy(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
 fn failure(error: StoreError) -> Failure {
     let code = match &error {
         StoreError::Missing { .. } | StoreError::Occupied { .. } | StoreError::Io { .. } => {
             Code::Usage
         }
-        StoreError::Held { .. } | StoreError::RestoreCut { .. } => Code::Refused,
-        StoreError::Database(error) if is_busy(error) => Code::Refused,
+        StoreError::RestoreCut { .. } => Code::Refused,
+        error if error.is_held() => Code::Refused,
         _ => Code::No,
     };
     Failure { code, error: error.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_busy_database_is_refused_and_a_damaged_one_is_a_no() {
-        let of = |code| {
-            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-            failure(StoreError::Database(error)).code as u8
-        };
-        assert_eq!(of(rusqlite::ffi::SQLITE_BUSY), Code::Refused as u8);
-        assert_eq!(of(rusqlite::ffi::SQLITE_LOCKED), Code::Refused as u8);
-        assert_eq!(of(rusqlite::ffi::SQLITE_CORRUPT), Code::No as u8);
-    }
 }

@@ -190,6 +190,18 @@ fn neither_verb_writes_over_anything() {
 }
 
 #[test]
+fn a_busy_database_is_held_and_a_damaged_one_is_not() {
+    use rusqlite::ffi;
+
+    let codes =
+        [(ffi::SQLITE_BUSY, true), (ffi::SQLITE_LOCKED, true), (ffi::SQLITE_CORRUPT, false)];
+    for (code, is_held) in codes {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        assert_eq!(StoreError::Database(error).is_held(), is_held, "{code}");
+    }
+}
+
+#[test]
 fn a_restore_fills_the_folder_that_is_there() {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::fs::PermissionsExt;
