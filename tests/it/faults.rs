@@ -30,6 +30,9 @@ const LOUD_MEAN: i64 = 300;
 /// Samples of a frame.
 const FRAME: usize = 160;
 
+/// How long media ports may rest after a call.
+const RESTED_MAX: Duration = Duration::from_secs(20);
+
 fn pressing(number: &str) -> Call {
     Call::new(number, "promo", Script::pressing('9', PRESS_AT, PressMethod::Event))
 }
@@ -155,7 +158,11 @@ fn a_call_for_which_there_are_no_ports_leaves_nothing_behind() {
         let report = phones::call(site.sip, Call::new("+34622000014", "survey", Script::default()));
         assert_eq!(report.status, Some(503), "{:?}", report.trace);
     }
-    let kept = phones::call(site.sip, pressing("+34622000015"));
+    // A port rests before its next call.
+    let kept = wait_for("the ports have rested", RESTED_MAX, || {
+        let report = phones::call(site.sip, pressing("+34622000015"));
+        (report.status != Some(503)).then_some(report)
+    });
     assert!(outcome(&kept).starts_with("opt-out;digits=9"), "{}", outcome(&kept));
     site.wait_until_idle();
     let live = process::output(&mut site.program(&["status", "--calls"]), None);
