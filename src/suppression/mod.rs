@@ -12,6 +12,7 @@ pub mod list;
 pub mod optout;
 pub mod policy;
 pub mod proof;
+pub mod segment;
 
 pub use fact::{Confirmation, Fact, Outcome};
 pub use index::{Hit, Index};

@@ -88,7 +88,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("axum",               &["api", "engine"]),
     foreign("chacha20poly1305",   &["suppression"]),
     foreign("clap",               &["cli"]),
-    foreign("crc32fast",          &["store"]),
+    foreign("crc32fast",          &["suppression", "store"]),
     foreign("csv",                &["suppression", "store", "cli"]),
     foreign("dashmap",            &["suppression", "engine"]),
     foreign("getrandom",           &["net", "store/random.rs"]), // in store: keys and salts of the sealed fields
