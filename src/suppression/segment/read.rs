@@ -5,7 +5,6 @@ use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
 
