@@ -16,5 +16,5 @@ pub use ids::{
     WriterId,
 };
 pub use network::Network;
-pub use number::{Dialled, Number, NumberError, NumberReader};
+pub use number::{BulkReader, Dialled, Number, NumberError, NumberReader};
 pub use time::UnixMicros;

@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod bulk;
 mod reader;
 mod special;
 
+pub use bulk::BulkReader;
 pub use reader::{Dialled, NumberError, NumberReader};
 
 /// A telephone number in E.164 form: 1 to 15 digits, the country code first, without the plus.

@@ -6,6 +6,7 @@
 
 pub mod export;
 pub mod fact;
+pub mod import;
 pub mod index;
 pub mod ledger;
 pub mod list;

@@ -96,7 +96,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("hound",              &["media", "cli"]),
     foreign("jiff",               &["model", "campaign", "cli"]),
     foreign("libc",               &["net"]),
-    foreign("memchr",              &["sip", "net"]),
+    foreign("memchr",              &["sip", "suppression", "net"]),
     foreign("prometheus-client",  &["telemetry"]),
     foreign("refinery",           &["store"]),
     foreign("rlibphonenumber",     &["model/number.rs", "model/number/reader.rs"]),

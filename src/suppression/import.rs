@@ -1,0 +1,389 @@
+//! Files of numbers, read line by line: CSV, a number a line, and the shapes of national
+//! registries.
+//!
+//! ```text
+//! input (BufRead) -> lines -> a row's cell, or a registry's record -> Number -> Sink
+//!                                                     \-> Rejected: line, text, reason -> Sink
+//! ```
+//!
+//! Nothing is guessed and nothing is dropped in silence: each line is a number, blank, the header,
+//! or rejected with its reason. A file that ends in the middle of a record is refused whole, since
+//! what is missing from it cannot be known. Reading changes nothing by itself; what becomes of the
+//! numbers is the sink's affair.
+//!
+//! Deliberately absent: spreadsheets and XML (save them as CSV or text), and UTF-16 (refused by
+//! name). An import only adds: what a registry's change list takes off goes to the sink apart.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::io::BufRead;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::BulkReader;
+use crate::model::Number;
+use crate::model::NumberError;
+use crate::model::NumberReader;
+
+mod columns;
+mod lines;
+mod registry;
+mod table;
+
+pub use lines::LINE_LEN_MAX;
+
+use columns::Columns;
+use lines::Joined;
+use lines::Line;
+use lines::Lines;
+use registry::Record;
+use table::Table;
+
+/// The shape of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// A table with a separator; RFC 4180 with `,`, `;` or tab.
+    Csv,
+    /// A number a line.
+    Txt,
+    /// The full list of the United States' registry: `201,5551234` or `2015551234` a line.
+    FtcFull,
+    /// Its change list: number, further items, and `A` (added) or `D` (deleted) as an item.
+    FtcChange,
+    /// The full file of the United Kingdom's TPS or CTPS: records of twelve characters, the
+    /// national number with or without a space behind the dialling code, and CR LF.
+    Tps,
+}
+
+impl Shape {
+    /// Every shape, in the order of the variants.
+    pub const ALL: [Self; 5] = [Self::Csv, Self::Txt, Self::FtcFull, Self::FtcChange, Self::Tps];
+
+    /// The name in records, on the command line and in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Txt => "txt",
+            Self::FtcFull => "ftc-full",
+            Self::FtcChange => "ftc-change",
+            Self::Tps => "tps",
+        }
+    }
+
+    /// The shape of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shape| shape.as_str() == name)
+    }
+
+    /// Whether the file is all of a registry, so that the next one has about as many lines.
+    pub const fn is_whole_registry(self) -> bool {
+        matches!(self, Self::FtcFull | Self::Tps)
+    }
+}
+
+/// How a file is read.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its shape; `None` tells a table from a number a line by the first line. Registries are
+    /// never guessed, since their numbers stand without a country.
+    pub shape: Option<Shape>,
+    /// Whose national numbers are meant.
+    pub numbers: NumberReader,
+    /// The column of the number by its name or its place from 1, for tables where names do not
+    /// say it.
+    pub column: Option<String>,
+}
+
+/// Where what was read goes.
+pub trait Sink {
+    /// A number that stands on the list.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink, which end the reading.
+    fn listed(&mut self, number: Number) -> io::Result<()>;
+
+    /// A number that a registry's change list took off.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::listed`].
+    fn taken_off(&mut self, number: Number) -> io::Result<()>;
+
+    /// A line that is no number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::listed`].
+    fn rejected(&mut self, rejected: &Rejected<'_>) -> io::Result<()>;
+}
+
+/// A line that is no number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected<'a> {
+    /// Which line of the file, from 1.
+    pub line: u64,
+    /// Its text, without the line's end.
+    pub text: &'a [u8],
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a line is no number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A row that ends before the number's column.
+    #[error("expected the number in column {column}, found {found} columns")]
+    Columns {
+        /// The number's column, from 1.
+        column: usize,
+        /// How many the row has.
+        found: usize,
+    },
+    /// A line too long to be looked at.
+    #[error("expected at most {LINE_LEN_MAX} octets in a line")]
+    Long,
+    /// A change that says neither or both of added and deleted.
+    #[error("expected one of A (added) and D (deleted)")]
+    Mark,
+    /// A text that is no number.
+    #[error("{0}")]
+    Number(NumberError),
+    /// A record that has not the registry's form.
+    #[error("expected {expected}")]
+    Record {
+        /// The form.
+        expected: &'static str,
+    },
+    /// A quoted field that does not end.
+    #[error("expected a closing quote")]
+    Quote,
+}
+
+impl Reason {
+    /// The word under which it is counted.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Columns { .. } => "columns",
+            Self::Long => "long",
+            Self::Mark => "mark",
+            Self::Number(NumberError::Character { .. }) => "character",
+            Self::Number(NumberError::Emergency) => "emergency",
+            Self::Number(NumberError::Empty) => "empty",
+            Self::Number(NumberError::Invalid { .. }) => "invalid",
+            Self::Number(NumberError::ShortCode { .. }) => "short_code",
+            Self::Number(_) => "unreadable",
+            Self::Record { .. } => "record",
+            Self::Quote => "quote",
+        }
+    }
+}
+
+/// What was read of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Rows or records: all lines but the header and blank ones.
+    pub read: u64,
+    /// Numbers that stand on the list, those that come twice counted twice.
+    pub listed: u64,
+    /// Numbers that a change list took off, likewise.
+    pub taken_off: u64,
+    /// Rejected lines by [`Reason::word`].
+    pub rejected: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Rejected lines of every reason.
+    pub fn rejected_sum(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+}
+
+/// Why a file is refused whole. Nothing of it counts then, whatever the sink has got.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The column that was asked for is not there.
+    #[error("there is no column `{named}`; the first line has {found}")]
+    ColumnUnknown {
+        /// As it was asked for.
+        named: String,
+        /// The columns' names.
+        found: String,
+    },
+    /// Several columns may be the number's.
+    #[error("columns {columns} may each be the number's; say which with --column")]
+    ColumnAmbiguous {
+        /// Their places from 1 and names.
+        columns: String,
+    },
+    /// No column is the number's.
+    #[error(
+        "no column is called as numbers are (phone, number, telefono, numero, ..) and the first \
+         line holds no number; say which with --column"
+    )]
+    ColumnMissing,
+    /// Nothing in it.
+    #[error("the file is empty")]
+    Empty,
+    /// It cannot be read, or its sink failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Not one line is a number.
+    #[error("none of the {read} lines is a number that could be read; most often: {most}")]
+    NoNumber {
+        /// How many lines there are.
+        read: u64,
+        /// The most frequent reason.
+        most: String,
+    },
+    /// It ends in the middle of a record.
+    #[error("the file is cut: line {line} is its last and has no end; fetch it again")]
+    Truncated {
+        /// The last line.
+        line: u64,
+    },
+    /// The text is UTF-16.
+    #[error("the file is UTF-16; save it as UTF-8")]
+    Utf16,
+}
+
+/// Reads all of `input` into `sink` and says what it was.
+///
+/// # Errors
+///
+/// [`ImportError`]; the file counts for nothing then.
+pub fn read(
+    input: impl BufRead,
+    settings: Settings,
+    sink: &mut impl Sink,
+) -> Result<(Shape, Tally), ImportError> {
+    let mut lines = Lines::new(input)?;
+    let mut reading =
+        Reading { numbers: BulkReader::new(settings.numbers), tally: Tally::default() };
+    let shape = match settings.shape {
+        Some(shape) => shape,
+        None if settings.column.is_some() || lines.looks_like_table()? => Shape::Csv,
+        None => Shape::Txt,
+    };
+    let last = match shape {
+        Shape::Csv | Shape::Txt => {
+            let separator = if shape == Shape::Csv { lines.separator()? } else { None };
+            let table = Table::new(separator, settings.column.as_deref());
+            table.read(&mut lines, &mut reading, sink)?
+        }
+        Shape::FtcFull | Shape::FtcChange | Shape::Tps => {
+            reading.registry(shape, &mut lines, sink)?
+        }
+    };
+    reading.judge(&last)?;
+    Ok((shape, reading.tally))
+}
+
+/// How the file's last record went.
+#[derive(Debug, Default)]
+struct Last {
+    line: u64,
+    /// Whether it lacks what every whole file ends with.
+    is_cut: bool,
+}
+
+/// What goes on with each line.
+#[derive(Debug)]
+struct Reading {
+    numbers: BulkReader,
+    tally: Tally,
+}
+
+impl Reading {
+    /// Takes the text of a number, and says whether it is one.
+    fn text(
+        &mut self,
+        line: &Line<'_>,
+        text: &[u8],
+        sink: &mut impl Sink,
+    ) -> Result<bool, ImportError> {
+        match self.numbers.read(text) {
+            Ok(number) => {
+                self.tally.read += 1;
+                self.tally.listed += 1;
+                sink.listed(number)?;
+                Ok(true)
+            }
+            Err(error) => self.reject(line, Reason::Number(error), sink),
+        }
+    }
+
+    /// Rejects a line; always false.
+    fn reject(
+        &mut self,
+        line: &Line<'_>,
+        reason: Reason,
+        sink: &mut impl Sink,
+    ) -> Result<bool, ImportError> {
+        self.tally.read += 1;
+        match self.tally.rejected.get_mut(reason.word()) {
+            Some(count) => *count += 1,
+            None => drop(self.tally.rejected.insert(reason.word().to_owned(), 1)),
+        }
+        sink.rejected(&Rejected { line: line.number, text: line.text, reason })?;
+        Ok(false)
+    }
+
+    fn registry<R: BufRead>(
+        &mut self,
+        shape: Shape,
+        lines: &mut Lines<R>,
+        sink: &mut impl Sink,
+    ) -> Result<Last, ImportError> {
+        let mut last = Last::default();
+        while let Some(line) = lines.next()? {
+            let text = line.text.trim_ascii();
+            if text.is_empty() && !line.is_long {
+                continue;
+            }
+            let record = if line.is_long { Err(Reason::Long) } else { Record::read(shape, text) };
+            let is_rejected = record.is_err();
+            match record {
+                Ok(Record::Listed(number)) => {
+                    self.tally.listed += 1;
+                    sink.listed(number)?;
+                }
+                Ok(Record::TakenOff(number)) => {
+                    self.tally.taken_off += 1;
+                    sink.taken_off(number)?;
+                }
+                Err(reason) => drop(self.reject(&line, reason, sink)?),
+            }
+            self.tally.read += u64::from(!is_rejected);
+            // A cut number of the United Kingdom may be one of the shorter ones; elsewhere every
+            // number is as long, so that one that is whole was not cut.
+            let is_cut = !line.is_ended && (is_rejected || shape == Shape::Tps);
+            last = Last { line: line.number, is_cut };
+        }
+        Ok(last)
+    }
+
+    /// Refuses what is no whole file of numbers.
+    fn judge(&self, last: &Last) -> Result<(), ImportError> {
+        if last.is_cut {
+            return Err(ImportError::Truncated { line: last.line });
+        }
+        if self.tally.read == 0 {
+            return Err(ImportError::Empty);
+        }
+        if self.tally.listed + self.tally.taken_off == 0 {
+            let most = self.tally.rejected.iter().max_by_key(|(_reason, count)| **count);
+            let most = most.map(|(reason, _count)| reason.clone()).unwrap_or_default();
+            return Err(ImportError::NoNumber { read: self.tally.read, most });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Tables: rows of fields, one of which is the number. A number a line is a table of one column.
+
+use std::borrow::Cow;
+use std::io::BufRead;
+
+use super::Columns;
+use super::ImportError;
+use super::Joined;
+use super::Last;
+use super::Line;
+use super::Lines;
+use super::Reading;
+use super::Reason;
+use super::Sink;
+
+/// Lines of one row at most: a quoted field may hold line ends. Our choice: an address has a
+/// handful, and a quote that nobody closed swallows no more than this before it is noticed.
+const ROW_LINES_MAX: usize = 16;
+
+/// How a table is read.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    separator: Option<u8>,
+    named: Option<&'a str>,
+    columns: Option<Columns>,
+}
+
+impl<'a> Table<'a> {
+    /// A table of the columns between `separator`; without one each line is a field.
+    pub(super) const fn new(separator: Option<u8>, named: Option<&'a str>) -> Self {
+        Self { separator, named, columns: None }
+    }
+
+    /// Reads every row.
+    pub(super) fn read<R: BufRead>(
+        mut self,
+        lines: &mut Lines<R>,
+        reading: &mut Reading,
+        sink: &mut impl Sink,
+    ) -> Result<Last, ImportError> {
+        let mut last = Last::default();
+        let mut row = Vec::new();
+        while let Some(line) = lines.next()? {
+            last.line = line.number;
+            if line.is_long {
+                reading.reject(&line, Reason::Long, sink)?;
+                continue;
+            }
+            if line.text.trim_ascii().is_empty() {
+                continue;
+            }
+            if !self.is_open(line.text) {
+                self.row(&line, reading, sink)?;
+                continue;
+            }
+            // A quoted field goes on in the next line: rare, and worth a copy.
+            row.clear();
+            row.extend_from_slice(line.text);
+            let number = line.number;
+            let joined = lines.join(&mut row, ROW_LINES_MAX, |row| self.is_open(row))?;
+            let line = Line { number, text: &row, is_ended: true, is_long: false };
+            match joined {
+                Joined::Closed => self.row(&line, reading, sink)?,
+                Joined::Open => drop(reading.reject(&line, Reason::Quote, sink)?),
+                Joined::Over => last.is_cut = true,
+            }
+        }
+        Ok(last)
+    }
+
+    fn row(
+        &mut self,
+        line: &Line<'_>,
+        reading: &mut Reading,
+        sink: &mut impl Sink,
+    ) -> Result<(), ImportError> {
+        let columns = match self.columns {
+            Some(columns) => columns,
+            None => {
+                let first: Vec<Vec<u8>> =
+                    self.fields(line.text).map(|field| cell(&field).to_vec()).collect();
+                let columns = Columns::of(&first, self.named, &mut reading.numbers)?;
+                self.columns = Some(columns);
+                if columns.has_header {
+                    return Ok(());
+                }
+                columns
+            }
+        };
+        match self.fields(line.text).nth(columns.number) {
+            Some(field) => reading.text(line, cell(&field), sink)?,
+            None => {
+                let (column, found) = (columns.number + 1, self.fields(line.text).count());
+                reading.reject(line, Reason::Columns { column, found }, sink)?
+            }
+        };
+        Ok(())
+    }
+
+    /// The fields of a row, without their quotes (RFC 4180 section 2).
+    fn fields<'t>(&self, row: &'t [u8]) -> Fields<'t> {
+        Fields { separator: self.separator, rest: Some(row) }
+    }
+
+    /// Whether a quoted field of the row has no end.
+    fn is_open(&self, row: &[u8]) -> bool {
+        if memchr::memchr(b'"', row).is_none() {
+            return false;
+        }
+        let mut rest = Some(row);
+        while let Some(field) = rest.and_then(|text| Field::split(text, self.separator)) {
+            if !field.is_closed {
+                return true;
+            }
+            rest = field.rest;
+        }
+        false
+    }
+}
+
+/// What a cell says: without space around it, and without the apostrophe by which spreadsheets
+/// and our own exports mark text.
+fn cell(field: &[u8]) -> &[u8] {
+    let field = field.trim_ascii();
+    field.strip_prefix(b"'").unwrap_or(field)
+}
+
+struct Fields<'t> {
+    separator: Option<u8>,
+    rest: Option<&'t [u8]>,
+}
+
+impl<'t> Iterator for Fields<'t> {
+    type Item = Cow<'t, [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let field = Field::split(self.rest?, self.separator)?;
+        self.rest = field.rest;
+        Some(field.text)
+    }
+}
+
+/// A field at the beginning of a row's rest.
+struct Field<'t> {
+    text: Cow<'t, [u8]>,
+    /// What follows its separator; nothing behind the last field.
+    rest: Option<&'t [u8]>,
+    /// Whether its quote was closed, where it has one.
+    is_closed: bool,
+}
+
+impl<'t> Field<'t> {
+    fn split(row: &'t [u8], separator: Option<u8>) -> Option<Self> {
+        if let Some(quoted) = row.strip_prefix(b"\"") {
+            return Self::split_quoted(quoted, separator);
+        }
+        let end = separator.and_then(|separator| memchr::memchr(separator, row));
+        let text = Cow::Borrowed(row.get(..end.unwrap_or(row.len()))?);
+        Some(Self { text, rest: end.and_then(|end| row.get(end + 1..)), is_closed: true })
+    }
+
+    fn split_quoted(quoted: &'t [u8], separator: Option<u8>) -> Option<Self> {
+        let mut text = Cow::Borrowed(b"".as_slice());
+        let mut rest = quoted;
+        loop {
+            let Some(quote) = memchr::memchr(b'"', rest) else {
+                return Some(Self { text, rest: None, is_closed: false });
+            };
+            let (inside, after) = (rest.get(..quote)?, rest.get(quote + 1..)?);
+            if text.is_empty() {
+                text = Cow::Borrowed(inside);
+            } else {
+                text.to_mut().extend_from_slice(inside);
+            }
+            let Some(more) = after.strip_prefix(b"\"") else {
+                let end = separator.and_then(|separator| memchr::memchr(separator, after));
+                let rest = end.and_then(|end| after.get(end + 1..));
+                return Some(Self { text, rest, is_closed: true });
+            };
+            // A doubled quote is one.
+            text.to_mut().push(b'"');
+            rest = more;
+        }
+    }
+}
