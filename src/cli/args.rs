@@ -15,6 +15,7 @@ use super::time::parse_time;
 use crate::engine::desk;
 use crate::model::UnixMicros;
 use crate::suppression::Origin;
+use crate::suppression::import::Shape;
 
 /// Telephony opt-out engine: gates calls by suppression lists, hears the key, makes it durable.
 #[derive(Debug, Parser)]
@@ -55,6 +56,7 @@ Examples:
   bajavoz check                                     say everything that is wrong in config/
   bajavoz explain +34600123456 --campaign promo     may it be called, and by what is that decided
   bajavoz optout add 600123456 --list robinson      never call this number again
+  bajavoz import robinson.csv --list robinson       put a file of numbers on a list
   bajavoz optout export > optouts.csv               everybody who opted out, with three times each
   bajavoz decode call.pcap                          which keys would we have heard in this capture
 
@@ -84,6 +86,9 @@ pub(super) enum Verb {
     /// Say whether a campaign may call a number, and which list, record and line decide it.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Put the numbers of a file on a list: CSV, a number a line, or a national registry.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
     /// Enter, show and export opt-outs.
     #[command(subcommand)]
     Optout(Optout),
@@ -141,6 +146,18 @@ const STATUS_EXAMPLES: &str = "\
 Examples:
   bajavoz status
   bajavoz status --calls --json | jq -r .campaign | sort | uniq -c";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  bajavoz import bajas.csv --list comercial --dry-run --rejects rejected.csv
+  bajavoz import robinson.txt.gz --list robinson --source 'Lista Robinson' --as-of 2026-11-01
+  bajavoz import full.txt --list ftc --format ftc-full --as-of 2026-11-01
+  bajavoz import changes.txt --list ftc --format ftc-change
+
+An import only adds. What a registry's change list deletes is taken off from what imports of the
+same registry put on the same list, and never from an opt-out. The same file again is told as
+already imported. A file that is empty, cut, or of a registry that has shrunk by half changes
+nothing. A running engine goes on refusing and connecting calls meanwhile.";
 
 const DRAIN_EXAMPLES: &str = "\
 Examples:
@@ -246,6 +263,81 @@ pub(super) struct Add {
     /// Who enters it, for the record; the login name unless given.
     #[arg(long, value_name = "NAME")]
     pub(super) actor: Option<String>,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The file; gz or not is told by what is in it.
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The list.
+    #[arg(long, value_name = "LIST")]
+    pub(super) list: String,
+    /// The account whose calls it is about; needed for nothing but lists of scope account.
+    #[arg(long, value_name = "NAME")]
+    pub(super) account: Option<String>,
+    /// Where the file comes from, for the record.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) source: Option<String>,
+    /// The day for which the source says so.
+    #[arg(long, value_name = "DATE", value_parser = parse_time)]
+    pub(super) as_of: Option<UnixMicros>,
+    /// Whose national numbers are meant; node.default-region unless given.
+    #[arg(long, value_name = "REGION")]
+    pub(super) region: Option<String>,
+    /// The shape of the file; auto tells a table from a number a line, registries must be named.
+    #[arg(long, value_enum, default_value_t = ImportForm::Auto)]
+    pub(super) format: ImportForm,
+    /// The column of the number, by its name or its place from 1, where the header does not say.
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) column: Option<String>,
+    /// How many lines the source says there are; with another number nothing is imported.
+    #[arg(long, value_name = "LINES")]
+    pub(super) expect: Option<u64>,
+    /// Take a registry that has less than half the lines of its last import.
+    #[arg(long)]
+    pub(super) allow_fewer: bool,
+    /// Read the whole file and say what is in it; import nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Write rejected lines to this file, as CSV with line number, reason and text.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rejects: Option<PathBuf>,
+    /// Who imports it, for the record; the login name unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(super) actor: Option<String>,
+}
+
+/// The shape of a file to import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ImportForm {
+    /// A table or a number a line, whatever the first line looks like.
+    Auto,
+    /// A table with commas, semicolons or tabs.
+    Csv,
+    /// A number a line.
+    Txt,
+    /// The United States' registry, full list.
+    FtcFull,
+    /// The United States' registry, change list.
+    FtcChange,
+    /// The United Kingdom's TPS or CTPS.
+    Tps,
+}
+
+impl ImportForm {
+    /// The shape; nothing where it is to be told by the file.
+    pub(super) const fn shape(self) -> Option<Shape> {
+        match self {
+            Self::Auto => None,
+            Self::Csv => Some(Shape::Csv),
+            Self::Txt => Some(Shape::Txt),
+            Self::FtcFull => Some(Shape::FtcFull),
+            Self::FtcChange => Some(Shape::FtcChange),
+            Self::Tps => Some(Shape::Tps),
+        }
+    }
 }
 
 /// Arguments of `optout show`.

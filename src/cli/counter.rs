@@ -20,11 +20,17 @@ use crate::engine::desk;
 use crate::engine::desk::Access;
 use crate::engine::desk::Added;
 use crate::engine::desk::Addition;
+use crate::engine::desk::Claim;
+use crate::engine::desk::Earlier;
 use crate::engine::desk::Explanation;
 use crate::engine::desk::Format;
+use crate::engine::desk::ImportDone;
+use crate::engine::desk::ImportPlace;
 use crate::engine::desk::Selection;
 use crate::engine::desk::Shown;
+use crate::model::AccountName;
 use crate::model::CampaignName;
+use crate::model::ListName;
 
 /// Who answers.
 #[derive(Debug)]
@@ -89,6 +95,27 @@ impl Counter {
         Self::open(common, Access::Write)
     }
 
+    /// As [`Self::open`] for an import into `list` for `account`, and where it goes. Without an
+    /// engine and without a store yet, nobody: nothing is made before the file has been read.
+    pub(super) fn open_for_import(
+        common: &Common,
+        list: ListName,
+        account: Option<AccountName>,
+        is_dry: bool,
+    ) -> Result<(Option<Self>, ImportPlace), Failure> {
+        if common.socket.is_none() {
+            let checked = load(common)?;
+            let place = desk::import_place(&checked, &list, account.as_ref())?;
+            if !place.store.is_dir() {
+                return Ok((None, place));
+            }
+        }
+        let access = if is_dry { Access::Read } else { Access::Write };
+        let mut counter = Self::open(common, access)?;
+        let place = counter.import_place(list, account)?;
+        Ok((Some(counter), place))
+    }
+
     /// As [`Desk::explain`].
     pub(super) fn explain(
         &mut self,
@@ -117,6 +144,58 @@ impl Counter {
                     Reply::Added(added) => Ok(added),
                     reply => Err(unexpected(&reply)),
                 }
+            }
+        }
+    }
+
+    /// As [`Desk::import_place`].
+    pub(super) fn import_place(
+        &mut self,
+        list: ListName,
+        account: Option<AccountName>,
+    ) -> Result<ImportPlace, Failure> {
+        match self {
+            Self::Desk(desk) => Ok(desk.import_place(&list, account.as_ref())?),
+            Self::Engine(engine) => {
+                engine.send(&Request::ImportPlace { list, account })?;
+                match engine.next()? {
+                    Reply::ImportPlace(place) => Ok(place),
+                    reply => Err(unexpected(&reply)),
+                }
+            }
+        }
+    }
+
+    /// As [`Desk::weigh`].
+    pub(super) fn weigh(&mut self, claim: &Claim) -> Result<Option<Earlier>, Failure> {
+        match self {
+            Self::Desk(desk) => Ok(desk.weigh(claim)?),
+            Self::Engine(engine) => {
+                engine.send(&Request::WeighImport(Box::new(claim.clone())))?;
+                match engine.next()? {
+                    Reply::Weighed(earlier) => Ok(earlier),
+                    reply => Err(unexpected(&reply)),
+                }
+            }
+        }
+    }
+
+    /// As [`Desk::import`].
+    pub(super) fn import(
+        &mut self,
+        claim: Claim,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<ImportDone, Failure> {
+        let engine = match self {
+            Self::Desk(desk) => return Ok(desk.import(claim, tell)?),
+            Self::Engine(engine) => engine,
+        };
+        engine.send(&Request::Import(Box::new(claim)))?;
+        loop {
+            match engine.next()? {
+                Reply::Progress(done, of) => tell(done, of),
+                Reply::Imported(done) => return Ok(done),
+                reply => return Err(unexpected(&reply)),
             }
         }
     }

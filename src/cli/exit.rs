@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::engine::DeskError;
+use crate::store::import::PrepareError;
 
 /// The exit codes; their meaning never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,16 @@ impl From<DeskError> for Failure {
             ""
         };
         Self::new(code, format!("{:#}{hint}", anyhow::Error::new(error)))
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        let code = match &error {
+            PrepareError::Busy { .. } => Code::Refused,
+            _ => Code::Usage,
+        };
+        Self { code, error: error.into() }
     }
 }
 

@@ -18,6 +18,7 @@ mod counter;
 mod decode;
 mod demo;
 mod exit;
+mod import;
 mod optout;
 mod page;
 pub mod phones;
@@ -75,6 +76,7 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Run => run::run(common, page),
         Verb::Check => check::check(common, page),
         Verb::Explain(what) => optout::explain(common, what, page),
+        Verb::Import(what) => import::import(common, what, page),
         Verb::Optout(what) => optout::optout(common, what, page),
         Verb::Demo(what) => demo::demo(common, &what, page),
         Verb::Status(what) => steer::status(common, &what, page),

@@ -68,7 +68,7 @@ fn add(common: &Common, add: Add, page: &mut Page) -> Result<Code, Failure> {
 }
 
 /// The login name, as far as the environment says it.
-fn login() -> Option<String> {
+pub(super) fn login() -> Option<String> {
     ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok())
 }
 

@@ -24,16 +24,22 @@ use tokio::task::JoinSet;
 
 use super::desk::Added;
 use super::desk::Addition;
+use super::desk::Claim;
 use super::desk::Desk;
 use super::desk::DeskError;
+use super::desk::Earlier;
 use super::desk::Explanation;
 use super::desk::Format;
+use super::desk::ImportDone;
+use super::desk::ImportPlace;
 use super::desk::Selection;
 use super::desk::Shown;
 use super::desk::Standing;
 use super::finding::Finding;
 use crate::call::LiveCall;
+use crate::model::AccountName;
 use crate::model::CampaignName;
+use crate::model::ListName;
 use crate::net::AdminSocket;
 use crate::net::JsonLines;
 
@@ -74,6 +80,17 @@ pub enum Request {
     },
     /// [`Desk::add`]: [`Reply::Added`].
     Add(Addition),
+    /// [`Desk::import_place`]: [`Reply::ImportPlace`].
+    ImportPlace {
+        /// The list.
+        list: ListName,
+        /// For whose calls.
+        account: Option<AccountName>,
+    },
+    /// [`Desk::weigh`]: [`Reply::Weighed`].
+    WeighImport(Box<Claim>),
+    /// [`Desk::import`]: [`Reply::Progress`]es and [`Reply::Imported`].
+    Import(Box<Claim>),
     /// [`Desk::show`]: [`Reply::Record`]s and [`Reply::End`].
     Show {
         /// The number as typed.
@@ -106,6 +123,14 @@ pub enum Reply {
     Explained(Box<Explanation>),
     /// Of [`Request::Add`].
     Added(Added),
+    /// Of [`Request::ImportPlace`].
+    ImportPlace(ImportPlace),
+    /// Of [`Request::WeighImport`].
+    Weighed(Option<Earlier>),
+    /// Of [`Request::Import`]: so many of so many numbers are refused.
+    Progress(u64, u64),
+    /// Of [`Request::Import`].
+    Imported(ImportDone),
     /// Of [`Request::Show`].
     Record(Box<Shown>),
     /// Of [`Request::Export`]: the next piece of it.
@@ -270,6 +295,16 @@ impl Clerk {
             Request::Add(addition) => {
                 self.asked(move |desk, out| out.put(Reply::Added(desk.add(addition)?))).await
             }
+            Request::ImportPlace { list, account } => {
+                self.asked(move |desk, out| {
+                    out.put(Reply::ImportPlace(desk.import_place(&list, account.as_ref())?))
+                })
+                .await
+            }
+            Request::WeighImport(claim) => {
+                self.asked(move |desk, out| out.put(Reply::Weighed(desk.weigh(&claim)?))).await
+            }
+            Request::Import(claim) => self.asked(move |desk, out| import(desk, *claim, out)).await,
             Request::Show { number } => {
                 self.asked(move |desk, out| {
                     for shown in desk.show(&number)? {
@@ -335,6 +370,16 @@ impl Clerk {
         }
         Ok(())
     }
+}
+
+/// Takes an import down to its end, whether or not somebody is still there to hear of it.
+fn import(desk: &Desk, claim: Claim, out: &mut Out) -> Result<(), DeskError> {
+    let mut tell = |done, of| {
+        // Who left does not stop it: the record is durable, and its numbers are to be refused.
+        let _ = out.put(Reply::Progress(done, of));
+    };
+    let done = desk.import(claim, &mut tell)?;
+    out.put(Reply::Imported(done))
 }
 
 /// Where a desk's answer goes: lines towards the client, and text cut into lines.

@@ -24,6 +24,7 @@ use crate::store::Archive;
 use crate::store::Reader;
 use crate::store::Settings;
 use crate::store::Store;
+use crate::suppression::Durable;
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
 use crate::suppression::Index;
@@ -37,6 +38,7 @@ mod addition;
 mod error;
 mod explain;
 mod herald;
+mod import;
 mod names;
 mod receipts;
 
@@ -44,6 +46,7 @@ pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
 pub use explain::{Cause, Explanation, Look, Verdict};
 pub use herald::Herald;
+pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;
 
 use addition::taken_down;
@@ -113,6 +116,8 @@ pub struct Desk {
     checked: Arc<ArcSwap<Checked>>,
     receipts: Receipts,
     herald: Herald,
+    /// Held while an import is taken down.
+    importing: Mutex<()>,
 }
 
 impl Desk {
@@ -125,7 +130,8 @@ impl Desk {
         receipts: Receipts,
         herald: Herald,
     ) -> Self {
-        Self { books: Books::Open(store), index, checked, receipts, herald }
+        let importing = Mutex::new(());
+        Self { books: Books::Open(store), index, checked, receipts, herald, importing }
     }
 
     /// Opens the store by itself, as long as no engine holds it.
@@ -153,7 +159,8 @@ impl Desk {
         };
         let index = Arc::new(Index::new(&lists(&checked))?);
         let checked = Arc::new(ArcSwap::from_pointee(checked));
-        let desk = Self { books, index, checked, receipts, herald: Herald::none() };
+        let (herald, importing) = (Herald::none(), Mutex::new(()));
+        let desk = Self { books, index, checked, receipts, herald, importing };
         desk.reader()?.fill(&desk.index)?;
         Ok(desk)
     }
@@ -178,15 +185,24 @@ impl Desk {
     /// What was typed wrong, before anything is done; [`DeskError::Ledger`] and
     /// [`DeskError::Slow`] when it is not known to be durable.
     pub fn add(&self, addition: Addition) -> Result<Added, DeskError> {
-        let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
+        let Books::Open(_store) = &self.books else { return Err(DeskError::ReadOnly) };
         let optout = taken_down(&self.checked.load(), addition)?;
         let (number, lists) = (optout.number, optout.lists.clone());
         let (account, campaign) = (optout.account.clone(), optout.campaign.clone());
         let (account, campaign) = (account.as_ref(), campaign.as_ref());
         self.index.block_beyond(number, &lists, account, campaign)?;
         self.herald.tell(number);
+        let durable = self.commit(Fact::OptOut(Box::new(optout)))?;
+        self.index.settle(number, &lists, account, campaign, durable.record)?;
+        let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
+        Ok(Added { number, lists, record, durable_at })
+    }
+
+    /// Hands a fact to the ledger and waits until it is durable.
+    fn commit(&self, fact: Fact) -> Result<Durable, DeskError> {
+        let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
         let (token, answer) = self.receipts.expect();
-        if let Err(error) = store.submit(token, Fact::OptOut(Box::new(optout))) {
+        if let Err(error) = store.submit(token, fact) {
             self.receipts.forget(token);
             return Err(error.into());
         }
@@ -194,10 +210,7 @@ impl Desk {
             self.receipts.forget(token);
             DeskError::Slow
         })?;
-        let durable = answer.result?;
-        self.index.settle(number, &lists, account, campaign, durable.record)?;
-        let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
-        Ok(Added { number, lists, record, durable_at })
+        Ok(answer.result?)
     }
 
     /// Everything on record of the number `text`, oldest first.

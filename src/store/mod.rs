@@ -19,15 +19,18 @@ use std::sync::Arc;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
+use crate::suppression::segment::SegmentError;
 
 mod archive;
 mod backup;
 mod facade;
+pub mod import;
 pub mod journal;
 mod keys;
 pub mod ledger;
 mod projection;
 mod random;
+mod segments;
 pub mod sqlite;
 mod watch;
 
@@ -91,6 +94,14 @@ pub enum StoreError {
         path: PathBuf,
         /// The process that holds it, where it said so.
         pid: Option<u32>,
+    },
+    /// A segment that a record names cannot be read; whoever is in it would be called.
+    #[error("the import's segment `{path}` cannot be used; restore it from a copy")]
+    Segment {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SegmentError,
     },
     /// The system refused.
     #[error("cannot {doing} `{path}`")]

@@ -21,6 +21,7 @@ use crate::suppression::proof::Record;
 
 use super::StoreError;
 
+mod imports;
 mod query;
 
 pub use query::{CallFilter, Reader};
@@ -183,6 +184,7 @@ fn insert_record(transaction: &Transaction<'_>, projected: &Projected) -> Result
         Some(Fact::Confirmed(confirmation)) => {
             insert_confirmation(transaction, record, confirmation)
         }
+        Some(Fact::Import(import)) => imports::insert(transaction, record, import),
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod faults;
 mod history;
+mod imports;
 mod kill;
 
 use std::ops::ControlFlow;

@@ -6,12 +6,15 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::CampaignName;
+use crate::model::Digits;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 
 use super::fact::Outcome;
+use super::import::Import;
+use super::import::Imported;
 use super::optout::OptOut;
 use super::optout::Origin;
 
@@ -32,6 +35,27 @@ pub struct Filter {
     pub number: Option<Number>,
 }
 
+impl Filter {
+    /// Whether the numbers of imports are asked for: those of a list or one number, unless of
+    /// another origin, or imports by name. Without these an export holds what people said
+    /// themselves, not a registry of millions.
+    pub fn finds_imports(&self) -> bool {
+        match self.origin {
+            Some(origin) => origin == Origin::Import,
+            None => self.list.is_some() || self.number.is_some(),
+        }
+    }
+
+    /// Whether `import` is one of those that are asked for, whatever its numbers.
+    pub fn finds(&self, import: &Import) -> bool {
+        let at = import.imported_at;
+        self.campaign.is_none()
+            && self.from.is_none_or(|from| from <= at)
+            && self.to.is_none_or(|to| at < to)
+            && self.list.as_ref().is_none_or(|list| *list == import.list)
+    }
+}
+
 /// One opt-out with all that followed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -48,6 +72,52 @@ pub struct Entry {
     pub confirmed_at: Option<UnixMicros>,
     /// How the confirmation ended.
     pub outcome: Option<Outcome>,
+}
+
+impl Entry {
+    /// A number that stands on a list by an import, as an opt-out of the origin `import`; the
+    /// reason is the import's source and its day.
+    pub fn of_import(imported: &Imported, number: Number) -> Self {
+        let Imported { record, written_at, import } = imported;
+        Self {
+            record: *record,
+            optout: OptOut {
+                number,
+                lists: vec![import.list.clone()],
+                account: import.account.clone(),
+                campaign: None,
+                dialer: None,
+                trunk: None,
+                digits: Digits::default(),
+                method: None,
+                origin: Origin::Import,
+                sip_call_id: None,
+                leg: None,
+                node: import.node.clone(),
+                call: None,
+                prompt_sha256: None,
+                key_events: Vec::new(),
+                actor: import.actor.clone(),
+                reason: reason(import),
+                pressed_at: import.imported_at,
+            },
+            written_at: *written_at,
+            durable_at: None,
+            confirmed_at: None,
+            outcome: None,
+        }
+    }
+}
+
+/// The source and the day of an import, where it says either.
+fn reason(import: &Import) -> Option<String> {
+    let day = import.as_of.map(|at| at.iso8601().chars().take_while(|c| *c != 'T').collect());
+    match (import.source.as_str(), day) {
+        ("", None) => None,
+        ("", Some::<String>(day)) => Some(format!("as of {day}")),
+        (source, None) => Some(source.to_owned()),
+        (source, Some(day)) => Some(format!("{source}, as of {day}")),
+    }
 }
 
 fn as_text<S: Serializer>(record: &RecordId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -164,8 +234,14 @@ fn columns(entry: &Entry) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// An apostrophe before what spreadsheets take for a formula: `= + - @`, tab, carriage return.
-fn defused(text: &str) -> String {
+/// An apostrophe before what spreadsheets take for a formula: `= + - @`, tab, carriage return
+/// (OWASP, CSV injection). A plus and digits alone is a telephone number, which no spreadsheet can
+/// make anything of but itself, and stays readable; our own reader takes the apostrophe off again.
+pub fn defused(text: &str) -> String {
+    let is_number = |digits: &str| digits.bytes().all(|octet| octet.is_ascii_digit());
+    if text.strip_prefix('+').is_some_and(is_number) {
+        return text.to_owned();
+    }
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
     } else {

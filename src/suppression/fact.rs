@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 
+use super::import::Import;
 use super::optout::OptOut;
 
 /// One thing that happened. The stored form is versioned, see [`super::proof`].
@@ -15,6 +16,8 @@ pub enum Fact {
     OptOut(Box<OptOut>),
     /// How the telling ended of an opt-out that had been made durable.
     Confirmed(Confirmation),
+    /// A file of numbers was put on a list.
+    Import(Box<Import>),
 }
 
 /// What became of the confirmation that an opt-out's person was owed.

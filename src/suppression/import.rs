@@ -28,10 +28,12 @@ use crate::model::NumberError;
 use crate::model::NumberReader;
 
 mod columns;
+mod fact;
 mod lines;
 mod registry;
 mod table;
 
+pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff};
 pub use lines::LINE_LEN_MAX;
 
 use columns::Columns;
@@ -76,6 +78,15 @@ impl Shape {
     /// The shape of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|shape| shape.as_str() == name)
+    }
+
+    /// The registry that the file is of, so that its change list finds its full list.
+    pub(super) const fn registry(self) -> Option<&'static str> {
+        match self {
+            Self::Csv | Self::Txt => None,
+            Self::FtcFull | Self::FtcChange => Some("ftc"),
+            Self::Tps => Some("tps"),
+        }
     }
 
     /// Whether the file is all of a registry, so that the next one has about as many lines.
@@ -386,4 +397,5 @@ impl Reading {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "the tests cut files that they made themselves")]
 mod tests;

@@ -12,7 +12,9 @@
 //! field's name and its value; salts and values are in `sealed`, under a key per number. Who
 //! holds the key can show that the values are those that were chained; once the key is
 //! destroyed nobody can read or guess them, and the chain still verifies. Numbers are
-//! big-endian, the version is the first octet, and this module reads every version ever written.
+//! big-endian, the version is the first octet, and this module reads every version ever written. A
+//! new kind of fact needs no new version: a program that does not know it refuses the record by its
+//! kind, and does not start on a journal that it cannot read whole.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -68,11 +70,13 @@ pub enum Kind {
     OptOut = 1,
     /// [`Fact::Confirmed`].
     Confirmed = 2,
+    /// [`Fact::Import`].
+    Import = 3,
 }
 
 impl Kind {
     fn from_code(code: u16) -> Option<Self> {
-        [Self::OptOut, Self::Confirmed].into_iter().find(|kind| *kind as u16 == code)
+        [Self::OptOut, Self::Confirmed, Self::Import].into_iter().find(|kind| *kind as u16 == code)
     }
 }
 

@@ -157,7 +157,7 @@ pub enum SegmentError {
         what: &'static str,
     },
     /// The system refused.
-    #[error("the segment cannot be read or written: {0}")]
+    #[error("the segment cannot be read or written")]
     Io(#[from] io::Error),
     /// Every checksum is right, and the file is another one than asked for.
     #[error("expected segment {expected}, found {found}")]

@@ -91,9 +91,11 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("crc32fast",          &["suppression", "store"]),
     foreign("csv",                &["suppression", "store", "cli"]),
     foreign("dashmap",            &["suppression", "engine"]),
+    foreign("flate2",             &["store/import/input.rs"]),
     foreign("getrandom",           &["net", "store/random.rs"]), // in store: keys and salts of the sealed fields
     foreign("hmac",               &["suppression"]),
     foreign("hound",              &["media", "cli"]),
+    foreign("indicatif",          &["cli/import.rs"]),
     foreign("jiff",               &["model", "campaign", "cli"]),
     foreign("libc",               &["net"]),
     foreign("memchr",              &["sip", "suppression", "net"]),
@@ -106,11 +108,11 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("sdp-types",          &["sdp"]),
     foreign("serde",              &["*"]),
     foreign("serde_json",          &["suppression", "net", "store", "api", "engine", "cli"]),
-    foreign("sha2",                &["media", "suppression", "config"]), // in config: which set of files a call started with
+    foreign("sha2",                &["media", "suppression", "store/import/input.rs", "config"]), // in config: which set of files a call started with
     foreign("siphasher",           &["model/keyed.rs", "model/token.rs", "sip/transaction/key.rs"]),
     foreign("socket2",            &["net"]),
     foreign("strsim",             &["config"]),
-    foreign("tempfile",           &["cli"]), // the demo's store
+    foreign("tempfile",           &["store/import/runs.rs", "cli"]), // in cli: the demo's store
     foreign("thiserror",          &["*"]),
     foreign("tokio",              &["net", "store", "api", "engine", "cli"]),
     foreign("toml",               &["config"]),

@@ -97,17 +97,28 @@ pub(super) fn taken_down(checked: &Checked, addition: Addition) -> Result<OptOut
     })
 }
 
+/// Whether a campaign is of the account `named`, where one is named.
+pub(super) fn account_known(
+    checked: &Checked,
+    named: Option<&AccountName>,
+) -> Result<(), DeskError> {
+    let mut accounts = checked.campaigns.iter().map(|campaign| &campaign.account);
+    match named.filter(|named| !accounts.any(|known| known == *named)) {
+        Some(named) => {
+            let known = checked.campaigns.iter().map(|campaign| campaign.account.as_str());
+            Err(unknown("account", named.as_str(), known))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The account an entry is for: that of its campaign, or the one named.
 fn account_of(
     checked: &Checked,
     named: Option<AccountName>,
     campaign: Option<&CampaignName>,
 ) -> Result<Option<AccountName>, DeskError> {
-    let mut accounts = checked.campaigns.iter().map(|campaign| &campaign.account);
-    if let Some(named) = named.as_ref().filter(|named| !accounts.any(|known| known == *named)) {
-        let known = checked.campaigns.iter().map(|campaign| campaign.account.as_str());
-        return Err(unknown("account", named.as_str(), known));
-    }
+    account_known(checked, named.as_ref())?;
     let Some(campaign) = campaign else { return Ok(named) };
     let campaign = campaign_of(checked, campaign)?;
     match named {

@@ -10,6 +10,7 @@ use crate::model::CampaignName;
 use crate::model::NumberError;
 use crate::store::StoreError;
 use crate::suppression::LedgerError;
+use crate::suppression::import::REACH_MAX;
 use crate::suppression::list::ListLimitError;
 
 /// How long a person waits for the disk. A group commit takes milliseconds; a disk that needs
@@ -42,10 +43,27 @@ pub enum DeskError {
         account: AccountName,
     },
     /// A note that does not fit a record.
-    #[error("expected at most {max} bytes of reason and of actor, found {found}", max = NOTE_LEN_MAX)]
+    #[error("expected at most {max} bytes of reason, source and actor each, found {found}", max = NOTE_LEN_MAX)]
     Long {
         /// Its length.
         found: usize,
+    },
+    /// More imports of one registry than a change list may take off from.
+    #[error("this registry has {found} imports; a change list reaches {REACH_MAX}")]
+    Reach {
+        /// How many there are.
+        found: usize,
+    },
+    /// A registry with far fewer lines than at its last import.
+    #[error(
+        "expected about {before} lines, as at the last import of this registry, found {found}: the \
+         file is probably cut; nothing was imported (--allow-fewer says that it is whole)"
+    )]
+    Shrunk {
+        /// Lines now.
+        found: u64,
+        /// Lines then.
+        before: u64,
     },
     /// The text is no number that a campaign may call.
     #[error("{0}")]
@@ -84,8 +102,10 @@ impl DeskError {
             | Self::NoList
             | Self::OtherAccount { .. }
             | Self::Long { .. }
+            | Self::Shrunk { .. }
             | Self::Number(_) => true,
             Self::NoStore { .. }
+            | Self::Reach { .. }
             | Self::ReadOnly
             | Self::Lists(_)
             | Self::Ledger(_)

@@ -115,7 +115,7 @@ impl Plain {
     /// What texts of one block have in common; never zero, since the length is not.
     const fn key(self) -> u64 {
         // 13 digits are below 2^44, and a length is below 2^5.
-        self.digits / FREE | self.len << 44 | (self.has_plus as u64) << 49
+        (self.digits / FREE) | (self.len << 44) | ((self.has_plus as u64) << 49)
     }
 
     const fn place(self) -> usize {

@@ -207,7 +207,7 @@ impl Committer {
     fn key_for(&mut self, fact: &Fact) -> io::Result<Option<NumberKey>> {
         match fact {
             Fact::OptOut(optout) => self.keys.key_of(optout.number).map(Some),
-            Fact::Confirmed(_) => Ok(None),
+            Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::store::StoreError;
+use crate::store::segments::Segments;
 use crate::suppression::Index;
 use crate::suppression::OptOut;
 use crate::suppression::Outcome;
@@ -76,7 +77,33 @@ impl Reader {
             let is_taken = suppressed.settle(index).is_ok();
             *(if is_taken { &mut filled } else { &mut left_out }) += 1;
         }
+        let (imported, beyond) = self.fill_imports(index)?;
+        Ok((filled + imported, left_out + beyond))
+    }
+
+    /// As [`Self::fill`], for the numbers of imports.
+    fn fill_imports(&self, index: &Index) -> Result<(u64, u64), StoreError> {
+        let imports = self.imports()?;
+        let segments = self.segments();
+        let (mut filled, mut left_out) = (0, 0);
+        for imported in &imports {
+            let lists = std::slice::from_ref(&imported.import.list);
+            let (account, record) = (imported.import.account.as_ref(), imported.record);
+            segments.numbers(imported, &imports, |number| {
+                let is_taken = index.settle(number, lists, account, None, record).is_ok();
+                *(if is_taken { &mut filled } else { &mut left_out }) += 1;
+                true
+            })?;
+        }
         Ok((filled, left_out))
+    }
+
+    pub(in crate::store) const fn connection(&self) -> &Connection {
+        &self.0
+    }
+
+    pub(in crate::store) fn segments(&self) -> Segments {
+        Segments::of(self.path().parent().unwrap_or_else(|| Path::new("")))
     }
 
     /// Every opt-out names a list, and so stands in `suppressed`.
@@ -161,7 +188,8 @@ impl Reader {
     }
 
     /// Hands the opt-outs that `filter` finds to `visit`, by the time of the press, then by
-    /// record, until it breaks. Rows are read as they are visited, so that memory does not grow
+    /// record, until it breaks; and behind them the numbers of imports, where the filter asks for
+    /// them (see [`Filter::finds_imports`]), by the time of the import, then ascending. Rows are read as they are visited, so that memory does not grow
     /// with their number.
     ///
     /// # Errors
@@ -184,6 +212,33 @@ impl Reader {
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         while let Some(row) = rows.next()? {
             if visit(entry(row)?).is_break() {
+                return Ok(());
+            }
+        }
+        if filter.finds_imports() { self.export_imports(filter, visit) } else { Ok(()) }
+    }
+
+    fn export_imports(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let imports = self.imports()?;
+        let segments = self.segments();
+        for imported in imports.iter().filter(|imported| filter.finds(&imported.import)) {
+            let mut is_over = false;
+            let mut hand_on = |number| {
+                is_over = visit(Entry::of_import(imported, number)).is_break();
+                !is_over
+            };
+            match filter.number {
+                Some(number) if segments.holds(imported, &imports, number)? => {
+                    hand_on(number);
+                }
+                Some(_another) => {}
+                None => segments.numbers(imported, &imports, hand_on)?,
+            }
+            if is_over {
                 break;
             }
         }
@@ -320,7 +375,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
 }
 
 /// The record whose writer and sequence number stand from column `at` on.
-fn record_id(row: &Row<'_>, at: usize) -> Result<RecordId, StoreError> {
+pub(super) fn record_id(row: &Row<'_>, at: usize) -> Result<RecordId, StoreError> {
     let writer = WriterId(from_sql(row.get(at)?));
     Ok(RecordId { writer, seq: from_sql(row.get(at + 1)?) })
 }

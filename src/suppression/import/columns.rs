@@ -73,7 +73,7 @@ impl Columns {
     fn named(first: &[Vec<u8>], named: &str, is_number: &[bool]) -> Result<Self, ImportError> {
         let by_name = first.iter().position(|cell| folded(cell) == folded(named.as_bytes()));
         let by_place = named.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
-        let number = by_name.or(by_place.filter(|place| *place < first.len()));
+        let number = by_name.or_else(|| by_place.filter(|place| *place < first.len()));
         let number = number.ok_or_else(|| ImportError::ColumnUnknown {
             named: named.to_owned(),
             found: places(&(0..first.len()).collect::<Vec<_>>(), first),

@@ -86,10 +86,13 @@ fn tables_and_lines_are_read_as_people_write_them() {
     assert_eq!(play(bare, settings(None, "ES", Some("1"))), format!("csv: {A} 2:invalid"));
 }
 
+/// Name, shape and column that are asked for, the file, and what the refusal says.
+type Refused<'a> = (&'a str, Option<Shape>, Option<&'a str>, &'a [u8], &'a str);
+
 #[test]
 fn what_is_no_whole_file_of_numbers_is_refused() {
     #[rustfmt::skip]
-    let cases: &[(&str, Option<Shape>, Option<&str>, &[u8], &str)] = &[
+    let cases: &[Refused<'_>] = &[
         ("nothing",                None, None, b"",                          "the file is empty"),
         ("blank lines",            None, None, b"\n \r\n",                   "the file is empty"),
         ("a header alone",         None, None, b"name,phone\n",              "the file is empty"),

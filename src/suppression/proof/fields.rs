@@ -85,6 +85,7 @@ pub(super) fn split(fact: &Fact) -> Result<(Kind, Vec<u8>, Personal), RecordErro
         Fact::Confirmed(confirmation) => {
             Ok((Kind::Confirmed, json("plain fields", confirmation)?, Vec::new()))
         }
+        Fact::Import(import) => Ok((Kind::Import, json("plain fields", import)?, Vec::new())),
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) fn join(kind: Kind, plain: &[u8], personal: Personal) -> Result<Fact,
             optout_of(plain, personal).map(|optout| Fact::OptOut(Box::new(optout)))
         }
         Kind::Confirmed => parse("plain fields", plain).map(Fact::Confirmed),
+        Kind::Import => parse("plain fields", plain).map(Fact::Import),
     }
 }
 

@@ -12,6 +12,12 @@ use crate::suppression::Leg;
 use crate::suppression::OptOut;
 use crate::suppression::Origin;
 use crate::suppression::Outcome;
+use crate::suppression::import::Import;
+use crate::suppression::import::Part;
+use crate::suppression::import::Shape;
+use crate::suppression::import::TakenOff;
+use crate::suppression::import::Tally;
+use crate::suppression::segment::SegmentName;
 
 const WRITER: WriterId = WriterId(0x0123_4567_89ab_cdef);
 
@@ -56,6 +62,48 @@ fn confirmed(seq: u64) -> Fact {
         at: UnixMicros(20),
         outcome: Outcome::Played,
     })
+}
+
+fn import() -> Fact {
+    let part = |octet| Part { segment: SegmentName([octet; 32]), count: 250_000_000 };
+    let rejected = [("invalid".to_owned(), 3)].into();
+    Fact::Import(Box::new(Import {
+        list: "ftc".into(),
+        account: None,
+        source: "the registry".to_owned(),
+        as_of: Some(UnixMicros(1_795_305_600_000_000)),
+        shape: Shape::FtcChange,
+        tally: Tally { read: 9, listed: 4, taken_off: 2, rejected },
+        file_sha256: [3; 32],
+        listed: Some(part(1)),
+        taken_off: Some(TakenOff {
+            part: part(2),
+            from: vec![RecordId { writer: WRITER, seq: 1 }],
+        }),
+        node: "madrid-1".into(),
+        actor: Some("ana".to_owned()),
+        imported_at: UnixMicros(7),
+    }))
+}
+
+#[test]
+fn an_import_needs_no_key_and_a_later_kind_is_refused_by_its_number() {
+    let place = Place {
+        id: RecordId { writer: WRITER, seq: 1 },
+        prev_hash: Hash::NONE,
+        written_at: UnixMicros(5),
+    };
+    let record = Record::seal(&import(), place, None, &Entropy::new([1; _])).unwrap();
+    let mut stored = Vec::new();
+    record.write(&mut stored);
+    let read = Record::parse(&stored).unwrap();
+    assert_eq!((read.kind, read.key_slot()), (Kind::Import, None));
+    assert_eq!(read.open(None).unwrap(), import());
+    // The kind stands behind version, writer, number, hash and time.
+    let at = 1 + 8 + 8 + 32 + 8;
+    assert_eq!(stored[at..at + 2], [0, 3]);
+    stored[at + 1] = 99;
+    assert_eq!(Record::parse(&stored), Err(RecordError::Kind { found: 99 }));
 }
 
 fn facts() -> Vec<Fact> {

@@ -3,6 +3,7 @@
 
 mod decode;
 mod folder;
+mod import;
 
 use std::io::BufRead;
 use std::io::BufReader;

@@ -1,0 +1,266 @@
+//! Taking an import down: what its file held, judged against what the list had before.
+//!
+//! Whoever imports reads and sorts the file and writes the segments (`store::import`), in a
+//! process of their own where an engine runs; here is what the one who has the store does: check
+//! the segments octet by octet, make one record durable, and refuse the numbers.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Books;
+use super::Desk;
+use super::DeskError;
+use super::NOTE_LEN_MAX;
+use super::addition::account_known;
+use super::names::unknown;
+use crate::config::Checked;
+use crate::model::AccountName;
+use crate::model::ListName;
+use crate::model::UnixMicros;
+use crate::net::clock;
+use crate::store::Reader;
+use crate::suppression::Fact;
+use crate::suppression::import::Import;
+use crate::suppression::import::Imported;
+use crate::suppression::import::Part;
+use crate::suppression::import::REACH_MAX;
+use crate::suppression::import::Shape;
+use crate::suppression::import::TakenOff;
+use crate::suppression::import::Tally;
+use crate::suppression::segment::Content;
+
+/// By how much a registry may have shrunk since its last import: below one line in so many, the
+/// file is taken for a cut one. Registries lose some per cent a year.
+pub const SHRUNK_TO: u64 = 2;
+
+/// How often whoever waits is told, in numbers.
+const TELL_EVERY: u64 = 1 << 16;
+
+/// Where an import goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportPlace {
+    /// The store's folder, in whose folder `segments` the segments belong.
+    pub store: PathBuf,
+    /// Whose national numbers are meant unless said otherwise.
+    pub default_region: String,
+}
+
+/// What a file held, to be taken down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The list.
+    pub list: ListName,
+    /// For whose calls; `None` is for everybody's.
+    pub account: Option<AccountName>,
+    /// Where the file comes from.
+    pub source: String,
+    /// For which day the source says so.
+    pub as_of: Option<UnixMicros>,
+    /// The file's shape.
+    pub shape: Shape,
+    /// What was read of it.
+    pub tally: Tally,
+    /// SHA-256 of it.
+    pub file_sha256: [u8; 32],
+    /// The segment of the numbers listed; not yet written while the claim is weighed.
+    pub listed: Option<Part>,
+    /// The segment of those taken off.
+    pub taken_off: Option<Part>,
+    /// Who imports.
+    pub actor: Option<String>,
+    /// Whether a registry may have far fewer lines than at its last import.
+    pub may_shrink: bool,
+}
+
+/// An import of the same file into the same list, for the same account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// Its record.
+    pub record: String,
+    /// When it was made.
+    pub imported_at: UnixMicros,
+}
+
+/// Proof of an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportDone {
+    /// The record.
+    pub record: String,
+    /// When it was known to be on disk.
+    pub durable_at: UnixMicros,
+    /// Whether it is an earlier one, and nothing was done now.
+    pub is_earlier: bool,
+}
+
+/// Where an import into `list` for `account` goes, once both are known.
+///
+/// # Errors
+///
+/// [`DeskError::Unknown`].
+pub fn import_place(
+    checked: &Checked,
+    list: &ListName,
+    account: Option<&AccountName>,
+) -> Result<ImportPlace, DeskError> {
+    if !checked.lists.contains_key(list) {
+        return Err(unknown("list", list.as_str(), checked.lists.keys().map(ListName::as_str)));
+    }
+    account_known(checked, account)?;
+    let path = &checked.store.path;
+    // Who asks an engine may stand in another folder.
+    let store = std::path::absolute(path).unwrap_or_else(|_error| path.clone());
+    Ok(ImportPlace { store, default_region: checked.node.default_region.clone() })
+}
+
+impl Desk {
+    /// As [`import_place`], by the configuration of this desk.
+    ///
+    /// # Errors
+    ///
+    /// As [`import_place`].
+    pub fn import_place(
+        &self,
+        list: &ListName,
+        account: Option<&AccountName>,
+    ) -> Result<ImportPlace, DeskError> {
+        import_place(&self.checked.load(), list, account)
+    }
+
+    /// Whether `claim` would be taken down, before its segments are written; or the import that
+    /// it repeats.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it: [`DeskError::Shrunk`], [`DeskError::Unknown`], [`DeskError::Long`]
+    /// and those of the store.
+    pub fn weigh(&self, claim: &Claim) -> Result<Option<Earlier>, DeskError> {
+        import_place(&self.checked.load(), &claim.list, claim.account.as_ref())?;
+        let notes = [Some(claim.source.len()), claim.actor.as_ref().map(String::len)];
+        if let Some(found) = notes.into_iter().flatten().find(|&len| len > NOTE_LEN_MAX) {
+            return Err(DeskError::Long { found });
+        }
+        weigh(claim, &self.reader()?.imports()?)
+    }
+
+    /// Takes an import down: durable, and its numbers refused by this process, when this returns.
+    /// `tell` hears how many of how many numbers are done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weigh`]; those of a segment that is not what the claim says, before anything is
+    /// done; [`DeskError::Ledger`] and [`DeskError::Slow`] when it is not known to be durable.
+    pub fn import(
+        &self,
+        claim: Claim,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<ImportDone, DeskError> {
+        let Books::Open(_store) = &self.books else { return Err(DeskError::ReadOnly) };
+        // One at a time: a change list must see the imports that it may take off from.
+        let _turn = self.importing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(Earlier { record, imported_at }) = self.weigh(&claim)? {
+            return Ok(ImportDone { record, durable_at: imported_at, is_earlier: true });
+        }
+        let reader = self.reader()?;
+        for (part, content) in
+            [(&claim.listed, Content::Listed), (&claim.taken_off, Content::TakenOff)]
+        {
+            if let Some(part) = part {
+                reader.verify_segment(part, &claim.list, content)?;
+            }
+        }
+        let import = import_of(&self.checked.load(), claim, &reader.imports()?)?;
+        let durable = self.commit(Fact::Import(Box::new(import.clone())))?;
+        self.refuse(&reader, &import, durable.record, tell)?;
+        let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
+        Ok(ImportDone { record, durable_at, is_earlier: false })
+    }
+
+    /// Brings the index to what `import` says.
+    fn refuse(
+        &self,
+        reader: &Reader,
+        import: &Import,
+        record: crate::model::RecordId,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), DeskError> {
+        let parts = [import.listed, import.taken_off.as_ref().map(|taken_off| taken_off.part)];
+        let of = parts.iter().flatten().map(|part| part.count).sum();
+        let mut done: u64 = 0;
+        let mut tell_some = || {
+            done += 1;
+            if done.is_multiple_of(TELL_EVERY) {
+                tell(done, of);
+            }
+        };
+        let lists = std::slice::from_ref(&import.list);
+        if let Some(part) = &import.listed {
+            self.index.mask(lists)?;
+            reader.segment_numbers(part, |number| {
+                tell_some();
+                // The list has its bit, so that it cannot fail any more.
+                let _ = self.index.settle(number, lists, import.account.as_ref(), None, record);
+            })?;
+        }
+        if let Some(TakenOff { part, from }) = &import.taken_off {
+            reader.segment_numbers(part, |number| {
+                tell_some();
+                self.index.withdraw(number, from);
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The import of the same file, or what is wrong with `claim` beside `imports`.
+fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskError> {
+    let of_list = imports.iter().rev().filter(|imported| {
+        imported.import.list == claim.list && imported.import.account == claim.account
+    });
+    let same = of_list.clone().find(|imported| imported.import.file_sha256 == claim.file_sha256);
+    if let Some(Imported { record, import, .. }) = same {
+        let (record, imported_at) = (record.to_string(), import.imported_at);
+        return Ok(Some(Earlier { record, imported_at }));
+    }
+    let last = of_list.map(|imported| &imported.import).find(|last| last.shape == claim.shape);
+    let before = last.map_or(0, |last| last.tally.read);
+    let found = claim.tally.read;
+    let is_shrunk = claim.shape.is_whole_registry() && found < before / SHRUNK_TO;
+    if is_shrunk && !claim.may_shrink {
+        return Err(DeskError::Shrunk { found, before });
+    }
+    Ok(None)
+}
+
+/// The import of `claim`, with what it takes off from.
+fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import, DeskError> {
+    let Claim { list, account, source, as_of, shape, tally, file_sha256, .. } = claim;
+    let mut import = Import {
+        list,
+        account,
+        source,
+        as_of,
+        shape,
+        tally,
+        file_sha256,
+        listed: claim.listed,
+        taken_off: None,
+        node: checked.node.name.clone(),
+        actor: claim.actor,
+        imported_at: clock::unix_now(),
+    };
+    if let Some(part) = claim.taken_off {
+        let from: Vec<_> = all
+            .iter()
+            .filter(|imported| imported.import.is_of_registry(&import))
+            .filter(|imported| imported.import.listed.is_some())
+            .map(|imported| imported.record)
+            .collect();
+        if from.len() > REACH_MAX {
+            return Err(DeskError::Reach { found: from.len() });
+        }
+        import.taken_off = Some(TakenOff { part, from });
+    }
+    Ok(import)
+}

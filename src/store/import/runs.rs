@@ -1,0 +1,138 @@
+//! Sorting more numbers than fit the memory: runs that are sorted by themselves, then merged.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::fs::File;
+use std::io;
+use std::io::BufReader;
+use std::io::BufWriter;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// How much of each run is read at a time; with sixteen runs, 4 MiB.
+const READ_LEN: usize = 256 * 1024;
+
+/// Numbers in sorted runs. The last one stays in memory, so that a small file never meets a disk.
+#[derive(Debug)]
+pub(super) struct Runs {
+    dir: Option<PathBuf>,
+    run_numbers: usize,
+    current: Vec<u64>,
+    is_sorted: bool,
+    /// Files without a name, which end with us whatever happens.
+    files: Vec<File>,
+}
+
+impl Runs {
+    /// Keeps runs of `run_numbers` in the folder `dir`, or the system's for temporary files.
+    pub(super) const fn new(dir: Option<PathBuf>, run_numbers: usize) -> Self {
+        Self { dir, run_numbers, current: Vec::new(), is_sorted: true, files: Vec::new() }
+    }
+
+    /// Takes a number.
+    pub(super) fn push(&mut self, number: u64) -> io::Result<()> {
+        self.is_sorted &= self.current.last().is_none_or(|last| *last < number);
+        self.current.push(number);
+        if self.current.len() >= self.run_numbers { self.spill() } else { Ok(()) }
+    }
+
+    /// All numbers, ascending, each once. May be asked again.
+    pub(super) fn merged(&mut self) -> io::Result<Merged<'_>> {
+        self.sort();
+        let mut sources = Vec::with_capacity(self.files.len() + 1);
+        for file in &mut self.files {
+            file.rewind()?;
+            sources.push(Source::File(BufReader::with_capacity(READ_LEN, &*file)));
+        }
+        sources.push(Source::Memory(self.current.iter()));
+        let mut heap = BinaryHeap::with_capacity(sources.len());
+        for (which, source) in sources.iter_mut().enumerate() {
+            heap.extend(source.next()?.map(|number| Reverse((number, which))));
+        }
+        Ok(Merged { sources, heap, last: None })
+    }
+
+    /// Sorts the run in memory; registries come sorted.
+    fn sort(&mut self) {
+        if !self.is_sorted {
+            self.current.sort_unstable();
+            self.current.dedup();
+            self.is_sorted = true;
+        }
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        self.sort();
+        let file = match &self.dir {
+            Some(dir) => tempfile::tempfile_in(dir)?,
+            None => tempfile::tempfile()?,
+        };
+        let mut out = BufWriter::with_capacity(READ_LEN, file);
+        for number in self.current.drain(..) {
+            out.write_all(&number.to_le_bytes())?;
+        }
+        self.files.push(out.into_inner().map_err(io::IntoInnerError::into_error)?);
+        Ok(())
+    }
+}
+
+/// The numbers of all runs, ascending, each once.
+#[derive(Debug)]
+pub(super) struct Merged<'a> {
+    sources: Vec<Source<'a>>,
+    /// The next number of each source that has one.
+    heap: BinaryHeap<Reverse<(u64, usize)>>,
+    last: Option<u64>,
+}
+
+impl Merged<'_> {
+    fn advance(&mut self) -> io::Result<Option<u64>> {
+        loop {
+            // Where runs follow each other, the top stays on top: two comparisons a number.
+            let Some(mut top) = self.heap.peek_mut() else { return Ok(None) };
+            let Reverse((number, which)) = *top;
+            match self.sources.get_mut(which).map_or(Ok(None), Source::next)? {
+                Some(next) => *top = Reverse((next, which)),
+                None => drop(PeekMut::pop(top)),
+            }
+            if self.last != Some(number) {
+                self.last = Some(number);
+                return Ok(Some(number));
+            }
+        }
+    }
+}
+
+impl Iterator for Merged<'_> {
+    type Item = io::Result<u64>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.advance().transpose()
+    }
+}
+
+/// One run.
+#[derive(Debug)]
+enum Source<'a> {
+    File(BufReader<&'a File>),
+    Memory(std::slice::Iter<'a, u64>),
+}
+
+impl Source<'_> {
+    fn next(&mut self) -> io::Result<Option<u64>> {
+        let file = match self {
+            Self::Memory(numbers) => return Ok(numbers.next().copied()),
+            Self::File(file) => file,
+        };
+        let mut octets = [0; 8];
+        match file.read_exact(&mut octets) {
+            Ok(()) => Ok(Some(u64::from_le_bytes(octets))),
+            // Runs are written whole, so that this is their end.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The segments of imports on disk, and what all imports together say about a number.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::iter::Peekable;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::model::Number;
+use crate::suppression::import::Imported;
+use crate::suppression::import::Part;
+use crate::suppression::segment::SegmentError;
+use crate::suppression::segment::SegmentReader;
+use crate::suppression::segment::find;
+
+use super::StoreError;
+
+/// How much of a segment is read at a time: few seeks between the segments that are read at once.
+const READ_LEN: usize = 256 * 1024;
+
+/// The folder of the segments in the store's folder `dir`.
+pub(super) fn segments_dir(dir: &Path) -> PathBuf {
+    dir.join("segments")
+}
+
+/// A segment's numbers, ascending.
+type Numbers = SegmentReader<BufReader<File>>;
+
+/// The segments of a store.
+#[derive(Clone, Debug)]
+pub(super) struct Segments {
+    dir: PathBuf,
+}
+
+impl Segments {
+    /// Those of the store in the folder `store`.
+    pub(super) fn of(store: &Path) -> Self {
+        Self { dir: segments_dir(store) }
+    }
+
+    /// Where a segment is.
+    pub(super) fn path(&self, part: &Part) -> PathBuf {
+        self.dir.join(format!("{}.seg", part.segment))
+    }
+
+    /// Opens a segment.
+    pub(super) fn open(&self, part: &Part) -> Result<Numbers, StoreError> {
+        let file = File::open(self.path(part)).map_err(|error| self.failed(part, error.into()))?;
+        let input = BufReader::with_capacity(READ_LEN, file);
+        SegmentReader::open(input, part.segment).map_err(|error| self.failed(part, error))
+    }
+
+    /// Hands each number that `imported` put on its list, and that none of `all` took off again, to
+    /// `visit`, ascending, until it says no.
+    pub(super) fn numbers(
+        &self,
+        imported: &Imported,
+        all: &[Imported],
+        mut visit: impl FnMut(Number) -> bool,
+    ) -> Result<(), StoreError> {
+        let Some(listed) = &imported.import.listed else { return Ok(()) };
+        let mut takers = Vec::new();
+        for taken_off in imported.takers(all) {
+            takers.push((taken_off.part, self.open(&taken_off.part)?.peekable()));
+        }
+        for number in self.open(listed)? {
+            let number = number.map_err(|error| self.failed(listed, error))?;
+            let mut is_taken_off = false;
+            for (part, numbers) in &mut takers {
+                let holds = advance(numbers, number);
+                is_taken_off |= holds.map_err(|error| self.failed(part, error))?;
+            }
+            if !is_taken_off && !visit(number) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `number` stands on its list by `imported`, and none of `all` took it off again.
+    pub(super) fn holds(
+        &self,
+        imported: &Imported,
+        all: &[Imported],
+        number: Number,
+    ) -> Result<bool, StoreError> {
+        let Some(listed) = &imported.import.listed else { return Ok(false) };
+        if !self.find(listed, number)? {
+            return Ok(false);
+        }
+        for taken_off in imported.takers(all) {
+            if self.find(&taken_off.part, number)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn find(&self, part: &Part, number: Number) -> Result<bool, StoreError> {
+        let file = File::open(self.path(part)).map_err(|error| self.failed(part, error.into()))?;
+        find(file, number).map_err(|error| self.failed(part, error))
+    }
+
+    pub(super) fn failed(&self, part: &Part, source: SegmentError) -> StoreError {
+        StoreError::Segment { path: self.path(part), source }
+    }
+}
+
+/// Whether `wanted` is among the numbers, which are left behind it.
+fn advance(numbers: &mut Peekable<Numbers>, wanted: Number) -> Result<bool, SegmentError> {
+    loop {
+        match numbers.peek() {
+            Some(Ok(number)) if *number < wanted => drop(numbers.next()),
+            Some(Ok(number)) => return Ok(*number == wanted),
+            Some(Err(_damaged)) => return numbers.next().transpose().map(|_none| false),
+            None => return Ok(false),
+        }
+    }
+}

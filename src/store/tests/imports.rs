@@ -1,0 +1,129 @@
+//! Imports as facts: what stands, whatever the order in which the database met them.
+
+use std::fs;
+
+use super::*;
+use crate::suppression::import::Import;
+use crate::suppression::import::Part;
+use crate::suppression::import::Shape;
+use crate::suppression::import::TakenOff;
+use crate::suppression::import::Tally;
+use crate::suppression::segment::Content;
+use crate::suppression::segment::SegmentHeader;
+use crate::suppression::segment::SegmentWriter;
+
+/// Writes a segment into the store's folder.
+fn segment(dir: &std::path::Path, content: Content, numbers: &[u64]) -> Part {
+    let count = numbers.len() as u64;
+    let header =
+        SegmentHeader { content, list: "ftc".into(), source: String::new(), as_of: None, count };
+    let mut writer = SegmentWriter::new(Vec::new(), &header).unwrap();
+    for n in numbers {
+        writer.push(number(*n)).unwrap();
+    }
+    let (bytes, segment) = writer.finish().unwrap();
+    let folder = dir.join("segments");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{segment}.seg")), bytes).unwrap();
+    Part { segment, count }
+}
+
+fn import(listed: Option<Part>, taken_off: Option<TakenOff>) -> Fact {
+    Fact::Import(Box::new(Import {
+        list: "ftc".into(),
+        account: None,
+        source: String::new(),
+        as_of: None,
+        shape: Shape::FtcChange,
+        tally: Tally::default(),
+        file_sha256: [0; 32],
+        listed,
+        taken_off,
+        node: "madrid-1".into(),
+        actor: None,
+        imported_at: UnixMicros(1),
+    }))
+}
+
+/// Who of the numbers 0 to 9 is refused, by an index filled from `reader`.
+fn refused(reader: &Reader) -> Vec<u64> {
+    let index = Index::default();
+    reader.fill(&index).unwrap();
+    let lists = index.mask([&ListName::from("ftc")]).unwrap();
+    let is_on = |n: &u64| index.check(number(*n), lists, &"any".into(), &"any".into()).is_some();
+    (0..10).filter(is_on).collect()
+}
+
+#[test]
+fn what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    let submit = |fact| {
+        store.submit(0, fact).unwrap();
+        acks.recv().unwrap().result.unwrap().record
+    };
+    let part = |content, numbers: &[u64]| segment(dir.path(), content, numbers);
+    let first = submit(import(Some(part(Content::Listed, &[1, 2, 3])), None));
+    submit(import(Some(part(Content::Listed, &[3, 4])), None));
+    let off = part(Content::TakenOff, &[2, 3, 4, 7]);
+    let taken_off = TakenOff { part: off, from: vec![first] };
+    submit(import(Some(part(Content::Listed, &[8])), Some(taken_off)));
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.imports().unwrap().len(), 3);
+    assert_eq!(refused(&reader), [1, 3, 4, 8], "2 by none; 3 and 4 by the second");
+    let all = Filter { list: Some("ftc".into()), ..Filter::default() };
+    let mut exported = Vec::new();
+    let visit = |entry: crate::suppression::export::Entry| {
+        exported.push(entry.optout.number);
+        ControlFlow::Continue(())
+    };
+    reader.export(&all, visit).unwrap();
+    assert_eq!(exported, [1, 3, 4, 8].map(number));
+    assert_eq!(reader.show(number(3)).unwrap().len(), 1);
+    assert!(reader.show(number(2)).unwrap().is_empty());
+    drop(reader);
+    store.close().unwrap();
+    for name in ["bajavoz.sqlite", "bajavoz.sqlite-wal", "bajavoz.sqlite-shm"] {
+        // Those that are there; the journal makes the database anew.
+        let _ = fs::remove_file(dir.path().join(name));
+    }
+    let (archive, recovered) = Archive::open_exclusive(dir.path()).unwrap();
+    assert!(recovered.rebuilt);
+    assert_eq!(refused(&archive.reader().unwrap()), [1, 3, 4, 8]);
+}
+
+#[test]
+fn a_segment_that_is_missing_or_damaged_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    let part = segment(dir.path(), Content::Listed, &[1, 2, 3]);
+    store.submit(0, import(Some(part), None)).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    let path = dir.path().join("segments").join(format!("{}.seg", part.segment));
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    #[rustfmt::skip]
+    let cases = [("damaged", Some(damaged)), ("cut", Some(whole[..20].to_vec())), ("missing", None)];
+    for (name, bytes) in cases {
+        match bytes {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let error = reader.fill(&Index::default()).unwrap_err();
+        assert!(matches!(error, StoreError::Segment { .. }), "{name}: {error}");
+    }
+    fs::write(&path, whole).unwrap();
+    assert_eq!(reader.fill(&Index::default()).unwrap(), (3, 0));
+    let verify = |list: &str, content, count| {
+        let part = Part { count, ..part };
+        reader.verify_segment(&part, &list.into(), content).is_ok()
+    };
+    assert!(verify("ftc", Content::Listed, 3));
+    assert!(!verify("other", Content::Listed, 3), "of another list");
+    assert!(!verify("ftc", Content::TakenOff, 3), "not taken off");
+    assert!(!verify("ftc", Content::Listed, 4), "not so many");
+}

@@ -1,0 +1,101 @@
+//! One import as one fact: which numbers, from where, and what it takes off again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::AccountName;
+use crate::model::ListName;
+use crate::model::NodeName;
+use crate::model::RecordId;
+use crate::model::UnixMicros;
+use crate::suppression::segment::SegmentName;
+
+use super::Shape;
+use super::Tally;
+
+/// Imports of one registry that a change list may take off from. Our choice: three years of a
+/// daily change list; beyond it the record would grow without end.
+pub const REACH_MAX: usize = 1024;
+
+/// A file of numbers that was put on a list.
+///
+/// It names nobody but who did it: the numbers are in the segment. What a change list takes off
+/// names the imports that it is taken off from, so that it never touches an opt-out, another
+/// list, another registry or an import that its writer did not know, and so that the order in
+/// which records arrive does not matter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// The list.
+    pub list: ListName,
+    /// For whose calls; `None` reaches everybody.
+    pub account: Option<AccountName>,
+    /// Where the file comes from, in the words of who imported it; may be empty.
+    pub source: String,
+    /// The day for which the source says so.
+    pub as_of: Option<UnixMicros>,
+    /// The shape of the file.
+    pub shape: Shape,
+    /// What was read of it.
+    pub tally: Tally,
+    /// SHA-256 of the file as it came, compressed or not.
+    pub file_sha256: [u8; 32],
+    /// The numbers that stand on the list by it; `None` where the file had none.
+    pub listed: Option<Part>,
+    /// The numbers that it takes off.
+    pub taken_off: Option<TakenOff>,
+    /// The engine that took it down.
+    pub node: NodeName,
+    /// Who imported it. No person's key covers it: it is about the operator.
+    pub actor: Option<String>,
+    /// When.
+    pub imported_at: UnixMicros,
+}
+
+/// Some of an import's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The segment with them.
+    pub segment: SegmentName,
+    /// How many they are, each once.
+    pub count: u64,
+}
+
+/// Numbers that a registry's change list took off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOff {
+    /// The numbers.
+    pub part: Part,
+    /// The imports of the same registry that they are taken off from.
+    pub from: Vec<RecordId>,
+}
+
+/// An import with its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The record.
+    pub record: RecordId,
+    /// When it was handed to the disk.
+    pub written_at: UnixMicros,
+    /// What it says.
+    pub import: Import,
+}
+
+impl Import {
+    /// Whether a change list of `self` may take off what `other` put on: the same registry on the
+    /// same list for the same account.
+    pub fn is_of_registry(&self, other: &Self) -> bool {
+        let registry = self.shape.registry();
+        registry.is_some()
+            && registry == other.shape.registry()
+            && self.list == other.list
+            && self.account == other.account
+    }
+}
+
+impl Imported {
+    /// Those of `all` that take something off from this one.
+    pub fn takers<'a>(&self, all: &'a [Self]) -> impl Iterator<Item = &'a TakenOff> {
+        let record = self.record;
+        let taken_off = all.iter().filter_map(|imported| imported.import.taken_off.as_ref());
+        taken_off.filter(move |taken_off| taken_off.from.contains(&record))
+    }
+}

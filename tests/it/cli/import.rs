@@ -1,0 +1,171 @@
+//! Files of numbers onto lists, as people do it: with and without an engine, whole and broken.
+
+use std::fs;
+
+use super::Running;
+use super::folder::Folder;
+
+/// The exit code of `explain` for a number: 0 may be called, 1 must not.
+fn explained(folder: &Folder, number: &str) -> i32 {
+    folder.bajavoz(&["explain", number, "--campaign", "promo-otono"]).code
+}
+
+fn write(folder: &Folder, name: &str, text: &str) {
+    fs::write(folder.path(name), text).expect("it can be written");
+}
+
+#[test]
+fn a_file_is_weighed_then_imported_once_and_told_when_it_comes_again() {
+    let folder = Folder::shipped();
+    let text = "nombre;teléfono\nAna;600123456\nLuis;+34 600 123 457\nAna;0034600123456\nEva;12\n";
+    write(&folder, "bajas.csv", text);
+    let args = ["import", "bajas.csv", "--list", "comercial", "--source", "a fair"];
+    let dry = folder.bajavoz(&[&args[..], &["--dry-run", "--rejects", "no.csv"]].concat());
+    assert_eq!(dry.code, 0, "{}", dry.errors);
+    for want in [
+        "csv, 4 lines",
+        "listed     2 numbers on `comercial`",
+        "twice      1 line",
+        "rejected   1 line: 1 short_code; each is in no.csv",
+        "nothing was imported",
+    ] {
+        assert!(dry.out.contains(want), "{want}: {}", dry.out);
+    }
+    assert!(!folder.path("data").exists(), "no store was made");
+    let rejects = fs::read_to_string(folder.path("no.csv")).expect("it was kept");
+    assert!(rejects.lines().nth(1).is_some_and(|line| line.starts_with("5,short_code,")));
+    let done = folder.bajavoz(&[&args[..], &["--json"]].concat());
+    assert_eq!(done.code, 0, "{}", done.errors);
+    let first = &done.json()[0];
+    assert_eq!((&first["numbers"], &first["is_earlier"]), (&2.into(), &false.into()), "{first}");
+    assert_eq!((explained(&folder, "600123456"), explained(&folder, "600123458")), (1, 0));
+    let why = folder.bajavoz(&["explain", "600123457", "--campaign", "promo-otono"]).out;
+    assert!(why.contains("(import)") && why.contains("a fair"), "{why}");
+    let again = &folder.bajavoz(&[&args[..], &["--json"]].concat()).json()[0];
+    assert_eq!((&again["is_earlier"], &again["record"]), (&true.into(), &first["record"]));
+    let told = folder.bajavoz(&args).out;
+    assert!(told.contains("nothing to do: this file was imported at"), "{told}");
+}
+
+#[test]
+fn what_is_no_whole_file_changes_nothing_and_says_so() {
+    let folder = Folder::shipped();
+    write(&folder, "empty.txt", "\n");
+    write(&folder, "words.txt", "one\ntwo\n");
+    write(&folder, "cut.txt", "02073787244\r\n0207378");
+    write(&folder, "one.txt", "600123456\n");
+    #[rustfmt::skip]
+    let cases = [
+        ("an empty file",      &["import", "empty.txt", "--list", "robinson"][..],                   "the file is empty"),
+        ("no number",          &["import", "words.txt", "--list", "robinson"],                       "none of the 2 lines"),
+        ("a cut registry",     &["import", "cut.txt", "--list", "robinson", "--format", "tps"],      "the file is cut"),
+        ("too few lines",      &["import", "one.txt", "--list", "robinson", "--expect", "2"],        "expected 2 lines, found 1"),
+        ("no file",            &["import", "none.txt", "--list", "robinson"],                        "none.txt"),
+        ("an unknown list",    &["import", "one.txt", "--list", "robinsn"],                          "did you mean `robinson`?"),
+        ("an unknown account", &["import", "one.txt", "--list", "robinson", "--account", "acne"],    "did you mean `acme`?"),
+        ("an unknown region",  &["import", "one.txt", "--list", "robinson", "--region", "XX"],       "ISO 3166"),
+        ("no list",            &["import", "one.txt"],                                               "--list"),
+    ];
+    for (name, args, want) in cases {
+        let ran = folder.bajavoz(args);
+        assert_eq!(ran.code, 2, "{name}: {}", ran.errors);
+        assert!(ran.errors.contains(want), "{name}: {}", ran.errors);
+    }
+    assert!(!folder.path("data").exists(), "no store was made");
+}
+
+#[test]
+fn a_registry_changes_by_its_own_lists_and_never_an_opt_out() {
+    let folder = Folder::shipped();
+    let full: String = (0..40).map(|n| format!("201,55501{n:02}\n")).collect();
+    write(&folder, "full.txt", &full);
+    write(&folder, "shrunk.txt", "201,5550100\n");
+    write(&folder, "mine.txt", "+12015550102\n");
+    write(&folder, "change.txt", "201,5550199,A\n201,5550100,D\n201,5550101,D\n201,5550102,D\n");
+    let import = |file, format| {
+        let args = ["import", file, "--list", "comercial", "--format", format];
+        folder.bajavoz(&args)
+    };
+    let add = ["optout", "add", "+12015550101", "--list", "comercial"];
+    assert_eq!(folder.bajavoz(&add).code, 0);
+    for (file, format) in [("full.txt", "ftc-full"), ("mine.txt", "txt")] {
+        let done = import(file, format);
+        assert_eq!(done.code, 0, "{}", done.errors);
+    }
+    let shrunk = import("shrunk.txt", "ftc-full");
+    assert_eq!(shrunk.code, 2);
+    assert!(shrunk.errors.contains("expected about 40 lines"), "{}", shrunk.errors);
+    assert_eq!(explained(&folder, "+12015550100"), 1);
+    let changed = import("change.txt", "ftc-change");
+    assert!(changed.out.contains("taken off  3 numbers of this registry"), "{}", changed.out);
+    #[rustfmt::skip]
+    let want = [
+        ("deleted from the registry",      "+12015550100", 0),
+        ("deleted, but somebody opted out", "+12015550101", 1),
+        ("deleted, but on a list of ours", "+12015550102", 1),
+        ("still on the registry",          "+12015550103", 1),
+        ("added to it",                    "+12015550199", 1),
+    ];
+    for (name, number, code) in want {
+        assert_eq!(explained(&folder, number), code, "{name}");
+    }
+    let of_list = folder.bajavoz(&["optout", "export", "--list", "comercial"]).out;
+    assert_eq!(of_list.lines().count(), 1 + 1 + 39 - 2 + 1 + 1, "{of_list}");
+    assert_eq!(folder.bajavoz(&["optout", "export"]).out.lines().count(), 2, "who opted out");
+    let shown = folder.bajavoz(&["optout", "show", "+12015550102"]).out;
+    assert_eq!(shown.matches("record ").count(), 1, "only what still holds: {shown}");
+}
+
+#[test]
+fn a_running_engine_refuses_at_once_what_is_imported() {
+    let folder = Folder::shipped();
+    let engine = Running::start(&folder);
+    write(&folder, "bajas.txt", "600123456\n600123457\n");
+    assert_eq!(explained(&folder, "600123457"), 0);
+    let args = ["import", "bajas.txt", "--list", "comercial", "--actor", "ana"];
+    let dry = folder.bajavoz(&[&args[..], &["--dry-run"]].concat());
+    assert_eq!((dry.code, explained(&folder, "600123457")), (0, 0), "{}", dry.errors);
+    let done = folder.bajavoz(&args);
+    assert_eq!(done.code, 0, "{}", done.errors);
+    assert_eq!(explained(&folder, "600123457"), 1);
+    let again = folder.bajavoz(&args);
+    assert!(again.out.contains("nothing to do"), "{} {}", again.out, again.errors);
+    drop(engine);
+    assert_eq!(explained(&folder, "600123456"), 1, "the next process knows it too");
+    let shown = folder.bajavoz(&["optout", "show", "600123456"]).out;
+    assert!(shown.contains("actor      ana"), "{shown}");
+    for segment in fs::read_dir(folder.path("data/segments")).expect("it is there") {
+        let path = segment.expect("it can be listed").path();
+        if path.extension().is_some_and(|extension| extension == "seg") {
+            fs::remove_file(path).expect("it can be removed");
+        }
+    }
+    let refused = folder.bajavoz(&["run"]);
+    assert_eq!(refused.code, 2, "{}", refused.errors);
+    assert!(refused.errors.contains("segment"), "{}", refused.errors);
+}
+
+#[test]
+fn what_is_exported_is_imported_to_the_same_state() {
+    let folder = Folder::shipped();
+    write(&folder, "bajas.txt", "600123456\n+12015550100\n+390612345678\n");
+    assert_eq!(folder.bajavoz(&["import", "bajas.txt", "--list", "comercial"]).code, 0);
+    let add = ["optout", "add", "600123499", "--list", "comercial", "--reason", "=1+1"];
+    assert_eq!(folder.bajavoz(&add).code, 0);
+    let table = folder.bajavoz(&["optout", "export", "--list", "comercial"]).out;
+    assert!(table.contains("\"'=1+1\"") && table.contains("\"+390612345678\""), "{table}");
+    let other = Folder::shipped();
+    write(&other, "export.csv", &table);
+    let done = other.bajavoz(&["import", "export.csv", "--list", "comercial"]);
+    assert_eq!(done.code, 0, "{}", done.errors);
+    assert!(done.out.contains("listed     4 numbers"), "{}", done.out);
+    for (number, code) in [
+        ("600123456", 1),
+        ("+12015550100", 1),
+        ("+390612345678", 1),
+        ("600123499", 1),
+        ("600123457", 0),
+    ] {
+        assert_eq!((explained(&folder, number), explained(&other, number)), (code, code));
+    }
+}
