@@ -220,7 +220,7 @@ pub(super) enum Optout {
     Add(Add),
     /// Show every record of a number, and which lists refuse it.
     Show(Show),
-    /// Write opt-outs to standard output, as CSV or JSON lines, oldest first.
+    /// Write opt-outs as CSV or JSON lines to standard output, or into a spreadsheet; oldest first.
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(Export),
 }
@@ -238,8 +238,11 @@ Examples:
   bajavoz optout export > optouts.csv
   bajavoz optout export --from 2026-11-01 --to 2026-12-01 --campaign promo-otono
   bajavoz optout export --number 600123456 --format jsonl
+  bajavoz optout export --list robinson --format xlsx --output robinson.xlsx
 
-Times are UTC unless they say otherwise (2026-11-22T18:00+01:00); --to is the first moment left
+With --list, --number or --origin import the numbers of imports are in it too; without, it holds what
+people said themselves. In CSV an apostrophe stands before what a spreadsheet would take for a
+formula; `bajavoz import` reads the table again. Times are UTC unless they say otherwise (2026-11-22T18:00+01:00); --to is the first moment left
 out.";
 
 /// Arguments of `optout add`.
@@ -372,6 +375,9 @@ pub(super) struct Export {
     /// The form; jsonl has the evidence of each key too, and is what --json means here.
     #[arg(long, value_enum, default_value_t = Form::Csv)]
     pub(super) format: Form,
+    /// The spreadsheet to write.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 }
 
 fn origins() -> impl TypedValueParser<Value = Origin> {
@@ -386,6 +392,8 @@ pub(super) enum Form {
     Csv,
     /// One JSON object a line.
     Jsonl,
+    /// A spreadsheet, every cell text, on as many sheets as it needs; into the file of --output.
+    Xlsx,
 }
 
 impl Form {
@@ -393,7 +401,8 @@ impl Form {
     pub(super) const fn format(self, json: bool) -> desk::Format {
         match self {
             Self::Csv if !json => desk::Format::Csv,
-            Self::Csv | Self::Jsonl => desk::Format::Jsonl,
+            // A spreadsheet's rows are made here, from what programs read.
+            Self::Csv | Self::Jsonl | Self::Xlsx => desk::Format::Jsonl,
         }
     }
 }

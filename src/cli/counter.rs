@@ -7,7 +7,6 @@ use super::client::Engine;
 use super::client::unexpected;
 use super::exit::Code;
 use super::exit::Failure;
-use super::page::Page;
 use crate::config;
 use crate::config::Checked;
 use crate::engine::Desk;
@@ -222,16 +221,16 @@ impl Counter {
         &mut self,
         selection: Selection,
         format: Format,
-        page: &mut Page,
+        out: &mut dyn Write,
     ) -> Result<(), Failure> {
         let engine = match self {
-            Self::Desk(desk) => return Ok(desk.export(&selection, format, page).map(drop)?),
+            Self::Desk(desk) => return Ok(desk.export(&selection, format, out).map(drop)?),
             Self::Engine(engine) => engine,
         };
         engine.send(&Request::Export { selection, format })?;
         loop {
             match engine.next()? {
-                Reply::Text(text) => page.write_all(text.as_bytes())?,
+                Reply::Text(text) => out.write_all(text.as_bytes())?,
                 Reply::End => return Ok(()),
                 reply => return Err(unexpected(&reply)),
             }

@@ -26,6 +26,7 @@ mod run;
 mod steer;
 mod text;
 mod time;
+mod xlsx;
 
 use args::Cli;
 use args::Verb;

@@ -2,17 +2,21 @@
 
 use std::io;
 use std::io::Write;
+use std::path::Path;
 
 use super::args::Add;
 use super::args::Common;
 use super::args::Explain;
 use super::args::Export;
+use super::args::Form;
 use super::args::Optout;
 use super::args::Show;
 use super::counter::Counter;
 use super::exit::Code;
 use super::exit::Failure;
 use super::page::Page;
+use super::text::count;
+use super::xlsx::XlsxExport;
 use crate::engine::desk::Access;
 use crate::engine::desk::Addition;
 use crate::engine::desk::Selection;
@@ -135,15 +139,47 @@ fn joined(lists: &[ListName]) -> String {
 }
 
 fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Failure> {
+    let sheet = sheet(common, &export)?;
     let selection = Selection {
         from: export.from,
         to: export.to,
         campaign: export.campaign.as_deref().map(Into::into),
         list: export.list.as_deref().map(Into::into),
         origin: export.origin,
-        number: export.number,
+        number: export.number.clone(),
     };
     let format = export.format.format(common.json);
-    Counter::open(common, Access::Read)?.export(selection, format, page)?;
+    let mut counter = Counter::open(common, Access::Read)?;
+    let Some(path) = sheet else {
+        counter.export(selection, format, page)?;
+        return Ok(Code::Yes);
+    };
+    let unwritten = |error: io::Error| {
+        let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
+        Failure { code: Code::Usage, error }
+    };
+    let mut xlsx = XlsxExport::new().map_err(unwritten)?;
+    counter.export(selection, format, &mut xlsx)?;
+    let rows = xlsx.save(path).map_err(unwritten)?;
+    if common.json {
+        page.json(&serde_json::json!({ "file": path, "rows": rows }))?;
+    } else {
+        let rows = count(usize::try_from(rows).unwrap_or(usize::MAX), "row");
+        writeln!(page, "{rows} in {}", path.display())?;
+    }
     Ok(Code::Yes)
+}
+
+/// The file of a spreadsheet, which is no text and so does not go to standard output.
+fn sheet<'a>(common: &Common, export: &'a Export) -> Result<Option<&'a Path>, Failure> {
+    match (export.format, export.output.as_deref()) {
+        (Form::Xlsx, Some(path)) => Ok(Some(path)),
+        (Form::Xlsx, None) => Err(Failure::new(Code::Usage, "--format xlsx needs --output FILE")),
+        (Form::Csv | Form::Jsonl, Some(_path)) => {
+            let form = if common.json { "jsonl" } else { "csv and jsonl" };
+            let why = format!("--output is for --format xlsx; {form} go to standard output");
+            Err(Failure::new(Code::Usage, why))
+        }
+        (Form::Csv | Form::Jsonl, None) => Ok(None),
+    }
 }

@@ -181,7 +181,7 @@ impl<W: io::Write> CsvExport<W> {
     ///
     /// Those of the output.
     pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
-        Ok(self.0.write_record(columns(entry))?)
+        Ok(self.0.write_record(cells(entry).map(|cell| defused(&cell)))?)
     }
 
     /// Hands everything to the output.
@@ -204,9 +204,11 @@ pub fn write_json_line(out: &mut impl io::Write, entry: &Entry) -> io::Result<()
     out.write_all(b"\n")
 }
 
-fn columns(entry: &Entry) -> [String; COLUMNS.len()] {
+/// The cells of an entry's row, in the order of [`COLUMNS`], as they are: what may be a formula is
+/// for the form to defuse.
+pub fn cells(entry: &Entry) -> [String; COLUMNS.len()] {
     let optout = &entry.optout;
-    let text = |value: Option<&str>| defused(value.unwrap_or_default());
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let lists: Vec<&str> = optout.lists.iter().map(ListName::as_str).collect();
     let played = entry.outcome == Some(Outcome::Played);
     let confirmed_at = entry.confirmed_at.filter(|_at| played);
@@ -215,7 +217,7 @@ fn columns(entry: &Entry) -> [String; COLUMNS.len()] {
         entry.durable_at.unwrap_or(entry.written_at).iso8601(),
         confirmed_at.map(UnixMicros::iso8601).unwrap_or_default(),
         optout.number.reveal(),
-        defused(&lists.join(" ")),
+        lists.join(" "),
         text(optout.account.as_ref().map(|name| name.as_str())),
         text(optout.campaign.as_ref().map(|name| name.as_str())),
         optout.digits.to_string(),
@@ -225,7 +227,7 @@ fn columns(entry: &Entry) -> [String; COLUMNS.len()] {
         text(optout.trunk.as_ref().map(|name| name.as_str())),
         text(optout.sip_call_id.as_deref()),
         optout.leg.map(|leg| leg.as_str().to_owned()).unwrap_or_default(),
-        defused(optout.node.as_str()),
+        optout.node.to_string(),
         entry.record.to_string(),
         optout.prompt_sha256.map(hex).unwrap_or_default(),
         entry.outcome.map(|outcome| outcome.as_str().to_owned()).unwrap_or_default(),
@@ -312,7 +314,7 @@ mod tests {
         let mut entry = entry();
         entry.outcome = Some(Outcome::CutShort);
         entry.durable_at = Some(UnixMicros(3_000));
-        let columns = columns(&entry);
+        let columns = cells(&entry);
         assert_eq!((columns[2].as_str(), columns[17].as_str()), ("", "cut_short"));
         assert_eq!(columns[1], "1970-01-01T00:00:00.003000Z");
     }

@@ -104,6 +104,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("rlibphonenumber",     &["model/number.rs", "model/number/reader.rs"]),
     foreign("rsip",               &["cli"]), // the demo's phones: never judge our parser by itself
     foreign("rtp-rs",             &["media", "cli"]),
+    foreign("rust_xlsxwriter",    &["cli/xlsx.rs"]),
     foreign("rusqlite",           &["store"]),
     foreign("sdp-types",          &["sdp"]),
     foreign("serde",              &["*"]),

@@ -154,6 +154,16 @@ fn what_is_exported_is_imported_to_the_same_state() {
     assert_eq!(folder.bajavoz(&add).code, 0);
     let table = folder.bajavoz(&["optout", "export", "--list", "comercial"]).out;
     assert!(table.contains("\"'=1+1\"") && table.contains("\"+390612345678\""), "{table}");
+    for (args, want) in
+        [(&["--format", "xlsx"][..], "--output FILE"), (&["--output", "a.csv"], "--format xlsx")]
+    {
+        let refused = folder.bajavoz(&[&["optout", "export"], args].concat());
+        assert_eq!((refused.code, refused.errors.contains(want)), (2, true), "{}", refused.errors);
+    }
+    let sheet = ["--list", "comercial", "--format", "xlsx", "--output", "export.xlsx"];
+    let told = folder.bajavoz(&[&["optout", "export"][..], &sheet].concat()).out;
+    assert_eq!(told, "4 rows in export.xlsx\n");
+    assert!(fs::read(folder.path("export.xlsx")).is_ok_and(|file| file.starts_with(b"PK")));
     let other = Folder::shipped();
     write(&other, "export.csv", &table);
     let done = other.bajavoz(&["import", "export.csv", "--list", "comercial"]);
