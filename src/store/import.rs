@@ -102,7 +102,7 @@ pub enum PrepareError {
         path: PathBuf,
     },
     /// What is in the file.
-    #[error("`{}`: {source}; nothing was imported", path.display())]
+    #[error("`{}` was not imported", path.display())]
     Content {
         /// The file.
         path: PathBuf,
@@ -116,7 +116,7 @@ pub enum PrepareError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("cannot {doing} `{}`: {source}", path.display())]
+    #[error("cannot {doing} `{}`", path.display())]
     Io {
         /// What was tried.
         doing: &'static str,

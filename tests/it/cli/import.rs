@@ -72,6 +72,8 @@ fn what_is_no_whole_file_changes_nothing_and_says_so() {
         assert!(ran.errors.contains(want), "{name}: {}", ran.errors);
     }
     assert!(!folder.path("data").exists(), "no store was made");
+    let empty = folder.bajavoz(&["import", "empty.txt", "--list", "robinson"]).errors;
+    assert_eq!(empty, "bajavoz: `empty.txt` was not imported: the file is empty\n", "said once");
 }
 
 #[test]
