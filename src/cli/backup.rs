@@ -46,6 +46,13 @@ fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<Code, F
     writeln!(page, "  opt-outs      {opt_outs}")?;
     writeln!(page, "  facts         {facts}, each chained, in {}", count(streams, "stream"))?;
     writeln!(page, "  call records  {calls}")?;
+    if manifest.segments > 0 {
+        writeln!(
+            page,
+            "  imports       {} of numbers, each whole",
+            count(as_usize(manifest.segments), "file")
+        )?;
+    }
     if manifest.erased > 0 {
         writeln!(page, "  erased        {}", manifest.erased)?;
     }

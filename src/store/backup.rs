@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! backup/journal/*.journal   every stream up to its last whole batch
+//! backup/segments/*.seg      the numbers of imports, each file named by its hash
 //! backup/keys                the keys of the numbers: who has them can read the rest
 //! backup/bajavoz.sqlite      for the call records; the rest of it is made anew from the journal
 //! backup/manifest.json       what the journal held and where each stream ended; written last
 //! ```
 //!
-//! The database is copied first and the keys last: so the copy of the journal knows everything
-//! that the copy of the database does, and every key that its records name is there. A backup is
-//! sound when each record continues its stream's chain, opens with its number's key, and all of
-//! them are as many as the manifest says, each stream ending with the hash that stands there.
+//! The database is copied first, segments and keys last: so the copy of the journal knows
+//! everything that the copy of the database does, and every key and segment that its records name
+//! is there. A backup is sound when each record continues its stream's chain, opens with its
+//! number's key, and names segments that are what their names say; and when all of them are as many
+//! as the manifest says, each stream ending with the hash that stands there.
 
+use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -35,6 +38,8 @@ use super::archive::open_record;
 use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
+use super::segments::Segments;
+use super::segments::segments_dir;
 use super::sqlite::Database;
 use super::sqlite::Reader;
 
@@ -59,6 +64,8 @@ pub struct Manifest {
     pub facts: u64,
     /// Those of them that are opt-outs.
     pub opt_outs: u64,
+    /// Segments of imports that the facts name.
+    pub segments: u64,
     /// Those of them whose key was destroyed.
     pub erased: u64,
     /// Call records.
@@ -110,6 +117,7 @@ pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, St
             let end = stream.end()?;
             stream.copy_to(&end, &journal_dir(unfinished))?;
         }
+        copy_segments(dir, unfinished)?;
         copy(&dir.join("keys"), &unfinished.join("keys"))?;
         let mut manifest = survey(unfinished, made_at)?;
         manifest.calls = count_calls(unfinished)?;
@@ -142,6 +150,7 @@ pub fn verify(from: &Path, calls: Calls) -> Result<Manifest, StoreError> {
     }
     compare("facts", manifest.facts, found.facts)?;
     compare("opt-outs", manifest.opt_outs, found.opt_outs)?;
+    compare("segments", manifest.segments, found.segments)?;
     compare("erased facts", manifest.erased, found.erased)?;
     match calls {
         Calls::Keep => count_calls(from)
@@ -211,6 +220,7 @@ fn prepare(
     for stream in streams(&journal_dir(from))? {
         stream.copy_to(&stream.end()?, &journal_dir(unfinished))?;
     }
+    copy_segments(from, unfinished)?;
     copy(&from.join("keys"), &unfinished.join("keys"))?;
     if calls == Calls::Keep && database_path(from).exists() {
         copy(&database_path(from), &database_path(unfinished))?;
@@ -281,15 +291,26 @@ fn survey(dir: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
         streams: Vec::new(),
         facts: 0,
         opt_outs: 0,
+        segments: 0,
         erased: 0,
         calls: 0,
     };
+    let segments = Segments::of(dir);
+    let mut sound = HashSet::new();
     for stream in streams(&journal_dir(dir))? {
         let end = stream.read(0, |record| {
             let fact = open_record(&keys, &record)?;
             manifest.facts += 1;
             manifest.erased += u64::from(fact.is_none());
             manifest.opt_outs += u64::from(matches!(fact, Some(Fact::OptOut(_))));
+            if let Some(Fact::Import(import)) = &fact {
+                for (part, content) in import.parts() {
+                    // The same numbers may be imported again.
+                    if sound.insert(part.segment) {
+                        segments.verify(part, &import.list, content)?;
+                    }
+                }
+            }
             Ok::<_, StoreError>(())
         })?;
         manifest.streams.push(StreamEnd {
@@ -298,6 +319,7 @@ fn survey(dir: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
             last_hash: end.hash.to_string(),
         });
     }
+    manifest.segments = sound.len() as u64;
     Ok(manifest)
 }
 
@@ -333,6 +355,24 @@ fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), StoreError> {
     File::create(&path)
         .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
         .map_err(StoreError::io("write", &path))
+}
+
+/// Copies every segment: a few that no fact names yet are no harm.
+fn copy_segments(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let (from, to) = (segments_dir(from), segments_dir(to));
+    if !from.exists() {
+        return Ok(());
+    }
+    create_private(&to).map_err(StoreError::io("create", &to))?;
+    for entry in fs::read_dir(&from).map_err(StoreError::io("read", &from))? {
+        let path = entry.map_err(StoreError::io("read", &from))?.path();
+        if let Some(name) =
+            path.file_name().filter(|_| path.extension().is_some_and(|e| e == "seg"))
+        {
+            copy(&path, &to.join(name))?;
+        }
+    }
+    sync_dir(&to).map_err(StoreError::io("sync", &to))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {

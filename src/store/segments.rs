@@ -6,9 +6,11 @@ use std::iter::Peekable;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::model::ListName;
 use crate::model::Number;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
+use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentError;
 use crate::suppression::segment::SegmentReader;
 use crate::suppression::segment::find;
@@ -48,6 +50,28 @@ impl Segments {
         let file = File::open(self.path(part)).map_err(|error| self.failed(part, error.into()))?;
         let input = BufReader::with_capacity(READ_LEN, file);
         SegmentReader::open(input, part.segment).map_err(|error| self.failed(part, error))
+    }
+
+    /// Reads the segment of `part` whole and checks that it is one of `list` and holds what it
+    /// should.
+    pub(super) fn verify(
+        &self,
+        part: &Part,
+        list: &ListName,
+        content: Content,
+    ) -> Result<(), StoreError> {
+        let verified = self.open(part)?.verify();
+        let header = verified.map_err(|error| self.failed(part, error))?;
+        let what = if header.list != *list {
+            "it is of another list"
+        } else if header.content != content {
+            "its numbers are not what they are said to be"
+        } else if header.count != part.count {
+            "it does not hold as many numbers as it is said to"
+        } else {
+            return Ok(());
+        };
+        Err(self.failed(part, SegmentError::Header { what }))
     }
 
     /// Hands each number that `imported` put on its list, and that none of `all` took off again, to

@@ -14,7 +14,6 @@ use crate::suppression::import::Part;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
 use crate::suppression::segment::Content;
-use crate::suppression::segment::SegmentError;
 
 use super::Reader;
 use super::json;
@@ -78,19 +77,7 @@ impl Reader {
         list: &ListName,
         content: Content,
     ) -> Result<(), StoreError> {
-        let segments = self.segments();
-        let verified = segments.open(part)?.verify();
-        let header = verified.map_err(|error| segments.failed(part, error))?;
-        let what = if header.list != *list {
-            "it is of another list"
-        } else if header.content != content {
-            "its numbers are not what they are said to be"
-        } else if header.count != part.count {
-            "it does not hold as many numbers as it is said to"
-        } else {
-            return Ok(());
-        };
-        Err(segments.failed(part, SegmentError::Header { what }))
+        self.segments().verify(part, list, content)
     }
 
     /// Hands each number of the segment of `part` to `visit`, ascending.

@@ -127,3 +127,38 @@ fn a_segment_that_is_missing_or_damaged_stops_the_start() {
     assert!(!verify("ftc", Content::TakenOff, 3), "not taken off");
     assert!(!verify("ftc", Content::Listed, 4), "not so many");
 }
+
+#[test]
+fn a_backup_holds_the_segments_of_its_imports_and_misses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("data");
+    let (store, _recovered, acks) = open(&from);
+    let listed = segment(&from, Content::Listed, &[1, 3, 5]);
+    // No fact names it: an import that has not come so far.
+    segment(&from, Content::Listed, &[7]);
+    for token in 0..2 {
+        store.submit(token, import(Some(listed), None)).unwrap();
+        acks.recv().unwrap().result.unwrap();
+    }
+    store.close().unwrap();
+    let copy = dir.path().join("backup");
+    let manifest = backup(&from, &copy, UnixMicros(1)).unwrap();
+    assert_eq!((manifest.segments, manifest.facts), (1, 2));
+    let again = dir.path().join("again");
+    assert_eq!(restore(&copy, &again, Calls::Keep).unwrap(), manifest);
+    let (archive, _recovered) = Archive::open_exclusive(&again).unwrap();
+    assert_eq!(refused(&archive.reader().unwrap()), [1, 3, 5]);
+
+    let path = copy.join("segments").join(format!("{}.seg", listed.segment));
+    let whole = fs::read(&path).unwrap();
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for damage in [Some(flipped), Some(whole[..whole.len() - 1].to_vec()), None] {
+        match damage {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let error = verify(&copy, Calls::Keep).unwrap_err();
+        assert!(matches!(error, StoreError::Segment { .. }), "{error}");
+    }
+}

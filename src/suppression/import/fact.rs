@@ -7,6 +7,7 @@ use crate::model::ListName;
 use crate::model::NodeName;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentName;
 
 use super::Shape;
@@ -80,6 +81,13 @@ pub struct Imported {
 }
 
 impl Import {
+    /// The segments that it names, and what each holds.
+    pub fn parts(&self) -> impl Iterator<Item = (&Part, Content)> {
+        let listed = self.listed.as_ref().map(|part| (part, Content::Listed));
+        let taken_off = self.taken_off.as_ref().map(|it| (&it.part, Content::TakenOff));
+        listed.into_iter().chain(taken_off)
+    }
+
     /// Whether a change list of `self` may take off what `other` put on: the same registry on the
     /// same list for the same account.
     pub fn is_of_registry(&self, other: &Self) -> bool {
