@@ -151,13 +151,16 @@ fn whoever_may_not_call_is_told_why_and_the_engine_keeps_serving() {
 #[test]
 fn a_call_for_which_there_are_no_ports_leaves_nothing_behind() {
     let _machine = machine();
-    // One leg's ports: a bridged call has two legs.
-    let site = Site::with(Wishes { media_ports: 2, ..Wishes::default() });
+    let site = Site::with(Wishes { calls_max: 1, ..Wishes::default() });
     let engine = site.start();
-    for _ in 0..2 {
-        let report = phones::call(site.sip, Call::new("+34622000014", "survey", Script::default()));
-        assert_eq!(report.status, Some(503), "{:?}", report.trace);
+    // Another program has all of the call's ports.
+    let held: Vec<Socket> = (site.media..site.media + 4).map(bound).collect();
+    for campaign in ["promo", "survey"] {
+        let report = phones::call(site.sip, Call::new("+34622000014", campaign, Script::default()));
+        assert_eq!(report.status, Some(503), "{campaign}: {:?}", report.trace);
+        site.wait_until_idle();
     }
+    drop(held);
     // A port rests before its next call.
     let kept = wait_for("the ports have rested", RESTED_MAX, || {
         let report = phones::call(site.sip, pressing("+34622000015"));
@@ -202,9 +205,14 @@ fn nonsense(engine: SocketAddr) -> Vec<Vec<u8>> {
     all
 }
 
-fn socket() -> Socket {
+fn bound(port: u16) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("a free port");
+    socket
+}
+
+fn socket() -> Socket {
+    let socket = bound(0);
     socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a deadline");
     socket
 }

@@ -71,8 +71,8 @@ pub(crate) struct Wishes {
     pub(crate) allow: &'static str,
     /// The greeting's prompts, as in TOML.
     pub(crate) greeting: &'static str,
-    /// How many media ports the engine has, two for each leg.
-    pub(crate) media_ports: u16,
+    /// `limits.calls-max`; four media ports are there for each.
+    pub(crate) calls_max: u16,
     /// Whether the prompt for an opt-out that could not be kept is silence.
     pub(crate) is_failure_silent: bool,
 }
@@ -82,8 +82,8 @@ impl Default for Wishes {
         let (log, filter, allow) = ("json", "info", "127.0.0.1/32");
         let ip = Ipv4Addr::LOCALHOST.into();
         let greeting = "[\"welcome\"]";
-        let media_ports = MEDIA_PORTS;
-        Self { ip, log, filter, allow, greeting, media_ports, is_failure_silent: false }
+        let calls_max = MEDIA_PORTS / 4;
+        Self { ip, log, filter, allow, greeting, calls_max, is_failure_silent: false }
     }
 }
 
@@ -230,8 +230,8 @@ impl Site {
 
     fn text(&self, wishes: &Wishes) -> String {
         let Self { sip, carrier, http, media, .. } = self;
-        let Wishes { log, filter, allow, greeting, media_ports, is_failure_silent, .. } = wishes;
-        let last = media + media_ports - 1;
+        let Wishes { log, filter, allow, greeting, calls_max, is_failure_silent, .. } = wishes;
+        let last = media + 4 * calls_max - 1;
         let failed = if *is_failure_silent { "silence" } else { "optout-failed" };
         format!(
             r#"
@@ -263,7 +263,7 @@ bind = "{http}"
 log = "{log}"
 filter = "{filter}"
 [limits]
-calls-max = 500
+calls-max = {calls_max}
 [campaigns.promo]
 account = "acme"
 mode = "ivr"
