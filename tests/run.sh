@@ -91,7 +91,7 @@ prepare() {
     hash -r
 }
 
-command -v cargo >/dev/null || { echo "tests/run.sh: cargo is missing: https://rustup.rs" >&2; exit 1; }
+command -v cargo >/dev/null || { echo "tests/run.sh: cargo is missing; install Rust first" >&2; exit 1; }
 prepare
 sipp -v 2>&1 | grep -o 'SIPp v[^ ]*' || true
 audio/make.sh check
