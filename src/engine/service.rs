@@ -132,9 +132,14 @@ fn drain(steer: &Arc<dyn Steer>, is_draining: &mut bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::config;
     use crate::engine::Rooms;
+    use crate::engine::desk::Claim;
+    use crate::suppression::import::Shape;
+    use crate::suppression::import::Tally;
 
     const TEXT: &str = r#"
         [node]
@@ -162,18 +167,48 @@ mod tests {
         codes."9".add-to = ["comercial"]
     "#;
 
+    /// A configuration written into `folder`, and read from there.
+    fn configured(folder: &Path) -> (PathBuf, Checked) {
+        let audio = concat!(env!("CARGO_MANIFEST_DIR"), "/audio");
+        std::os::unix::fs::symlink(audio, folder.join("audio")).unwrap();
+        let config = folder.join("config");
+        std::fs::create_dir(&config).unwrap();
+        std::fs::write(config.join("bajavoz.toml"), TEXT).unwrap();
+        let checked = config::load(&config, &Rooms).unwrap_or_else(|faults| {
+            panic!("{}", faults.iter().map(ToString::to_string).collect::<String>())
+        });
+        (config, checked)
+    }
+
+    #[test]
+    fn the_same_file_twice_at_once_is_imported_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, checked) = configured(folder.path());
+        let engine = Engine::start(checked, &config).unwrap();
+        let claim = Claim {
+            list: "comercial".into(),
+            account: None,
+            source: String::new(),
+            as_of: None,
+            shape: Shape::Txt,
+            tally: Tally::default(),
+            file_sha256: [7; 32],
+            listed: None,
+            taken_off: None,
+            actor: None,
+            may_shrink: false,
+        };
+        let import = || engine.desk().import(claim.clone(), &mut |_, _| {}).unwrap();
+        let (first, second) = (import(), import());
+        assert_eq!((first.is_earlier, second.is_earlier), (false, true));
+        assert_eq!(first.record, second.record);
+    }
+
     #[test]
     fn an_engine_ends_with_an_error_when_a_thread_dies() {
         for thread in ["signalling", "media", "commit", "projection"] {
             let folder = tempfile::tempdir().unwrap();
-            let audio = concat!(env!("CARGO_MANIFEST_DIR"), "/audio");
-            std::os::unix::fs::symlink(audio, folder.path().join("audio")).unwrap();
-            let config = folder.path().join("config");
-            std::fs::create_dir(&config).unwrap();
-            std::fs::write(config.join("bajavoz.toml"), TEXT).unwrap();
-            let checked = config::load(&config, &Rooms).unwrap_or_else(|faults| {
-                panic!("{}", faults.iter().map(ToString::to_string).collect::<String>())
-            });
+            let (config, checked) = configured(folder.path());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let started = |engine: &Engine| engine.break_down(thread);
             let running = async {
