@@ -63,8 +63,7 @@ impl Archive {
     /// # Errors
     ///
     /// [`StoreError::Held`] while another process has it, [`StoreError::RestoreCut`] where a restore
-    /// did not come to its end, and every way in which a disk can
-    /// refuse or a journal be damaged.
+    /// did not come to its end, and every way in which a disk can refuse or a journal be damaged.
     pub fn open_exclusive(dir: &Path) -> Result<(Self, Recovered), StoreError> {
         let restoring = dir.join(RESTORING);
         if restoring.exists() {
