@@ -4,6 +4,7 @@
 //! stream; the [`Index`] is what all facts together say about a number. Nothing here is ever
 //! deleted or overwritten: a reversal will be a further fact.
 
+pub mod base;
 pub mod export;
 pub mod fact;
 pub mod import;
@@ -15,6 +16,7 @@ pub mod policy;
 pub mod proof;
 pub mod segment;
 
+pub use base::{Base, Layer};
 pub use fact::{Confirmation, Fact, Outcome};
 pub use index::{Hit, Index};
 pub use ledger::{Ack, Durable, FactLedger, LedgerError};

@@ -1,0 +1,216 @@
+//! Bases against a map that cannot be wrong, and the edges of pages and groups.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use super::*;
+use crate::model::WriterId;
+use crate::model::token::Seed;
+use crate::model::token::TokenSource;
+
+/// The largest number of E.164.
+const LAST: u64 = 999_999_999_999_999;
+
+fn layer(place: usize) -> Layer {
+    Layer {
+        list: format!("list-{place}").as_str().into(),
+        account: None,
+        campaign: None,
+        record: RecordId { writer: WriterId(1), seq: place as u64 + 1 },
+        segment: [place as u8; 32],
+    }
+}
+
+fn number(digits: u64) -> Number {
+    Number::from_e164_digits(digits).expect("the test's numbers are E.164")
+}
+
+/// The base of `layers`, each of ascending digits.
+pub(super) fn base(layers: &[Vec<u64>]) -> Base {
+    let sources = layers.iter().enumerate().map(|(place, digits)| Source {
+        layer: layer(place),
+        numbers: digits.iter().map(|&digits| Ok::<_, Infallible>(number(digits))),
+    });
+    Base::build(sources).expect("the layers are sorted")
+}
+
+fn find(base: &Base, digits: u64) -> Vec<u16> {
+    let Some(number) = Number::from_e164_digits(digits) else { return Vec::new() };
+    let set = base.find(number);
+    assert_eq!(base.contains(number), set.is_some(), "{digits}");
+    set.map(|set| base.layers_of(set).to_vec()).unwrap_or_default()
+}
+
+/// Holds `base` against a map of `layers`: at every member, beside every member, and at `others`.
+pub(super) fn check_all(name: &str, base: &Base, layers: &[Vec<u64>], others: &[u64]) {
+    let mut map: BTreeMap<u64, BTreeSet<u16>> = BTreeMap::new();
+    for (place, digits) in layers.iter().enumerate() {
+        for &digits in digits {
+            map.entry(digits).or_default().insert(place as u16);
+        }
+    }
+    assert_eq!(base.len(), map.len() as u64, "{name}: numbers");
+    let beside = map.keys().flat_map(|&digits| [digits - 1, digits, digits + 1]);
+    let far = map.keys().flat_map(|&digits| [digits ^ (1 << 16), digits ^ (1 << 32)]);
+    for digits in beside.chain(far).chain(others.iter().copied()) {
+        let want: Vec<u16> = map.get(&digits).into_iter().flatten().copied().collect();
+        assert_eq!(find(base, digits), want, "{name}: {digits}");
+    }
+}
+
+fn check(name: &str, layers: &[Vec<u64>]) {
+    check_all(name, &base(layers), layers, &[1, 65_535, 65_536, 1 << 32, LAST]);
+}
+
+fn range(from: u64, len: usize) -> Vec<u64> {
+    (from..from + len as u64).collect()
+}
+
+#[test]
+fn edges_of_pages_and_groups_are_kept_apart() {
+    let page = 34_600 << 16;
+    let group = 7 << 32;
+    let all = |places: &[u64]| places.to_vec();
+    #[rustfmt::skip]
+    let cases: Vec<(&str, Vec<Vec<u64>>)> = vec![
+        ("nothing",                             vec![]),
+        ("a layer without numbers",             vec![vec![]]),
+        ("the first number and the last",       vec![all(&[1, LAST])]),
+        ("both sides of a page",                vec![all(&[page - 1, page, page + 65_535, page + 65_536])]),
+        ("both sides of a group",               vec![all(&[group - 1, group])]),
+        ("one page, full",                      vec![range(page, 65_536)]),
+        ("full but for its ends",               vec![range(page + 1, 65_534)]),
+        ("three pages, full",                   vec![range(page, 3 * 65_536)]),
+        ("a group as large as it has no pages", vec![range(page, FEW_MAX)]),
+        ("a group one larger",                  vec![range(page, FEW_MAX + 1)]),
+        ("that over two pages",                 vec![range(page + 65_536 - 5, FEW_MAX + 1)]),
+        ("a page one short of a bitmap",        vec![[range(page, FEW_MAX), range(page + (5 << 16), BITMAP_MIN - 1)].concat()]),
+        ("a page just a bitmap",                vec![[range(page, FEW_MAX), range(page + (5 << 16), BITMAP_MIN)].concat()]),
+        ("short codes beside numbers",          vec![all(&[112, 28_000, 116_111, 34_600_123_456])]),
+        ("the same number twice in a layer",    vec![all(&[5, 5, 5])]),
+        ("two layers of the same",              vec![range(page, 10_000), range(page, 10_000)]),
+        ("two layers apart",                    vec![range(page, 10_000), range(page + 10_000, 10_000)]),
+        ("two that overlap in the middle",      vec![range(page, 40_000), range(page + 30_000, 40_000)]),
+        ("two that overlap without pages",      vec![range(page, 400), range(page + 300, 400)]),
+        ("a full page in every other place",    vec![range(page, 65_536), (0..32_768).map(|n| page + 2 * n).collect()]),
+        ("the last of the plan, with pages",    vec![range(LAST - 9_999, 10_000)]),
+    ];
+    for (name, layers) in cases {
+        check(name, &layers);
+    }
+}
+
+#[test]
+fn a_number_can_be_in_64_layers_and_each_set_is_its_own() {
+    // Bit n of the number's place says whether layer n has it; the first number is in all 64.
+    let mut layers: Vec<Vec<u64>> = vec![vec![1_000_000]; 64];
+    for place in 0..20_000_u64 {
+        let pattern = place.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for (bit, layer) in layers.iter_mut().enumerate() {
+            if pattern >> bit & 1 == 1 {
+                layer.push(1_000_001 + place);
+            }
+        }
+    }
+    let base = base(&layers);
+    assert_eq!(find(&base, 1_000_000).len(), 64);
+    assert!(base.sets() > 10_000, "codes of two octets are met: {} sets", base.sets());
+    check_all("64 layers", &base, &layers, &[]);
+}
+
+#[test]
+fn no_set_is_kept_that_no_number_is_in() {
+    let layers = vec![vec![7]; 100];
+    assert_eq!(base(&layers).sets(), 2, "the empty one, and that of all layers");
+    let pages: Vec<u64> = (1..=20_000).map(|n| n * 40).collect();
+    let layers = vec![pages.clone(), pages.clone(), pages];
+    assert_eq!(base(&layers).sets(), 2, "on pages, too");
+    check("three layers of the same", &layers);
+}
+
+#[test]
+fn random_bases_say_what_a_map_says() {
+    for seed in 0..40 {
+        let mut random = TokenSource::new(Seed(seed, 7));
+        let layers = random_layers(&mut random);
+        let others: Vec<u64> = (0..2_000).map(|_| random.next_u64() % LAST).collect();
+        let name = format!("seed {seed}, {} layers", layers.len());
+        check_all(&name, &base(&layers), &layers, &others);
+    }
+}
+
+/// Layers of every shape: dense ranges, a thin country, a few numbers of the whole world.
+pub(super) fn random_layers(random: &mut TokenSource) -> Vec<Vec<u64>> {
+    let count = 1 + random.next_u64() % 12;
+    let countries: Vec<u64> = (0..3).map(|_| 1 + random.next_u64() % (LAST / 2)).collect();
+    let mut layers: Vec<Vec<u64>> = Vec::new();
+    for _ in 0..count {
+        let country = countries[(random.next_u64() % 3) as usize];
+        let (from, width) = match random.next_u64() % 4 {
+            0 => (1, LAST),
+            1 => (country, 100_000),
+            2 => (country, 1 << 22),
+            _ => (country, 1 << 33),
+        };
+        let len = random.next_u64() % 12_000;
+        let mut layer: Vec<u64> = (0..len).map(|_| from + random.next_u64() % width).collect();
+        layer.sort_unstable();
+        layers.push(layer);
+    }
+    layers
+}
+
+#[test]
+fn numbers_that_cannot_be_read_make_no_base() {
+    let source = |place, numbers: Vec<Result<Number, &'static str>>| Source {
+        layer: layer(place),
+        numbers: numbers.into_iter(),
+    };
+    let (five, nine) = (Ok(number(5)), Ok(number(9)));
+    let cases = [
+        ("sorted", vec![five, nine], None),
+        ("not sorted", vec![nine, five], Some(BuildError::Order { layer: 1 })),
+        (
+            "not sorted over pages",
+            vec![Ok(number(1 << 20)), five],
+            Some(BuildError::Order { layer: 1 }),
+        ),
+        ("cut short", vec![five, Err("cut")], Some(BuildError::Source { layer: 1, source: "cut" })),
+        ("cut at once", vec![Err("cut")], Some(BuildError::Source { layer: 1, source: "cut" })),
+    ];
+    for (name, numbers, want) in cases {
+        let built = Base::build([source(0, vec![five]), source(1, numbers)]);
+        assert_eq!(built.err(), want, "{name}");
+    }
+}
+
+#[test]
+fn a_base_has_no_more_layers_than_it_can_tell_apart() {
+    for (count, want) in [(Base::LAYERS_MAX, None), (Base::LAYERS_MAX + 1, Some(65_536))] {
+        let sources = (0..count).map(|place| Source {
+            layer: layer(place),
+            numbers: std::iter::once(Ok::<_, Infallible>(number(7 + place as u64))),
+        });
+        let error = Base::build(sources).err();
+        assert_eq!(error, want.map(|found| BuildError::Layers { found }), "{count} layers");
+    }
+}
+
+#[test]
+fn strewn_numbers_stay_compact() {
+    let strewn = |step: u64, len: u64| vec![(1..=len).map(|n| n * step).collect::<Vec<u64>>()];
+    #[rustfmt::skip]
+    let cases = [
+        ("dense as a registry",      strewn(11, 1_000_000),            1.5),
+        ("every page a thin one",    strewn(10_000, 1_000_000),        4.5),
+        ("one number a page",        strewn(65_537, 1_000_000),        14.5),
+        ("groups just with pages",   strewn((1 << 32) / 8_200, 1_000_000), 17.0),
+        ("groups just without",      strewn((1 << 32) / 8_100, 1_000_000), 4.1),
+    ];
+    for (name, layers, want) in cases {
+        let base = base(&layers);
+        let bytes = base.bytes() as f64 / base.len() as f64;
+        assert!(bytes < want, "{name}: {bytes:.2} B a number, at most {want}");
+    }
+}
