@@ -28,10 +28,12 @@ use crate::model::Number;
 use crate::model::RecordId;
 
 mod build;
+mod codec;
 mod columns;
 mod sets;
 
 pub use build::{BuildError, Source};
+pub use codec::{CodecError, Cursor};
 pub use columns::LayoutError;
 
 use columns::Columns;
