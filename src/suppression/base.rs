@@ -76,7 +76,7 @@ pub struct Layer {
 pub struct SetId(u32);
 
 impl SetId {
-    /// Its place among the sets of its base, below [`Base::sets`].
+    /// Its place among the sets of its base, below the number of [`Base::set_ids`].
     pub const fn place(self) -> usize {
         self.0 as usize
     }
@@ -269,9 +269,10 @@ impl Base {
         self.columns.set(set.0)
     }
 
-    /// How many sets of layers there are; the first is the empty one.
-    pub fn sets(&self) -> usize {
-        self.columns.set_ends.len()
+    /// Every set of layers, by its place; the first is the empty one.
+    pub fn set_ids(&self) -> impl ExactSizeIterator<Item = SetId> + use<> {
+        // The layout has been checked to number them by 32 bits.
+        (0..self.columns.set_ends.len() as u32).map(SetId)
     }
 
     /// The layers, in the order in which they were given.

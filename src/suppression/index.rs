@@ -1,9 +1,18 @@
 //! Who must not be called: numbers to lists, with the record that put each there.
 //!
-//! Read by every INVITE, written by every opt-out. A sharded hash map for now; a bitmap base
-//! under it can follow behind the same methods.
+//! Read by every INVITE, written by every opt-out. What single facts say stands in a sharded hash
+//! map; what imports say stands in a [`Base`] beside it, which is read without a lock and
+//! exchanged as a whole. A number is refused when either refuses it.
 
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
+use dashmap::mapref::one::RefMut;
 
 use crate::model::AccountName;
 use crate::model::CampaignName;
@@ -11,6 +20,7 @@ use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
 
+use super::base::Base;
 use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
@@ -34,6 +44,31 @@ pub struct Hit {
 pub struct Index {
     numbers: DashMap<Number, Entry>,
     lists: ListTable,
+    mounted: ArcSwap<Mounted>,
+    /// Entries of `numbers` with `is_in_base`.
+    doubled: AtomicUsize,
+    /// Held while a base is exchanged.
+    mounting: Mutex<()>,
+}
+
+/// A base with its layers as this process names lists.
+#[derive(Debug, Default)]
+struct Mounted {
+    base: Base,
+    /// By layer.
+    reasons: Vec<Reason>,
+    /// By set of layers, all lists of it.
+    masks: Vec<ListMask>,
+}
+
+impl Mounted {
+    /// What the base says of `number`: all lists that it stands on, and why.
+    fn find(&self, number: Number) -> Option<(ListMask, impl Iterator<Item = &Reason>)> {
+        let set = self.base.find(number)?;
+        let reasons = self.base.layers_of(set).iter();
+        let reasons = reasons.filter_map(|&layer| self.reasons.get(usize::from(layer)));
+        Some((self.masks.get(set.place()).copied()?, reasons))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +76,8 @@ struct Entry {
     /// All lists of `reasons`.
     mask: ListMask,
     reasons: Vec<Reason>,
+    /// Whether the number is in the base too.
+    is_in_base: bool,
 }
 
 /// One act that put a number on lists.
@@ -83,6 +120,61 @@ impl Index {
     /// [`ListLimitError`] for more than 64 names since the start; nothing is changed then.
     pub fn configure(&self, lists: &[List]) -> Result<(), ListLimitError> {
         self.lists.configure(lists)
+    }
+
+    /// Reads imports from `base` from now on, and no longer from the base before it. Calls are
+    /// answered all the while, by the one or by the other. Returns how many layers are left out:
+    /// those on lists beyond the 64th, which no campaign can ask for either.
+    pub fn mount(&self, base: Base) -> usize {
+        let _turn = self.mounting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left_out = 0;
+        let mut reasons = Vec::with_capacity(base.layers().len());
+        for layer in base.layers() {
+            let lists = self.lists.mask([&layer.list]);
+            left_out += usize::from(lists.is_err());
+            reasons.push(Reason {
+                lists: lists.unwrap_or_default(),
+                account: layer.account.clone(),
+                campaign: layer.campaign.clone(),
+                record: Some(layer.record),
+            });
+        }
+        let masks = base.set_ids().map(|set| {
+            let layers = base.layers_of(set).iter();
+            let lists = layers.filter_map(|&layer| reasons.get(usize::from(layer)));
+            lists.map(|reason| reason.lists).fold(ListMask::NONE, ListMask::union)
+        });
+        let masks = masks.collect();
+        // Let go of at the end: by then nobody who answers a call has the base before in hand, and
+        // must give back its memory.
+        let _before = self.mounted.swap(Arc::new(Mounted { base, reasons, masks }));
+        for mut entry in self.numbers.iter_mut() {
+            let number = *entry.key();
+            self.count_in_base(number, &mut entry);
+        }
+        left_out
+    }
+
+    /// Brings `is_in_base` of the entry up to date with the base that is mounted now. The entry is
+    /// locked, so that whoever made it before or after the base was exchanged, it is counted by
+    /// the newer one.
+    fn count_in_base(&self, number: Number, entry: &mut Entry) {
+        let is_in_base = self.mounted.load().base.contains(number);
+        match (entry.is_in_base, is_in_base) {
+            (false, true) => self.doubled.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.doubled.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        entry.is_in_base = is_in_base;
+    }
+
+    /// The entry of `number`, locked; made when it is missing.
+    fn entry(&self, number: Number) -> RefMut<'_, Number, Entry> {
+        let mut entry = self.numbers.entry(number).or_default();
+        if entry.reasons.is_empty() {
+            self.count_in_base(number, &mut entry);
+        }
+        entry
     }
 
     /// The set of `names` in this index's bits; ask once a campaign, not once a call.
@@ -156,14 +248,18 @@ impl Index {
         account: &AccountName,
         campaign: &CampaignName,
     ) -> bool {
-        let Some(entry) = self.numbers.get(&number) else { return false };
-        let durable = entry
-            .reasons
-            .iter()
+        let mounted = self.mounted.load();
+        let entry = self.numbers.get(&number);
+        let base = mounted.find(number).map(|(_mask, reasons)| reasons);
+        let later = entry.as_ref().map(|entry| entry.reasons.iter());
+        let durable = base
+            .into_iter()
+            .flatten()
+            .chain(later.into_iter().flatten())
             .filter(|reason| reason.record.is_some())
             .map(|reason| self.reach(reason, account, campaign))
             .fold(ListMask::NONE, ListMask::union);
-        lists.without(durable).is_empty()
+        !durable.is_empty() && lists.without(durable).is_empty()
     }
 
     /// Names the durable record behind what [`Self::block`] did; also right without a block
@@ -183,7 +279,7 @@ impl Index {
         let lists = self.lists.mask(lists)?;
         let pending = Reason::pending(lists, account, campaign);
         let settled = Reason { record: Some(record), ..pending.clone() };
-        let mut entry = self.numbers.entry(number).or_default();
+        let mut entry = self.entry(number);
         entry.mask = entry.mask.union(lists);
         if entry.reasons.contains(&settled) {
             return Ok(());
@@ -208,6 +304,9 @@ impl Index {
 
     /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why.
     /// One shard read-lock and one hash; allocates only for a hit.
+    /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why:
+    /// a record of its own is named before an import, and either before what is not durable yet.
+    /// One shard read-lock, one hash, and no lock for the base; allocates only for a hit.
     pub fn check(
         &self,
         number: Number,
@@ -215,21 +314,31 @@ impl Index {
         account: &AccountName,
         campaign: &CampaignName,
     ) -> Option<Hit> {
-        let entry = self.numbers.get(&number)?;
-        if entry.mask.intersection(lists).is_empty() {
+        let asked = |mask: ListMask| !mask.intersection(lists).is_empty();
+        let mounted = self.mounted.load();
+        let entry = self.numbers.get(&number).filter(|entry| asked(entry.mask));
+        let base = mounted.find(number).filter(|(mask, _reasons)| asked(*mask));
+        if base.is_none() && entry.is_none() {
             return None;
         }
+        let imports = base.into_iter().flat_map(|(_mask, reasons)| reasons);
+        let own = entry.iter().flat_map(|entry| &entry.reasons);
         let reached = |reason: &Reason| self.reach(reason, account, campaign).intersection(lists);
-        let all = entry.reasons.iter().map(reached).fold(ListMask::NONE, ListMask::union);
-        let first = all.first();
-        let list = self.lists.names(first).into_iter().next()?;
-        let reason = entry
-            .reasons
-            .iter()
-            .filter(|reason| !reached(reason).intersection(first).is_empty())
-            .max_by_key(|reason| reason.record.is_some())?;
+        let mut best: Option<(ListMask, &Reason)> = None;
+        for reason in imports.chain(own) {
+            let first = reached(reason).first();
+            // Where two are alike, the later one, which is the number's own.
+            let is_better = best.is_none_or(|(list, known)| {
+                first.is_before(list)
+                    || (first == list && reason.record.is_some() >= known.record.is_some())
+            });
+            if !first.is_empty() && is_better {
+                best = Some((first, reason));
+            }
+        }
+        let (first, reason) = best?;
         Some(Hit {
-            list,
+            list: self.lists.names(first).into_iter().next()?,
             account: reason.account.clone(),
             campaign: reason.campaign.clone(),
             record: reason.record,
@@ -250,10 +359,14 @@ impl Index {
     }
 
     /// Everything that is known of `number`: each list with each record, for people who ask why.
+    /// Imports come first.
     pub fn explain(&self, number: Number) -> Vec<Hit> {
-        let Some(entry) = self.numbers.get(&number) else { return Vec::new() };
+        let mounted = self.mounted.load();
+        let entry = self.numbers.get(&number);
+        let imports = mounted.find(number).into_iter().flat_map(|(_mask, reasons)| reasons);
+        let own = entry.iter().flat_map(|entry| &entry.reasons);
         let mut hits = Vec::new();
-        for reason in &entry.reasons {
+        for reason in imports.chain(own) {
             hits.extend(self.lists.names(reason.lists).into_iter().map(|list| Hit {
                 list,
                 account: reason.account.clone(),
@@ -264,18 +377,20 @@ impl Index {
         hits
     }
 
-    /// How many numbers stand on any list.
+    /// How many numbers stand on any list; each is counted once, also where an import has it and
+    /// a record of its own.
     pub fn len(&self) -> usize {
-        self.numbers.len()
+        let base = usize::try_from(self.mounted.load().base.len()).unwrap_or(usize::MAX);
+        (base + self.numbers.len()).saturating_sub(self.doubled.load(Ordering::Relaxed))
     }
 
     /// Whether no number stands on any list.
     pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
+        self.numbers.is_empty() && self.mounted.load().base.is_empty()
     }
 
     fn insert(&self, number: Number, reason: Reason) {
-        let mut entry = self.numbers.entry(number).or_default();
+        let mut entry = self.entry(number);
         entry.mask = entry.mask.union(reason.lists);
         if !entry.reasons.contains(&reason) {
             entry.reasons.push(reason);
@@ -285,8 +400,12 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
     use crate::model::WriterId;
+    use crate::suppression::base::Layer;
+    use crate::suppression::base::Source;
     use crate::suppression::list::Scope;
 
     fn number(digits: u64) -> Number {
@@ -420,5 +539,133 @@ mod tests {
         }
         index.settle(number(2), &own, Some(&acme), Some(&promo), record(2)).expect("known");
         assert_eq!((index.explain(number(1)).len(), index.explain(number(2)).len()), (1, 1));
+    }
+
+    /// A layer: list, `account/campaign` or nothing, seq of the import, numbers.
+    type Import<'a> = (&'a str, &'a str, u64, &'a [u64]);
+
+    fn base(layers: &[Import<'_>]) -> Base {
+        let sources = layers.iter().map(|&(list, of, seq, numbers)| {
+            let (account, campaign) = of.split_once('/').unzip();
+            Source {
+                layer: Layer {
+                    list: list.into(),
+                    account: account.map(AccountName::from),
+                    campaign: campaign.map(CampaignName::from),
+                    record: record(seq),
+                    segment: [0; 32],
+                },
+                numbers: numbers.iter().map(|&digits| Ok::<_, Infallible>(number(digits))),
+            }
+        });
+        Base::build(sources).expect("the layers are sorted")
+    }
+
+    #[test]
+    fn imports_and_facts_refuse_together() {
+        // What is imported, and what is on record of number 5 -> list and record of the refusal.
+        #[rustfmt::skip]
+        let cases: [(&str, &[Import<'_>], &[&str], &str); 9] = [
+            ("nothing",                           &[],                                      &[],               "-"),
+            ("another number is imported",        &[("global", "", 90, &[4, 6])],           &[],               "-"),
+            ("an import alone",                   &[("own", "", 90, &[5])],                 &[],               "own 90"),
+            ("its own record before an import",   &[("own", "", 90, &[5])],                 &["own"],          "own 1"),
+            ("the first list before its own",     &[("global", "", 90, &[5])],              &["own"],          "global 90"),
+            ("its own on the first list",         &[("own", "", 90, &[5])],                 &["global"],       "global 1"),
+            ("two imports of a list",             &[("own", "", 90, &[5]), ("own", "", 91, &[5])], &[],        "own 91"),
+            ("an import for another account",     &[("own", "rival/promo", 90, &[5])],      &[],               "-"),
+            ("an import for the account",         &[("own", "acme/other", 90, &[5])],       &[],               "own 90"),
+        ];
+        let (acme, promo) = (AccountName::from("acme"), CampaignName::from("promo"));
+        for (name, layers, facts, want) in cases {
+            let (index, all) = index();
+            assert_eq!(index.mount(base(layers)), 0, "{name}");
+            for list in facts {
+                let lists = [ListName::from(*list)];
+                index.settle(number(5), &lists, None, None, record(1)).expect("it is known");
+            }
+            let hit = index.check(number(5), all, &acme, &promo);
+            let got = hit.map_or_else(
+                || "-".to_owned(),
+                |hit| format!("{} {}", hit.list, hit.record.expect("it is durable").seq),
+            );
+            assert_eq!(got, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn explanations_and_figures_count_imports_and_facts() {
+        let (index, all) = index();
+        let (acme, promo) = (AccountName::from("acme"), CampaignName::from("promo"));
+        let own = [ListName::from("own")];
+        index.block(number(5), &own, &acme, &promo).expect("it is known");
+        index.block(number(8), &own, &acme, &promo).expect("it is known");
+        let first = ("global", "", 90, &[4, 5, 6][..]);
+        index.mount(base(&[first, ("own", "acme/promo", 91, &[5])]));
+        assert_eq!(index.len(), 4, "5 is counted once");
+        let told: Vec<_> = index
+            .explain(number(5))
+            .into_iter()
+            .map(|hit| (hit.list.as_str().to_owned(), hit.record.map(|record| record.seq)))
+            .collect();
+        let told: Vec<_> = told.iter().map(|(list, seq)| (list.as_str(), *seq)).collect();
+        assert_eq!(told, [("global", Some(90)), ("own", Some(91)), ("own", None)]);
+        assert_eq!(index.block(number(5), &own, &acme, &promo), Ok(true), "an import is durable");
+        index.block(number(6), &own, &acme, &promo).expect("it is known");
+        assert_eq!((index.len(), index.is_empty()), (4, false));
+
+        // The import of the first layer is reversed: the base is built without it.
+        index.mount(base(&[("own", "acme/promo", 91, &[5])]));
+        assert_eq!(index.len(), 3);
+        assert_eq!(index.check(number(4), all, &acme, &promo), None);
+        assert!(index.check(number(6), all, &acme, &promo).is_some(), "by its own opt-out");
+        index.mount(Base::default());
+        assert_eq!((index.len(), index.explain(number(5)).len()), (3, 1));
+    }
+
+    #[test]
+    fn an_import_to_the_65th_list_is_left_out_and_counted() {
+        let (index, _all) = index();
+        let more: Vec<ListName> =
+            (3..64).map(|n| ListName::from(format!("list-{n}").as_str())).collect();
+        index.mask(&more).expect("64 lists fit");
+        let all = index.mask([&ListName::from("global")]).expect("it is known");
+        let layers: [Import<'_>; 2] = [("one-more", "", 90, &[5, 6]), ("global", "", 91, &[5])];
+        assert_eq!(index.mount(base(&layers)), 1);
+        let seq = |digits| {
+            let hit = index.check(number(digits), all, &"acme".into(), &"promo".into());
+            hit.and_then(|hit| hit.record).map(|record| record.seq)
+        };
+        assert_eq!((seq(5), seq(6)), (Some(91), None));
+    }
+
+    #[test]
+    fn calls_are_refused_while_bases_are_exchanged() {
+        let (index, all) = index();
+        let layers: [Import<'_>; 1] = [("global", "", 90, &[5])];
+        index.mount(base(&layers));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for digits in 10..400 {
+                    let own = [ListName::from("own")];
+                    index.block_beyond(number(digits), &own, None, None).expect("it is known");
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let numbers: Vec<u64> = std::iter::once(5).chain(100..200).collect();
+                    index.mount(base(&[("global", "", 90, &numbers)]));
+                    index.mount(base(&layers));
+                }
+            });
+            for _ in 0..5_000 {
+                let hit = index.check(number(5), all, &"acme".into(), &"promo".into());
+                assert!(hit.is_some(), "it is in every base");
+            }
+        });
+        assert_eq!(index.len(), 391, "no number is counted twice or not at all");
+        let numbers: Vec<u64> = (100..200).collect();
+        index.mount(base(&[("global", "", 90, &numbers)]));
+        assert_eq!(index.len(), 390);
     }
 }

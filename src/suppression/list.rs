@@ -67,6 +67,13 @@ impl ListMask {
         Self(self.0 & self.0.wrapping_neg())
     }
 
+    /// Whether the first list of this set comes before the first of `other`; an empty set comes
+    /// last.
+    pub const fn is_before(self, other: Self) -> bool {
+        let place = if self.0 == 0 { 64 } else { self.0.trailing_zeros() };
+        place < if other.0 == 0 { 64 } else { other.0.trailing_zeros() }
+    }
+
     fn bits(self) -> impl Iterator<Item = usize> {
         (0..ListTable::LISTS_MAX).filter(move |bit| self.0 & (1 << bit) != 0)
     }
@@ -185,6 +192,9 @@ mod tests {
         assert_eq!(all.intersection(two), two);
         assert_eq!(table.names(two.first()), [names[3].clone()]);
         assert_eq!(ListMask::NONE.first(), ListMask::NONE);
+        let orders = [two.is_before(all), all.is_before(two), ListMask::NONE.is_before(two)];
+        assert_eq!(orders, [false, true, false]);
+        assert!(two.is_before(ListMask::NONE));
         assert!(two.without(all).is_empty());
         assert_eq!(ListMask::NONE.union(two), two);
     }
