@@ -31,6 +31,7 @@ pub mod ledger;
 mod projection;
 mod random;
 mod segments;
+mod snapshot;
 pub mod sqlite;
 mod watch;
 
@@ -38,6 +39,7 @@ pub use archive::{Archive, Recovered};
 pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
 pub use facade::{Counters, Settings, Store};
 pub use ledger::Ledger;
+pub use snapshot::Snapshot;
 pub use sqlite::{CallFilter, Reader};
 pub use watch::{OnEvent, StoreEvent};
 
