@@ -32,7 +32,7 @@ const fn misfit(part: &'static str) -> LayoutError {
 }
 
 /// A base without what follows from it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
     /// Groups that have numbers, ascending.
     pub(super) groups: Vec<u32>,
@@ -213,7 +213,7 @@ impl<'a> Walk<'a> {
         let last = self.columns.group_lasts.get(place).ok_or(misfit("groups"))?;
         let len = u64::from(*last) + 1;
         self.len += len;
-        self.groups[number as usize] = if len <= FEW_MAX as u64 {
+        let group = if len <= FEW_MAX as u64 {
             let marks = self.columns.few_marks.get(self.few).ok_or(misfit("groups"))?;
             let at = u32::try_from(self.suffixes).map_err(|_error| misfit("suffixes"))?;
             self.few += 1;
@@ -223,6 +223,8 @@ impl<'a> Walk<'a> {
         } else {
             self.pages_of_group(len)?
         };
+        // A group before the last may claim to lie behind it; then the last is not ascending.
+        *self.groups.get_mut(number as usize).ok_or(misfit("groups"))? = group;
         Ok(())
     }
 

@@ -202,6 +202,60 @@ fn a_base_has_no_more_layers_than_it_can_tell_apart() {
 }
 
 #[test]
+fn columns_that_do_not_fit_make_no_base() {
+    // Numbers 5 and 9 in layer 0, and 2^32 + 7 and 2^32 + 8, of which only one is in layer 1.
+    let whole = Columns {
+        groups: vec![0, 1],
+        group_lasts: vec![1, 1],
+        few_marks: vec![1, CODED],
+        suffixes: vec![5, 9, 7, 8],
+        coded_dictionaries: vec![0],
+        codes: vec![0, 1],
+        dictionary_ends: vec![2],
+        dictionary_sets: vec![1, 2],
+        set_ends: vec![0, 1, 3],
+        set_layers: vec![0, 0, 1],
+        ..Columns::default()
+    };
+    let assemble = |columns| Base::assemble(vec![layer(0), layer(1)], columns);
+    check_all(
+        "as it should be",
+        &assemble(whole.clone()).expect("it fits"),
+        &[vec![5, 9, (1 << 32) + 7, (1 << 32) + 8], vec![(1 << 32) + 8]],
+        &[],
+    );
+    type Change = fn(&mut Columns);
+    #[rustfmt::skip]
+    let cases: [(&str, Change, &str); 20] = [
+        ("groups in the wrong order",      |c| c.groups = vec![1, 0],            "groups"),
+        ("the same group twice",           |c| c.groups = vec![1, 1],            "groups"),
+        ("a group beyond E.164",           |c| c.groups = vec![0, GROUPS_MAX],   "groups"),
+        ("a group beyond all",             |c| c.groups = vec![0, u32::MAX],     "groups"),
+        ("a group without a size",         |c| c.group_lasts = vec![1],          "groups"),
+        ("a size without a group",         |c| c.group_lasts.push(1),            "groups"),
+        ("a group without marks",          |c| c.few_marks = vec![1],            "groups"),
+        ("a number too few",               |c| c.suffixes = vec![5, 9, 7],       "suffixes"),
+        ("a number too many",              |c| c.suffixes.push(9),               "suffixes"),
+        ("a group that should have pages", |c| c.group_lasts = vec![1, 9_000],   "bitmaps"),
+        ("a page without a group",         |c| c.page_lasts.push(1),             "pages"),
+        ("a bitmap without a page",        |c| c.words.push(1),                  "bitmaps"),
+        ("marks of no set",                |c| c.few_marks = vec![3, CODED],     "marks"),
+        ("marks of the empty set",         |c| c.few_marks = vec![0, CODED],     "marks"),
+        ("codes of another page",          |c| c.few_marks = vec![1, CODED | 1], "marks"),
+        ("a code beyond its dictionary",   |c| c.codes = vec![0, 2],             "codes"),
+        ("a code too few",                 |c| c.codes = vec![0],                "codes"),
+        ("a dictionary that is not there", |c| c.coded_dictionaries = vec![1],   "dictionaries"),
+        ("a dictionary of no set",         |c| c.dictionary_sets = vec![1, 3],   "dictionaries"),
+        ("a set of no layer",              |c| c.set_layers = vec![0, 0, 2],     "sets of layers"),
+    ];
+    for (name, change, part) in cases {
+        let mut columns = whole.clone();
+        change(&mut columns);
+        assert_eq!(assemble(columns).err(), Some(LayoutError { part }), "{name}");
+    }
+}
+
+#[test]
 fn strewn_numbers_stay_compact() {
     let strewn = |step: u64, len: u64| vec![(1..=len).map(|n| n * step).collect::<Vec<u64>>()];
     #[rustfmt::skip]
