@@ -25,6 +25,7 @@ mod archive;
 mod backup;
 mod facade;
 pub mod import;
+mod imported;
 pub mod journal;
 mod keys;
 pub mod ledger;
@@ -104,6 +105,12 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong with it.
         source: SegmentError,
+    },
+    /// The imports together are more than an index of numbers can hold.
+    #[error("the imported numbers cannot be held together")]
+    Imports {
+        /// What is too much.
+        source: Box<crate::suppression::base::BuildError<Self>>,
     },
     /// The system refused.
     #[error("cannot {doing} `{path}`")]

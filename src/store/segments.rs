@@ -74,31 +74,28 @@ impl Segments {
         Err(self.failed(part, SegmentError::Header { what }))
     }
 
-    /// Hands each number that `imported` put on its list, and that none of `all` took off again, to
-    /// `visit`, ascending, until it says no.
-    pub(super) fn numbers(
-        &self,
-        imported: &Imported,
-        all: &[Imported],
-        mut visit: impl FnMut(Number) -> bool,
-    ) -> Result<(), StoreError> {
-        let Some(listed) = &imported.import.listed else { return Ok(()) };
+    /// Checks that the segment of `part` is there; what is in it is checked when it is read.
+    pub(super) fn check_there(&self, part: &Part) -> Result<(), StoreError> {
+        let found = self.path(part).metadata();
+        found.map(drop).map_err(|error| self.failed(part, error.into()))
+    }
+
+    /// The numbers that `imported` put on its list and that none of `all` took off again,
+    /// ascending.
+    pub(super) fn remaining<'a>(
+        &'a self,
+        imported: &'a Imported,
+        all: &'a [Imported],
+    ) -> Result<Remaining<'a>, StoreError> {
+        let listed = imported.import.listed.as_ref();
+        let open = |part: &'a Part| self.open(part).map(|numbers| (part, numbers));
+        let listed = listed.map(open).transpose()?;
         let mut takers = Vec::new();
         for taken_off in imported.takers(all) {
-            takers.push((taken_off.part, self.open(&taken_off.part)?.peekable()));
+            let (part, numbers) = open(&taken_off.part)?;
+            takers.push((part, numbers.peekable()));
         }
-        for number in self.open(listed)? {
-            let number = number.map_err(|error| self.failed(listed, error))?;
-            let mut is_taken_off = false;
-            for (part, numbers) in &mut takers {
-                let holds = advance(numbers, number);
-                is_taken_off |= holds.map_err(|error| self.failed(part, error))?;
-            }
-            if !is_taken_off && !visit(number) {
-                break;
-            }
-        }
-        Ok(())
+        Ok(Remaining { segments: self, listed, takers })
     }
 
     /// Whether `number` stands on its list by `imported`, and none of `all` took it off again.
@@ -127,6 +124,43 @@ impl Segments {
 
     pub(super) fn failed(&self, part: &Part, source: SegmentError) -> StoreError {
         StoreError::Segment { path: self.path(part), source }
+    }
+}
+
+/// The numbers of one import, without those that were taken off from it.
+pub(super) struct Remaining<'a> {
+    segments: &'a Segments,
+    listed: Option<(&'a Part, Numbers)>,
+    takers: Vec<(&'a Part, Peekable<Numbers>)>,
+}
+
+impl Remaining<'_> {
+    fn is_taken_off(&mut self, number: Number) -> Result<bool, StoreError> {
+        let mut is_taken_off = false;
+        for (part, numbers) in &mut self.takers {
+            let holds = advance(numbers, number);
+            is_taken_off |= holds.map_err(|error| self.segments.failed(part, error))?;
+        }
+        Ok(is_taken_off)
+    }
+}
+
+impl Iterator for Remaining<'_> {
+    type Item = Result<Number, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (part, numbers) = self.listed.as_mut()?;
+            let number = match numbers.next()? {
+                Ok(number) => number,
+                Err(error) => return Some(Err(self.segments.failed(part, error))),
+            };
+            match self.is_taken_off(number) {
+                Ok(true) => {}
+                Ok(false) => return Some(Ok(number)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 

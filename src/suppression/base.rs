@@ -280,6 +280,13 @@ impl Base {
         &self.layers
     }
 
+    /// Names the record of each layer that so far has the record `from`.
+    pub fn name_layer(&mut self, from: RecordId, to: RecordId) {
+        for layer in self.layers.iter_mut().filter(|layer| layer.record == from) {
+            layer.record = to;
+        }
+    }
+
     /// How many numbers are in any layer.
     pub const fn len(&self) -> u64 {
         self.len

@@ -155,6 +155,11 @@ impl Index {
         left_out
     }
 
+    /// Shows the mounted base to `look`.
+    pub fn with_base<T>(&self, look: impl FnOnce(&Base) -> T) -> T {
+        look(&self.mounted.load().base)
+    }
+
     /// Brings `is_in_base` of the entry up to date with the base that is mounted now. The entry is
     /// locked, so that whoever made it before or after the base was exchanged, it is counted by
     /// the newer one.
@@ -291,19 +296,6 @@ impl Index {
         Ok(())
     }
 
-    /// Forgets that the records `from` put `number` on lists: a registry took it off again.
-    /// What else put it there refuses it as before.
-    pub fn withdraw(&self, number: Number, from: &[RecordId]) {
-        let Some(mut entry) = self.numbers.get_mut(&number) else { return };
-        entry.reasons.retain(|reason| reason.record.is_none_or(|record| !from.contains(&record)));
-        let masks = entry.reasons.iter().map(|reason| reason.lists);
-        entry.mask = masks.fold(ListMask::NONE, ListMask::union);
-        drop(entry);
-        self.numbers.remove_if(&number, |_number, entry| entry.reasons.is_empty());
-    }
-
-    /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why.
-    /// One shard read-lock and one hash; allocates only for a hit.
     /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why:
     /// a record of its own is named before an import, and either before what is not durable yet.
     /// One shard read-lock, one hash, and no lock for the base; allocates only for a hit.
@@ -505,27 +497,6 @@ mod tests {
         let spring = index.mask(&[ListName::from("spring")]).expect("it is known");
         index.block(number(1), &["own".into()], &acme, &promo).expect("it is known");
         assert_eq!(index.check(number(1), spring, &acme, &promo), None);
-    }
-
-    #[test]
-    fn what_a_registry_takes_off_leaves_every_other_reason() {
-        let (index, all) = index();
-        let (acme, promo) = (AccountName::from("acme"), CampaignName::from("promo"));
-        let global = [ListName::from("global")];
-        for (digits, seq) in [(1, 1), (1, 2), (2, 1), (3, 9)] {
-            index.settle(number(digits), &global, None, None, record(seq)).expect("known");
-        }
-        index.block(number(2), &["own".into()], &acme, &promo).expect("known");
-        for digits in 1..=4 {
-            index.withdraw(number(digits), &[record(1), record(7)]);
-        }
-        let left: Vec<_> =
-            (1..=4).map(|digits| index.check(number(digits), all, &acme, &promo)).collect();
-        let records: Vec<_> = left.iter().map(|hit| hit.as_ref().map(|hit| hit.record)).collect();
-        assert_eq!(records, [Some(Some(record(2))), Some(None), Some(Some(record(9))), None]);
-        assert_eq!(left[1].as_ref().map(|hit| hit.list.as_str()), Some("own"));
-        index.withdraw(number(3), &[record(9)]);
-        assert_eq!((index.check(number(3), all, &acme, &promo), index.len()), (None, 2));
     }
 
     #[test]

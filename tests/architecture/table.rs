@@ -89,7 +89,6 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("chacha20poly1305",   &["suppression"]),
     foreign("clap",               &["cli"]),
     foreign("crc32fast",          &["suppression", "store"]),
-    foreign("crc32fast",          &["store", "suppression/base/codec.rs"]),
     foreign("csv",                &["suppression", "store", "cli"]),
     foreign("dashmap",            &["suppression", "engine"]),
     foreign("flate2",             &["store/import/input.rs"]),

@@ -18,7 +18,9 @@ use super::names::unknown;
 use crate::config::Checked;
 use crate::model::AccountName;
 use crate::model::ListName;
+use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::model::WriterId;
 use crate::net::clock;
 use crate::store::Reader;
 use crate::suppression::Fact;
@@ -35,8 +37,8 @@ use crate::suppression::segment::Content;
 /// file is taken for a cut one. Registries lose some per cent a year.
 pub const SHRUNK_TO: u64 = 2;
 
-/// How often whoever waits is told, in numbers.
-const TELL_EVERY: u64 = 1 << 16;
+/// The record of an import before it has one: no writer draws zero.
+const UNNAMED: RecordId = RecordId { writer: WriterId(0), seq: 0 };
 
 /// Where an import goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,46 +172,32 @@ impl Desk {
                 reader.verify_segment(part, &claim.list, content)?;
             }
         }
-        let import = import_of(&self.checked.load(), claim, &reader.imports()?)?;
-        let durable = self.commit(Fact::Import(Box::new(import.clone())))?;
-        self.refuse(&reader, &import, durable.record, tell)?;
+        self.index.mask([&claim.list])?;
+        let mut imports = reader.imports()?;
+        let import = import_of(&self.checked.load(), claim, &imports)?;
+        let written_at = import.imported_at;
+        imports.push(Imported { record: UNNAMED, written_at, import: import.clone() });
+        // Made before the record is, so that what is durable is refused at once.
+        let mut base = reader.build_base(&imports, tell)?;
+        let durable = self.commit(Fact::Import(Box::new(import)))?;
+        base.name_layer(UNNAMED, durable.record);
+        if let Some(imported) = imports.last_mut() {
+            imported.record = durable.record;
+        }
+        self.index.mount(base);
+        self.keep_base(&reader, &imports);
         let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
         Ok(ImportDone { record, durable_at, is_earlier: false })
     }
 
-    /// Brings the index to what `import` says.
-    fn refuse(
-        &self,
-        reader: &Reader,
-        import: &Import,
-        record: crate::model::RecordId,
-        tell: &mut dyn FnMut(u64, u64),
-    ) -> Result<(), DeskError> {
-        let parts = [import.listed, import.taken_off.as_ref().map(|taken_off| taken_off.part)];
-        let of = parts.iter().flatten().map(|part| part.count).sum();
-        let mut done: u64 = 0;
-        let mut tell_some = || {
-            done += 1;
-            if done.is_multiple_of(TELL_EVERY) {
-                tell(done, of);
-            }
-        };
-        let lists = std::slice::from_ref(&import.list);
-        if let Some(part) = &import.listed {
-            self.index.mask(lists)?;
-            reader.segment_numbers(part, |number| {
-                tell_some();
-                // The list has its bit, so that it cannot fail any more.
-                let _ = self.index.settle(number, lists, import.account.as_ref(), None, record);
-            })?;
+    /// Keeps the index's base for the next start, which is slower without it and no worse.
+    fn keep_base(&self, reader: &Reader, imports: &[Imported]) {
+        if let Err(error) = self.index.with_base(|base| reader.save_base(base, imports)) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the imported numbers cannot be kept for the next start, which makes them anew"
+            );
         }
-        if let Some(TakenOff { part, from }) = &import.taken_off {
-            reader.segment_numbers(part, |number| {
-                tell_some();
-                self.index.withdraw(number, from);
-            })?;
-        }
-        Ok(())
     }
 }
 

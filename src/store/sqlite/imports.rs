@@ -5,9 +5,11 @@ use rusqlite::Transaction;
 use rusqlite::params;
 
 use crate::model::ListName;
-use crate::model::Number;
 use crate::model::UnixMicros;
 use crate::store::StoreError;
+use crate::store::imported;
+use crate::store::snapshot::Snapshot;
+use crate::suppression::base::Base;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
@@ -80,21 +82,27 @@ impl Reader {
         self.segments().verify(part, list, content)
     }
 
-    /// Hands each number of the segment of `part` to `visit`, ascending.
+    /// The base of `imports`, made of their segments; `tell` hears how many of how many of the
+    /// numbers that they listed are done.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Segment`].
-    pub fn segment_numbers(
+    /// [`StoreError::Segment`], and [`StoreError::Imports`] for more than a base holds.
+    pub fn build_base(
         &self,
-        part: &Part,
-        mut visit: impl FnMut(Number),
-    ) -> Result<(), StoreError> {
-        let segments = self.segments();
-        for number in segments.open(part)? {
-            visit(number.map_err(|error| segments.failed(part, error))?);
-        }
-        Ok(())
+        imports: &[Imported],
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<Base, StoreError> {
+        imported::build_base(&self.dir(), imports, tell)
+    }
+
+    /// Keeps `base`, which is that of `imports`, for the next start. One thread at a time may.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]; the next start then makes it of the segments.
+    pub fn save_base(&self, base: &Base, imports: &[Imported]) -> Result<(), StoreError> {
+        Snapshot::of_store(self.dir()).save(base, &imported::cursor(imports))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::store::StoreError;
+use crate::store::imported;
 use crate::store::segments::Segments;
 use crate::suppression::Index;
 use crate::suppression::OptOut;
@@ -54,9 +55,10 @@ impl Reader {
         Ok(Self(Connection::open_with_flags(path, flags)?))
     }
 
-    /// Puts every suppressed number into `index` and returns how many reasons there were. Lists
-    /// that only old records name take bits too; a list beyond the 64th is left out and counted
-    /// in the second figure, since no campaign can ask for it either.
+    /// Puts every suppressed number into `index` and returns how many reasons single facts had, and
+    /// numbers imports. Lists that only old records name take bits too; what is on a list beyond
+    /// the 64th is left out and counted in the second figure, each import as one, since no campaign
+    /// can ask for it either.
     ///
     /// # Errors
     ///
@@ -77,24 +79,9 @@ impl Reader {
             let is_taken = suppressed.settle(index).is_ok();
             *(if is_taken { &mut filled } else { &mut left_out }) += 1;
         }
-        let (imported, beyond) = self.fill_imports(index)?;
-        Ok((filled + imported, left_out + beyond))
-    }
-
-    /// As [`Self::fill`], for the numbers of imports.
-    fn fill_imports(&self, index: &Index) -> Result<(u64, u64), StoreError> {
-        let imports = self.imports()?;
-        let segments = self.segments();
-        let (mut filled, mut left_out) = (0, 0);
-        for imported in &imports {
-            let lists = std::slice::from_ref(&imported.import.list);
-            let (account, record) = (imported.import.account.as_ref(), imported.record);
-            segments.numbers(imported, &imports, |number| {
-                let is_taken = index.settle(number, lists, account, None, record).is_ok();
-                *(if is_taken { &mut filled } else { &mut left_out }) += 1;
-                true
-            })?;
-        }
+        let base = imported::load_base(&self.dir(), &self.imports()?)?;
+        filled += base.len();
+        left_out += index.mount(base) as u64;
         Ok((filled, left_out))
     }
 
@@ -103,7 +90,12 @@ impl Reader {
     }
 
     pub(in crate::store) fn segments(&self) -> Segments {
-        Segments::of(self.path().parent().unwrap_or_else(|| Path::new("")))
+        Segments::of(&self.dir())
+    }
+
+    /// The store's folder.
+    pub(in crate::store) fn dir(&self) -> PathBuf {
+        self.path().parent().map(Path::to_owned).unwrap_or_default()
     }
 
     /// Every opt-out names a list, and so stands in `suppressed`.
@@ -236,7 +228,13 @@ impl Reader {
                     hand_on(number);
                 }
                 Some(_another) => {}
-                None => segments.numbers(imported, &imports, hand_on)?,
+                None => {
+                    for number in segments.remaining(imported, &imports)? {
+                        if !hand_on(number?) {
+                            break;
+                        }
+                    }
+                }
             }
             if is_over {
                 break;

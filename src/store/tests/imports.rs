@@ -129,6 +129,44 @@ fn a_segment_that_is_missing_or_damaged_stops_the_start() {
 }
 
 #[test]
+fn a_snapshot_says_what_the_imports_say_or_is_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    let submit = |fact| {
+        store.submit(0, fact).unwrap();
+        let record = acks.recv().unwrap().result.unwrap().record;
+        store.flush().unwrap();
+        record
+    };
+    let snapshot = dir.path().join("base.snapshot");
+    let part = |content, numbers: &[u64]| segment(dir.path(), content, numbers);
+    let first = submit(import(Some(part(Content::Listed, &[1, 2, 3])), None));
+    assert_eq!(refused(&store.reader().unwrap()), [1, 2, 3]);
+    let of_first = fs::read(&snapshot).unwrap();
+    // A change list adds no layer: what tells that the snapshot is old is its cursor.
+    let off = TakenOff { part: part(Content::TakenOff, &[2]), from: vec![first] };
+    submit(import(None, Some(off)));
+    assert_eq!(refused(&store.reader().unwrap()), [1, 3]);
+    let of_both = fs::read(&snapshot).unwrap();
+    assert!(of_first != of_both, "the new one is kept");
+    // One of a store that an old copy brought back knows imports that are not there.
+    submit(import(Some(part(Content::Listed, &[5])), None));
+    assert_eq!(refused(&store.reader().unwrap()), [1, 3, 5]);
+    for old in [&of_first, &of_both] {
+        fs::write(&snapshot, old).unwrap();
+        assert_eq!(refused(&store.reader().unwrap()), [1, 3, 5]);
+    }
+    // What the snapshot says is believed while it is current, and found to be there.
+    let gone =
+        dir.path().join("segments").join(format!("{}.seg", part(Content::Listed, &[5]).segment));
+    fs::write(&gone, b"what is in it is asked by who explains, not by the start").unwrap();
+    assert_eq!(refused(&store.reader().unwrap()), [1, 3, 5]);
+    fs::remove_file(&gone).unwrap();
+    let error = store.reader().unwrap().fill(&Index::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Segment { .. }), "{error}");
+}
+
+#[test]
 fn a_backup_holds_the_segments_of_its_imports_and_misses_none() {
     let dir = tempfile::tempdir().unwrap();
     let from = dir.path().join("data");

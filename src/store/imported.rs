@@ -1,0 +1,114 @@
+//! What all imports together say: the base of their numbers, from its snapshot or the segments.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::path::Path;
+
+use crate::model::RecordId;
+use crate::model::WriterId;
+use crate::suppression::base::Base;
+use crate::suppression::base::BuildError;
+use crate::suppression::base::Cursor;
+use crate::suppression::base::Layer;
+use crate::suppression::base::Source;
+use crate::suppression::import::Imported;
+
+use super::StoreError;
+use super::segments::Segments;
+use super::snapshot::Snapshot;
+
+/// How often whoever waits is told, in numbers.
+const TELL_EVERY: u64 = 1 << 16;
+
+/// The base of `imports` in the store's folder `dir`: what its snapshot says where that is of
+/// just these imports, else made of their segments and saved for the next start. Only the
+/// process that holds the store may ask, and one thread of it at a time.
+///
+/// # Errors
+///
+/// [`StoreError::Segment`] for a segment that is missing or damaged, also where the snapshot
+/// would do without it: whoever asks why a number is refused needs it. [`StoreError::Imports`].
+pub(super) fn load_base(dir: &Path, imports: &[Imported]) -> Result<Base, StoreError> {
+    let segments = Segments::of(dir);
+    for imported in imports {
+        for (part, _content) in imported.import.parts() {
+            segments.check_there(part)?;
+        }
+    }
+    if imports.is_empty() {
+        return Ok(Base::default());
+    }
+    let (layers, cursor) = (layers(imports), cursor(imports));
+    let is_current = |base: &Base, of: &Cursor| *of == cursor && base.layers() == layers;
+    let build = || {
+        let base = build_base(dir, imports, &mut |_done, _of| {})?;
+        Ok::<_, StoreError>((base, cursor.clone()))
+    };
+    Ok(Snapshot::of_store(dir).load_or_build(is_current, build)?.0)
+}
+
+/// The base of `imports`, made of their segments; `tell` hears how many of how many of the numbers
+/// that they listed are done.
+///
+/// # Errors
+///
+/// [`StoreError::Segment`], and [`StoreError::Imports`] for more than a base holds.
+pub(super) fn build_base(
+    dir: &Path,
+    imports: &[Imported],
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<Base, StoreError> {
+    let of = listed(imports).filter_map(|imported| Some(imported.import.listed?.count)).sum();
+    let (done, tell) = (Cell::new(0_u64), RefCell::new(tell));
+    let count = || {
+        done.set(done.get() + 1);
+        if done.get().is_multiple_of(TELL_EVERY) {
+            tell.borrow_mut()(done.get(), of);
+        }
+    };
+    let segments = Segments::of(dir);
+    let mut sources = Vec::new();
+    for (imported, layer) in listed(imports).zip(layers(imports)) {
+        let numbers = segments.remaining(imported, imports)?;
+        let numbers = numbers.inspect(|_number| count());
+        sources.push(Source { layer, numbers });
+    }
+    Base::build(sources).map_err(|error| match error {
+        BuildError::Source { source, .. } => source,
+        error => StoreError::Imports { source: Box::new(error) },
+    })
+}
+
+/// Up to which record of each writer `imports` are all the imports there are.
+pub(super) fn cursor(imports: &[Imported]) -> Cursor {
+    let mut cursor: Vec<(WriterId, u64)> = Vec::new();
+    let mut records: Vec<RecordId> = imports.iter().map(|imported| imported.record).collect();
+    records.sort_unstable();
+    for RecordId { writer, seq } in records {
+        match cursor.last_mut() {
+            Some((known, last)) if *known == writer => *last = seq,
+            _ => cursor.push((writer, seq)),
+        }
+    }
+    cursor
+}
+
+/// Those that put numbers on a list.
+fn listed(imports: &[Imported]) -> impl Iterator<Item = &Imported> {
+    imports.iter().filter(|imported| imported.import.listed.is_some())
+}
+
+/// The layer of each that put numbers on a list.
+fn layers(imports: &[Imported]) -> Vec<Layer> {
+    let layer = |imported: &Imported| {
+        let segment = imported.import.listed.map(|part| part.segment.0).unwrap_or_default();
+        Layer {
+            list: imported.import.list.clone(),
+            account: imported.import.account.clone(),
+            campaign: None,
+            record: imported.record,
+            segment,
+        }
+    };
+    listed(imports).map(layer).collect()
+}
