@@ -33,7 +33,7 @@ const TAKE_IN_MAX: usize = 1024;
 /// What was found when a store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Facts that were in the journal and not yet in the database.
+    /// Facts that were in the journal and not yet in the database, checkpoints not counted.
     pub facts: u64,
     /// Whether the database was missing and was made anew.
     pub rebuilt: bool,
@@ -230,7 +230,7 @@ impl<'a> Taking<'a> {
             self.keys.learn(tag, slot);
         }
         let fact = open_record(self.keys, &record)?;
-        self.recovered.facts += 1;
+        self.recovered.facts += u64::from(!matches!(fact, Some(Fact::Checkpoint(_))));
         self.recovered.erased += u64::from(fact.is_none());
         let writer = record.id.writer;
         self.waiting.push(Projected { record, fact });

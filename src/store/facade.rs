@@ -11,6 +11,8 @@ use crate::suppression::Fact;
 use crate::suppression::FactLedger;
 use crate::suppression::LedgerError;
 use crate::suppression::proof::Hash;
+use crate::suppression::proof::PublicKey;
+use crate::suppression::proof::Signer;
 
 use super::Clock;
 use super::StoreError;
@@ -24,10 +26,13 @@ use super::journal::JournalDisk;
 use super::journal::RealDisk;
 use super::journal::SEGMENT_BYTES;
 use super::keys::KeyFile;
+use super::ledger::CHECKPOINT_EVERY;
+use super::ledger::CHECKPOINT_RECORDS_MAX;
 use super::ledger::Committer;
 use super::ledger::Ledger;
 use super::ledger::QUEUE_LEN_MAX;
 use super::ledger::REOPEN_EVERY;
+use super::ledger::Signing;
 use super::projection::Projection;
 use super::random;
 use super::sqlite::Reader;
@@ -46,6 +51,10 @@ pub struct Settings {
     pub clock: Clock,
     /// How soon after an error of the disk it is tried again.
     pub reopen_every: Duration,
+    /// How long a record stays without a signed checkpoint behind it, while the journal works.
+    pub checkpoint_every: Duration,
+    /// Records between two checkpoints at most, 1 or more.
+    pub checkpoint_records_max: u64,
     /// Told what the store has to tell unasked.
     pub on_event: OnEvent,
 }
@@ -59,6 +68,8 @@ impl Settings {
             segment_bytes: SEGMENT_BYTES,
             clock,
             reopen_every: REOPEN_EVERY,
+            checkpoint_every: CHECKPOINT_EVERY,
+            checkpoint_records_max: CHECKPOINT_RECORDS_MAX,
             on_event: Arc::new(|_event| {}),
         }
     }
@@ -105,7 +116,8 @@ pub struct Store {
     // last.
     ledger: Ledger,
     projection: Projection,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
+    pub(super) signer: Signer,
     _lock: Hold,
 }
 
@@ -132,15 +144,22 @@ impl Store {
         disk: Box<dyn JournalDisk>,
         on_ack: Box<dyn Fn(Ack) + Send>,
     ) -> Result<(Self, Recovered), StoreError> {
-        let Settings { dir, queue_len_max, segment_bytes, clock, reopen_every, on_event } =
+        let Settings { dir, queue_len_max, segment_bytes, clock, reopen_every, on_event, .. } =
             settings;
         let (archive, recovered) = Archive::open_exclusive(&dir)?;
+        let keys_path = dir.join("keys");
+        let signer = archive.keys.signer().map_err(StoreError::io("sign under", &keys_path))?;
+        let signing = Signing::new(
+            signer.clone(),
+            settings.checkpoint_every,
+            settings.checkpoint_records_max,
+            archive.database.loose_ends()?,
+        );
         let Archive { database, keys, lock, .. } = archive;
         let writer = random::writer().map_err(StoreError::io("draw", "a writer id"))?;
         let journal_dir = journal_dir(&dir);
         let journal = Journal::create(disk, segment_bytes, writer)
             .map_err(StoreError::io("create a segment in", &journal_dir))?;
-        let keys_path = dir.join("keys");
         let reading_keys =
             KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
         let watch = Watch::new("projection", &on_event);
@@ -161,8 +180,9 @@ impl Store {
             failure,
             stats,
             head: (0, Hash::NONE),
+            signing,
         })?;
-        Ok((Self { ledger, projection, dir, _lock: lock }, recovered))
+        Ok((Self { ledger, projection, dir, signer, _lock: lock }, recovered))
     }
 
     /// Keeps a call record, a moment later and with others; lost in a crash, or when the
@@ -179,6 +199,22 @@ impl Store {
     /// when a thread is gone.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.ledger.flush()
+    }
+
+    /// Has everything submitted before signed by a checkpoint, unless the journal fails meanwhile,
+    /// and waits until it can be asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::flush`].
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.ledger.checkpoint()?;
+        self.flush()
+    }
+
+    /// The key that the store's checkpoints and bundles verify by.
+    pub fn proof_key(&self) -> PublicKey {
+        self.signer.public()
     }
 
     /// A connection for questions; open one for each thread that asks.

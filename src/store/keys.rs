@@ -3,6 +3,7 @@
 //! ```text
 //! +--------------------------------------+--------+--------+-----
 //! | header 4 KiB: magic, tag key, CRC-32 | slot 0 | slot 1 | ...    32 octets each
+//! |   at 64: signing key, CRC-32         |        |        |
 //! +--------------------------------------+--------+--------+-----
 //! ```
 //!
@@ -10,6 +11,9 @@
 //! takes one. So a record that names a slot needs no second sync of its own, and a key is
 //! destroyed by writing zeros over its slot. Which number has which slot stands in the records
 //! under a keyed hash, never here. A slot of zeros is destroyed and is not given out again.
+//!
+//! The signing key is the Ed25519 seed under which the store's checkpoints are signed: drawn with
+//! the file, or once for a file that was made before there was one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,6 +27,7 @@ use std::path::Path;
 use crate::model::Number;
 use crate::suppression::proof::KeyTag;
 use crate::suppression::proof::NumberKey;
+use crate::suppression::proof::Signer;
 use crate::suppression::proof::TagKey;
 
 use super::journal::sync_dir;
@@ -31,6 +36,9 @@ use super::random;
 const MAGIC: [u8; 8] = *b"bajakey\x01";
 const HEADER_LEN: u64 = 4096;
 const SLOT_LEN: u64 = 32;
+/// Where the signing key stands, with its CRC-32 behind it.
+const SIGNING_AT: usize = 64;
+const SIGNING_LEN: usize = 36;
 /// Slots made at a time: one sync for as many numbers.
 const CHUNK_SLOTS: u32 = 4096;
 
@@ -104,6 +112,27 @@ impl KeyFile {
         }
     }
 
+    /// The key under which checkpoints are signed; drawn and made durable when there is none.
+    pub(super) fn signer(&self) -> io::Result<Signer> {
+        if let Some(signer) = self.signer_there()? {
+            return Ok(signer);
+        }
+        let drawn = draw_signing_key()?;
+        self.file.write_all_at(&drawn, SIGNING_AT as u64)?;
+        self.file.sync_all()?;
+        self.signer_there()?.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// The same, where there is one; nothing is written.
+    pub(super) fn signer_there(&self) -> io::Result<Option<Signer>> {
+        let mut stored = [0; SIGNING_LEN];
+        self.file.read_exact_at(&mut stored, SIGNING_AT as u64)?;
+        if stored == [0; SIGNING_LEN] {
+            return Ok(None);
+        }
+        read_signing_key(&stored).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     /// Makes sure that the next number finds a key: for whoever wants to know whether the disk is
     /// back.
     pub(super) fn make_room(&mut self) -> io::Result<()> {
@@ -130,6 +159,8 @@ fn create(path: &Path) -> io::Result<()> {
     random::fill(&mut tag_key)?;
     header.extend_from_slice(&tag_key);
     header.extend_from_slice(&crc32fast::hash(&header).to_be_bytes());
+    header.resize(SIGNING_AT, 0);
+    header.extend_from_slice(&draw_signing_key()?);
     header.resize(HEADER_LEN as usize, 0);
     let unfinished = path.with_extension("new");
     let mut options = OpenOptions::new();
@@ -148,6 +179,21 @@ fn read_header(header: &[u8; 44]) -> Option<TagKey> {
     let (magic, tag_key) = covered.split_first_chunk::<8>()?;
     let is_whole = *magic == MAGIC && crc32fast::hash(covered) == u32::from_be_bytes(*crc);
     is_whole.then(|| tag_key.try_into().ok().map(TagKey))?
+}
+
+fn draw_signing_key() -> io::Result<[u8; SIGNING_LEN]> {
+    let mut seed = [0; 32];
+    random::fill(&mut seed)?;
+    let mut stored = [0; SIGNING_LEN];
+    stored[..32].copy_from_slice(&seed);
+    stored[32..].copy_from_slice(&crc32fast::hash(&seed).to_be_bytes());
+    Ok(stored)
+}
+
+fn read_signing_key(stored: &[u8; SIGNING_LEN]) -> Option<Signer> {
+    let (seed, crc) = stored.split_last_chunk::<4>()?;
+    let is_whole = crc32fast::hash(seed) == u32::from_be_bytes(*crc);
+    is_whole.then(|| seed.try_into().ok().map(Signer::new))?
 }
 
 fn random_chunk() -> io::Result<Vec<u8>> {
@@ -181,6 +227,27 @@ mod tests {
         assert_eq!(keys.key_of(number(1)).unwrap().slot, 1, "a fresh slot after the destroyed");
         let mut keys = KeyFile::open(&path, false).unwrap();
         assert_eq!(keys.key_of(number(3)).unwrap().slot, 1, "zeros are skipped");
+    }
+
+    #[test]
+    fn the_signing_key_is_drawn_once_and_a_damaged_one_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let keys = KeyFile::open(&path, true).unwrap();
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&keys.file.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        let key = keys.signer().unwrap().public();
+        assert_eq!(KeyFile::open(&path, false).unwrap().signer().unwrap().public(), key);
+
+        keys.file.write_all_at(&[0; SIGNING_LEN], SIGNING_AT as u64).unwrap();
+        assert!(keys.signer_there().unwrap().is_none(), "a file of before");
+        let other = keys.signer().unwrap().public();
+        assert_ne!(other, key);
+        assert_eq!(KeyFile::open(&path, false).unwrap().signer().unwrap().public(), other);
+
+        keys.file.write_all_at(b"x", SIGNING_AT as u64 + 3).unwrap();
+        assert_eq!(keys.signer().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -20,9 +20,11 @@ use super::watch::Watch;
 
 mod commit;
 mod late;
+mod sign;
 
 pub(super) use commit::Committer;
 pub(super) use late::Late;
+pub(super) use sign::{CHECKPOINT_EVERY, CHECKPOINT_RECORDS_MAX, LooseEnd, Signing};
 
 /// Facts that wait at most by default. The busiest node makes some 33 a second, so that a full
 /// queue means a disk that has hung for minutes; the callers then hear the fallback prompt.
@@ -38,6 +40,8 @@ pub(super) enum Job {
     Fact { token: u64, fact: Box<Fact> },
     /// Write what was refused, if the disk takes it.
     Wake,
+    /// Sign everything before.
+    Checkpoint,
     /// Settle everything before, and tell whether it is in the database.
     Flush(SyncSender<bool>),
     /// End after everything before.
@@ -120,6 +124,15 @@ impl Ledger {
             // Where the queue is full the thread has something to do, and looks after it.
             let _ = self.jobs.try_send(Job::Wake);
         }
+    }
+
+    /// Has everything submitted before signed, before the next [`Self::flush`] returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`].
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        self.jobs.send(Job::Checkpoint).map_err(|_error| StoreError::Closed)
     }
 
     #[cfg(test)]

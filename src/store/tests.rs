@@ -5,6 +5,7 @@ mod faults;
 mod history;
 mod imports;
 mod kill;
+mod signing;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

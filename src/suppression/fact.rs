@@ -7,6 +7,7 @@ use crate::model::UnixMicros;
 
 use super::import::Import;
 use super::optout::OptOut;
+use super::proof::Checkpoint;
 
 /// One thing that happened. The stored form is versioned, see [`super::proof`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Fact {
     Confirmed(Confirmation),
     /// A file of numbers was put on a list.
     Import(Box<Import>),
+    /// How a stream stood, signed; the ledger writes these by itself.
+    Checkpoint(Checkpoint),
 }
 
 /// What became of the confirmation that an opt-out's person was owed.

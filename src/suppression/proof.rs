@@ -20,6 +20,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::RecordId;
@@ -29,11 +30,16 @@ use crate::model::WriterId;
 use super::fact::Fact;
 
 mod chain;
+mod checkpoint;
 mod fields;
+mod hex;
 mod seal;
+mod signature;
 
 pub use chain::{ChainError, ChainHead, Finding, verify_chain};
+pub use checkpoint::Checkpoint;
 pub use seal::{Entropy, KeyTag, NumberKey, SealError, TagKey};
+pub use signature::{PublicKey, PublicKeyError, Signature, Signer};
 
 use fields::Field;
 use seal::Sealed;
@@ -41,9 +47,9 @@ use seal::Sealed;
 /// The version that is written.
 const VERSION: u8 = 1;
 
-/// SHA-256 of a record's chained part.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hash(pub [u8; 32]);
+/// SHA-256 of a record's chained part; as text, 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Hash(#[serde(with = "hex")] pub [u8; 32]);
 
 impl Hash {
     /// What the first record of a stream names as its predecessor.
@@ -52,7 +58,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
@@ -72,11 +78,14 @@ pub enum Kind {
     Confirmed = 2,
     /// [`Fact::Import`].
     Import = 3,
+    /// [`Fact::Checkpoint`]; what is said of streams themselves is counted from 16.
+    Checkpoint = 16,
 }
 
 impl Kind {
     fn from_code(code: u16) -> Option<Self> {
-        [Self::OptOut, Self::Confirmed, Self::Import].into_iter().find(|kind| *kind as u16 == code)
+        let all = [Self::OptOut, Self::Confirmed, Self::Import, Self::Checkpoint];
+        all.into_iter().find(|kind| *kind as u16 == code)
     }
 }
 

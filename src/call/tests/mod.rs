@@ -225,7 +225,7 @@ impl<'a> Play<'a> {
                     self.tell(match *fact {
                         Fact::OptOut(opt_out) => format!("ledger<opt-out({})", opt_out.digits),
                         Fact::Confirmed(it) => format!("ledger<confirmed({:?})", it.outcome),
-                        Fact::Import(_) => panic!("no call imports a file"),
+                        Fact::Checkpoint(_) | Fact::Import(_) => panic!("no call makes this"),
                     });
                 }
                 Output::Record(cdr) => self.tell(format!("record({})", cdr.disposition.as_str())),

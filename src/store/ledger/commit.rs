@@ -1,4 +1,4 @@
-//! The commit thread: drains the queue, seals, appends, syncs, answers.
+//! The commit thread: drains the queue, seals, appends, syncs, answers, and signs checkpoints.
 
 use std::io;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use crate::suppression::proof::Record;
 
 use super::Job;
 use super::LedgerStats;
+use super::sign::Signing;
 
 /// Most facts in one sync: so many take about as long to seal as a slow disk takes to sync.
 const GROUP_LEN_MAX: usize = 512;
@@ -42,6 +43,8 @@ enum Asker {
     Token(u64),
     /// Nobody any more: it was refused before, and is written all the same.
     Late,
+    /// Nobody: the ledger writes it by itself.
+    Ledger,
 }
 
 /// Everything the commit thread owns.
@@ -61,6 +64,7 @@ pub(in crate::store) struct Committer {
     pub(in crate::store) stats: Arc<LedgerStats>,
     /// The last record that is durable, and its hash.
     pub(in crate::store) head: (u64, Hash),
+    pub(in crate::store) signing: Signing,
 }
 
 /// A fact that is sealed and not yet durable.
@@ -68,6 +72,21 @@ struct Waiting {
     asker: Asker,
     projected: Projected,
     hash: Hash,
+}
+
+/// What goes to the disk with the next sync.
+struct Pending {
+    waiting: Vec<Waiting>,
+    /// The last record, durable or waiting, and its hash.
+    head: (u64, Hash),
+    /// Records behind the last checkpoint of this stream.
+    unsigned: u64,
+}
+
+impl Pending {
+    const fn new(head: (u64, Hash), unsigned: u64) -> Self {
+        Self { waiting: Vec::new(), head, unsigned }
+    }
 }
 
 impl Committer {
@@ -90,6 +109,7 @@ impl Committer {
             self.commit(&mut group);
             self.commit_late();
             match control {
+                Some(Job::Checkpoint) => self.sign_now(),
                 Some(Job::Flush(done)) => self.feed.flush(done),
                 Some(Job::Close) => break,
                 #[cfg(test)]
@@ -100,11 +120,20 @@ impl Committer {
         self.close();
     }
 
-    /// The next thing to do; while the journal has failed, the disk is tried in between.
+    /// The next thing to do; while the journal has failed, the disk is tried in between, and while
+    /// it works, what nobody has signed for long is signed.
     fn next(&mut self, queue: &Receiver<Job>) -> Option<Job> {
         loop {
             if self.failure.current().is_none() {
-                return queue.recv().ok();
+                let Some(wait) = self.signing.due_in((self.clock)()) else {
+                    return queue.recv().ok();
+                };
+                match queue.recv_timeout(wait) {
+                    Ok(job) => return Some(job),
+                    Err(RecvTimeoutError::Timeout) => self.sign_now(),
+                    Err(RecvTimeoutError::Disconnected) => return None,
+                }
+                continue;
             }
             match queue.recv_timeout(self.reopen_every) {
                 Ok(job) => {
@@ -132,6 +161,8 @@ impl Committer {
         });
         match begun {
             Ok(writer) => {
+                let (seq, hash) = self.head;
+                self.signing.leave(RecordId { writer: self.writer, seq }, hash);
                 (self.writer, self.head) = (writer, (0, Hash::NONE));
                 self.stats.reopened.fetch_add(1, Ordering::Relaxed);
                 self.failure.clear();
@@ -159,29 +190,78 @@ impl Committer {
 
     /// Makes a group durable and answers each of its facts.
     fn commit(&mut self, group: &mut Vec<(Asker, Box<Fact>)>) {
-        let mut waiting = Vec::with_capacity(group.len());
-        let mut head = self.head;
+        let mut batch = Pending::new(self.head, self.signing.unsigned());
+        if self.head.0 == 0 && !group.is_empty() {
+            self.push_links(&mut batch);
+        }
         for (asker, fact) in group.drain(..) {
             if let Some(failure) = self.failure.current() {
                 self.refuse(asker, Some(*fact), failure);
                 continue;
             }
-            match self.seal(head, &fact) {
-                Ok((record, stored)) => {
-                    if !self.journal.push(&stored) {
-                        self.sync(&mut waiting);
-                        // An empty batch takes every record that is not too large.
-                        let _ = self.journal.push(&stored);
-                    }
-                    let hash = record.hash();
-                    head = (record.id.seq, hash);
-                    let projected = Projected { record, fact: Some(*fact) };
-                    waiting.push(Waiting { asker, projected, hash });
-                }
-                Err(error) => self.refuse(asker, Some(*fact), error),
+            self.push(&mut batch, asker, *fact);
+            if self.signing.is_full(batch.unsigned) {
+                self.push_checkpoint(&mut batch);
             }
         }
-        self.sync(&mut waiting);
+        if self.signing.due_in((self.clock)()).is_some_and(|wait| wait.is_zero()) {
+            self.push_checkpoint(&mut batch);
+        }
+        self.sync(&mut batch.waiting);
+    }
+
+    /// Signs everything that is durable and not yet signed, that of streams before this one too.
+    fn sign_now(&mut self) {
+        if self.failure.current().is_some() {
+            return;
+        }
+        let mut batch = Pending::new(self.head, self.signing.unsigned());
+        if self.head.0 == 0 && self.signing.has_unsigned_ends() {
+            self.push_links(&mut batch);
+        }
+        if batch.unsigned > 0 {
+            self.push_checkpoint(&mut batch);
+        }
+        self.sync(&mut batch.waiting);
+    }
+
+    /// Puts the ends of streams before this one at its beginning, signed.
+    fn push_links(&mut self, batch: &mut Pending) {
+        if self.failure.current().is_some() {
+            return;
+        }
+        for fact in self.signing.links((self.clock)()) {
+            self.push(batch, Asker::Ledger, fact);
+        }
+    }
+
+    fn push_checkpoint(&mut self, batch: &mut Pending) {
+        let (seq, hash) = batch.head;
+        if seq > 0 && self.failure.current().is_none() {
+            let record = RecordId { writer: self.writer, seq };
+            let fact = self.signing.checkpoint(record, hash, (self.clock)());
+            self.push(batch, Asker::Ledger, fact);
+        }
+    }
+
+    /// Seals a fact behind those that wait for the same sync.
+    fn push(&mut self, batch: &mut Pending, asker: Asker, fact: Fact) {
+        let is_signature = self.signing.is_own(self.writer, &fact);
+        match self.seal(batch.head, &fact) {
+            Ok((record, stored)) => {
+                if !self.journal.push(&stored) {
+                    self.sync(&mut batch.waiting);
+                    // An empty batch takes every record that is not too large.
+                    let _ = self.journal.push(&stored);
+                }
+                let hash = record.hash();
+                batch.head = (record.id.seq, hash);
+                batch.unsigned = if is_signature { 0 } else { batch.unsigned + 1 };
+                let projected = Projected { record, fact: Some(fact) };
+                batch.waiting.push(Waiting { asker, projected, hash });
+            }
+            Err(error) => self.refuse(asker, Some(fact), error),
+        }
     }
 
     fn seal(
@@ -207,7 +287,7 @@ impl Committer {
     fn key_for(&mut self, fact: &Fact) -> io::Result<Option<NumberKey>> {
         match fact {
             Fact::OptOut(optout) => self.keys.key_of(optout.number).map(Some),
-            Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
+            Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
         }
     }
 
@@ -227,18 +307,21 @@ impl Committer {
         self.head = (last.projected.record.id.seq, last.hash);
         let durable_at = (self.clock)();
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
-        self.stats.facts.fetch_add(waiting.len() as u64, Ordering::Relaxed);
         let mut facts = Vec::with_capacity(waiting.len());
-        for waiting in waiting.drain(..) {
-            let record = waiting.projected.record.id;
-            match waiting.asker {
+        for Waiting { asker, projected, .. } in waiting.drain(..) {
+            let record = projected.record.id;
+            self.signing.is_durable(&projected, self.writer);
+            match asker {
                 Asker::Token(token) => {
-                    let result = Ok(Durable { record, durable_at });
-                    (self.on_ack)(Ack { token, result });
+                    (self.on_ack)(Ack { token, result: Ok(Durable { record, durable_at }) });
                 }
-                Asker::Late => self.tell_late(record, waiting.projected.fact.as_ref()),
+                Asker::Late => self.tell_late(record, projected.fact.as_ref()),
+                Asker::Ledger => {}
             }
-            facts.push(waiting.projected);
+            if !matches!(asker, Asker::Ledger) {
+                self.stats.facts.fetch_add(1, Ordering::Relaxed);
+            }
+            facts.push(projected);
         }
         self.feed.facts(facts, self.head.1);
     }
@@ -266,7 +349,8 @@ impl Committer {
                 self.stats.late.keep(optout);
             }
             (Asker::Late, _) => tracing::error!(%error, "a refused opt-out is never written"),
-            (Asker::Token(_), _) => {}
+            // What was not signed stays unsigned, and is signed with what comes after it.
+            (Asker::Token(_) | Asker::Ledger, _) => {}
         }
         if let Asker::Token(token) = asker {
             self.stats.failed.fetch_add(1, Ordering::Relaxed);
@@ -294,6 +378,9 @@ impl Committer {
         let unwritten = self.stats.late.unwritten();
         if unwritten > 0 {
             tracing::error!(unwritten, "opt-outs end with this process: the disk never took them");
+        }
+        if self.signing.unsigned() > 0 {
+            self.sign_now();
         }
         if self.failure.current().is_none()
             && let Err(error) = self.journal.finish()

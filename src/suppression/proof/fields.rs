@@ -86,6 +86,9 @@ pub(super) fn split(fact: &Fact) -> Result<(Kind, Vec<u8>, Personal), RecordErro
             Ok((Kind::Confirmed, json("plain fields", confirmation)?, Vec::new()))
         }
         Fact::Import(import) => Ok((Kind::Import, json("plain fields", import)?, Vec::new())),
+        Fact::Checkpoint(checkpoint) => {
+            Ok((Kind::Checkpoint, json("plain fields", checkpoint)?, Vec::new()))
+        }
     }
 }
 
@@ -98,6 +101,7 @@ pub(super) fn join(kind: Kind, plain: &[u8], personal: Personal) -> Result<Fact,
         }
         Kind::Confirmed => parse("plain fields", plain).map(Fact::Confirmed),
         Kind::Import => parse("plain fields", plain).map(Fact::Import),
+        Kind::Checkpoint => parse("plain fields", plain).map(Fact::Checkpoint),
     }
 }
 

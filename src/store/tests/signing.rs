@@ -1,0 +1,143 @@
+//! Checkpoints: each stream is signed as it grows and when it ends, and names the ends of those
+//! before it, however they ended.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::model::RecordId;
+use crate::store::archive::journal_dir;
+use crate::store::journal::streams;
+use crate::suppression::proof::Checkpoint;
+use crate::suppression::proof::PublicKey;
+use crate::suppression::proof::Record;
+
+/// The records of every stream in the journal, by writer.
+pub(super) fn journal(dir: &Path) -> Vec<Vec<Record>> {
+    let streams = streams(&journal_dir(dir)).expect("the journal can be listed");
+    let read = |stream: journal::Stream| {
+        let mut records = Vec::new();
+        let visit = |record| {
+            records.push(record);
+            Ok::<_, journal::JournalError>(())
+        };
+        stream.read(0, visit).expect("the journal is whole");
+        records
+    };
+    streams.into_iter().map(read).collect()
+}
+
+fn checkpoint(record: &Record) -> Option<Checkpoint> {
+    match record.open(None) {
+        Ok(Fact::Checkpoint(checkpoint)) => Some(checkpoint),
+        _ => None,
+    }
+}
+
+/// `o` for an opt-out, `c` for a checkpoint of the stream itself, `l` for one of another; each
+/// checkpoint must be signed, and be true of the stream that it names.
+fn shape(streams: &[Vec<Record>], records: &[Record], key: PublicKey) -> String {
+    let letter = |record: &Record| {
+        let Some(checkpoint) = checkpoint(record) else { return 'o' };
+        assert!(checkpoint.is_signed_by(key), "{checkpoint:?}");
+        let named = streams.iter().flatten().find(|named| named.id == checkpoint.record());
+        assert_eq!(named.map(Record::hash), Some(checkpoint.hash), "{checkpoint:?}");
+        if checkpoint.writer != record.id.writer {
+            return 'l';
+        }
+        assert_eq!((checkpoint.seq + 1, checkpoint.hash), (record.id.seq, record.prev_hash));
+        'c'
+    };
+    records.iter().map(letter).collect()
+}
+
+/// The shapes of all streams, by the time of their first records.
+fn shapes(dir: &Path, key: PublicKey) -> Vec<String> {
+    let mut streams = journal(dir);
+    streams.sort_by_key(|records| records.first().map(|record| record.written_at));
+    streams.iter().map(|records| shape(&streams, records, key)).collect()
+}
+
+fn add(store: &Store, acks: &Receiver<Ack>, n: u64) -> RecordId {
+    store.submit(n, Fact::OptOut(Box::new(optout(n)))).expect("the queue has room");
+    acks.recv().expect("every fact is answered").result.expect("the disk works").record
+}
+
+fn open_with(dir: &Path, settle: impl FnOnce(&mut Settings)) -> (Store, Receiver<Ack>) {
+    let (acks, received) = channel();
+    let mut settings = settings(dir);
+    settle(&mut settings);
+    let on_ack = move |ack| acks.send(ack).expect("the test listens until the store is closed");
+    (Store::open(settings, on_ack).expect("the store opens").0, received)
+}
+
+#[test]
+fn a_stream_is_signed_when_it_ends_and_the_next_one_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let open = || {
+        let kept = Arc::clone(&clock);
+        open_with(dir.path(), |settings| settings.clock = kept)
+    };
+    let (store, acks) = open();
+    let key = store.proof_key();
+    add(&store, &acks, 0);
+    add(&store, &acks, 1);
+    store.close().unwrap();
+    assert_eq!(shapes(dir.path(), key), ["ooc"]);
+
+    let (store, acks) = open();
+    assert_eq!(store.proof_key(), key, "for ever");
+    store.checkpoint().unwrap();
+    assert_eq!(journal(dir.path()).iter().flatten().count(), 3, "nothing is left to sign");
+    add(&store, &acks, 2);
+    store.close().unwrap();
+    let (store, _acks) = open();
+    store.close().unwrap();
+    let (store, acks) = open();
+    add(&store, &acks, 3);
+    store.close().unwrap();
+    assert_eq!(shapes(dir.path(), key), ["ooc", "loc", "loc"]);
+}
+
+#[test]
+fn a_stream_is_signed_after_so_many_records_and_so_much_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, acks) = open_with(dir.path(), |settings| settings.checkpoint_records_max = 3);
+    let key = store.proof_key();
+    let seqs: Vec<u64> = (0..7).map(|n| add(&store, &acks, n).seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 5, 6, 7, 9], "checkpoints take places of their own");
+    assert_eq!(shapes(dir.path(), key), ["ooocoooco"]);
+    store.close().unwrap();
+    assert_eq!(shapes(dir.path(), key), ["ooocooococ"]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let (store, acks) =
+        open_with(dir.path(), |settings| settings.checkpoint_every = Duration::ZERO);
+    let key = store.proof_key();
+    add(&store, &acks, 0);
+    while shapes(dir.path(), key) != ["oc"] {
+        store.flush().unwrap();
+    }
+    store.checkpoint().unwrap();
+    assert_eq!(shapes(dir.path(), key), ["oc"], "what is signed is not signed again");
+}
+
+#[test]
+fn what_a_crash_left_unsigned_is_signed_by_the_next_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, acks) = open_with(dir.path(), |_settings| {});
+    let key = store.proof_key();
+    add(&store, &acks, 0);
+    add(&store, &acks, 1);
+    store.flush().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    history::copy_store(dir.path(), copy.path());
+    assert_eq!(shapes(copy.path(), key), ["oo"]);
+    let late = || UnixMicros(1_900_000_000_000_000);
+    let (next, _acks) = open_with(copy.path(), |settings| settings.clock = Arc::new(late));
+    next.checkpoint().unwrap();
+    assert_eq!(shapes(copy.path(), key), ["oo", "lc"], "at once, when it is asked for");
+    next.close().unwrap();
+    assert_eq!(shapes(copy.path(), key), ["oo", "lc"]);
+}
