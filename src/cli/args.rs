@@ -16,6 +16,7 @@ use crate::engine::desk;
 use crate::model::UnixMicros;
 use crate::suppression::Origin;
 use crate::suppression::import::Shape;
+use crate::suppression::proof::PublicKey;
 
 /// Telephony opt-out engine: gates calls by suppression lists, hears the key, makes it durable.
 #[derive(Debug, Parser)]
@@ -58,6 +59,8 @@ Examples:
   bajavoz optout add 600123456 --list robinson      never call this number again
   bajavoz import robinson.csv --list robinson       put a file of numbers on a list
   bajavoz optout export > optouts.csv               everybody who opted out, with three times each
+  bajavoz proof 600123456 --out proof.jsonl         what an auditor can check without us
+  bajavoz verify proof.jsonl                        is it whole, and what does it say
   bajavoz decode call.pcap                          which keys would we have heard in this capture
 
 Exit codes:
@@ -92,6 +95,12 @@ pub(super) enum Verb {
     /// Enter, show and export opt-outs.
     #[command(subcommand)]
     Optout(Optout),
+    /// Write what is on record of a number as a signed bundle, which anybody can check offline.
+    #[command(after_help = PROOF_EXAMPLES)]
+    Proof(Proof),
+    /// Check a bundle, or a whole store, and name exactly the record that was touched or is missing.
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
     /// Say how the running engine stands, or which calls it has.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
@@ -158,6 +167,27 @@ An import only adds. What a registry's change list deletes is taken off from wha
 same registry put on the same list, and never from an opt-out. The same file again is told as
 already imported. A file that is empty, cut, or of a registry that has shrunk by half changes
 nothing. A running engine goes on refusing and connecting calls meanwhile.";
+
+const PROOF_EXAMPLES: &str = "\
+Examples:
+  bajavoz proof +34600123456 --out proof.jsonl
+  bajavoz proof --key            the public key; give it to auditors before they need it
+
+A bundle has every record of the number with its evidence, and the hash chain from each to the next
+signed checkpoint. Records of other people in between are in it without saying whom they are about. A number
+that stands on a list by an import comes with its place in the import's file of numbers.
+Exits with 1 when nothing is on record of the number. Who may read the bundle reads the number.";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  bajavoz verify proof.jsonl --key \"$(cat key-of-the-store)\"
+  bajavoz verify proof.jsonl --json | jq -r 'select(.kind == \"fault\") | .message'
+  bajavoz verify --store /var/backups/bajavoz       a copy of a store, journal against database
+
+Needs no engine and no configuration. Without --key it shows that the bundle is whole and names the
+key it was signed by; that this is the store's key you must know from elsewhere. A store is only
+read, and must not be in use; its call records are in no chain and are not looked at.
+Exits with 0 when it is whole, 1 when not, 2 when the file is no bundle.";
 
 const DRAIN_EXAMPLES: &str = "\
 Examples:
@@ -414,6 +444,34 @@ pub(super) struct Status {
     /// began, our id, dialer, campaign, mode, and the Call-ID that the dialer chose.
     #[arg(long)]
     pub(super) calls: bool,
+}
+
+/// Arguments of `proof`.
+#[derive(Debug, Args)]
+pub(super) struct Proof {
+    /// The number, as +34600123456 or as people write it in node.default-region.
+    #[arg(allow_hyphen_values = true, required_unless_present = "key", conflicts_with = "key")]
+    pub(super) number: Option<String>,
+    /// Where to write the bundle, a file that is not there yet; standard output unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Print the store's public key instead.
+    #[arg(long, conflicts_with = "out")]
+    pub(super) key: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// A bundle of `bajavoz proof`.
+    #[arg(value_name = "FILE", required_unless_present = "store", conflicts_with = "store")]
+    pub(super) file: Option<PathBuf>,
+    /// A whole store instead: the folder of [store] path, or a copy of it.
+    #[arg(long, value_name = "DIR")]
+    pub(super) store: Option<PathBuf>,
+    /// The store's public key, as `bajavoz proof --key` has printed it.
+    #[arg(long, value_name = "PUBLICKEY")]
+    pub(super) key: Option<PublicKey>,
 }
 
 /// Arguments of `drain`.

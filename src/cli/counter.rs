@@ -30,6 +30,7 @@ use crate::engine::desk::Shown;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
+use crate::suppression::proof::PublicKey;
 
 /// Who answers.
 #[derive(Debug)]
@@ -213,6 +214,36 @@ impl Counter {
                 Reply::End => return Ok(records),
                 reply => return Err(unexpected(&reply)),
             }
+        }
+    }
+
+    /// As [`Desk::proof`].
+    pub(super) fn proof(&mut self, number: String) -> Result<Option<Vec<u8>>, Failure> {
+        let engine = match self {
+            Self::Desk(desk) => return Ok(desk.proof(&number)?),
+            Self::Engine(engine) => engine,
+        };
+        engine.send(&Request::Proof { number })?;
+        let mut bundle = Vec::new();
+        loop {
+            match engine.next()? {
+                Reply::Text(text) => bundle.extend_from_slice(text.as_bytes()),
+                Reply::End => return Ok(Some(bundle).filter(|bundle| !bundle.is_empty())),
+                reply => return Err(unexpected(&reply)),
+            }
+        }
+    }
+
+    /// As [`Desk::proof_key`].
+    pub(super) fn proof_key(&mut self) -> Result<Option<PublicKey>, Failure> {
+        let engine = match self {
+            Self::Desk(desk) => return Ok(desk.proof_key()),
+            Self::Engine(engine) => engine,
+        };
+        engine.send(&Request::Status)?;
+        match engine.next()? {
+            Reply::Status(report) => Ok(report.standing.proof_key),
+            reply => Err(unexpected(&reply)),
         }
     }
 

@@ -22,10 +22,12 @@ mod import;
 mod optout;
 mod page;
 pub mod phones;
+mod proof;
 mod run;
 mod steer;
 mod text;
 mod time;
+mod verify;
 mod xlsx;
 
 use args::Cli;
@@ -80,6 +82,8 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Import(what) => import::import(common, what, page),
         Verb::Optout(what) => optout::optout(common, what, page),
         Verb::Demo(what) => demo::demo(common, &what, page),
+        Verb::Proof(what) => proof::proof(common, what, page),
+        Verb::Verify(what) => verify::verify(common, &what, page),
         Verb::Status(what) => steer::status(common, &what, page),
         Verb::Drain(what) => steer::drain(common, &what, page),
         Verb::Decode(what) => decode::decode(common, &what, page),

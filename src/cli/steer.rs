@@ -80,6 +80,9 @@ fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
     if standing.calls_lost > 0 {
         writeln!(page, "  call records {} lost", standing.calls_lost)?;
     }
+    if let Some(key) = standing.proof_key {
+        writeln!(page, "  proof key    {key}")?;
+    }
     writeln!(page, "  config       {}", standing.config)
 }
 

@@ -96,6 +96,11 @@ pub enum Request {
         /// The number as typed.
         number: String,
     },
+    /// [`Desk::proof`]: [`Reply::Text`]s and [`Reply::End`]; no text when nothing is on record.
+    Proof {
+        /// The number as typed.
+        number: String,
+    },
     /// [`Desk::export`]: [`Reply::Text`]s and [`Reply::End`].
     Export {
         /// Which opt-outs.
@@ -133,7 +138,7 @@ pub enum Reply {
     Imported(ImportDone),
     /// Of [`Request::Show`].
     Record(Box<Shown>),
-    /// Of [`Request::Export`]: the next piece of it.
+    /// Of [`Request::Export`] and [`Request::Proof`]: the next piece of it.
     Text(String),
     /// All lines of the answer have come.
     End,
@@ -309,6 +314,15 @@ impl Clerk {
                 self.asked(move |desk, out| {
                     for shown in desk.show(&number)? {
                         out.put(Reply::Record(Box::new(shown)))?;
+                    }
+                    out.put(Reply::End)
+                })
+                .await
+            }
+            Request::Proof { number } => {
+                self.asked(move |desk, out| {
+                    if let Some(bundle) = desk.proof(&number)? {
+                        io::Write::write_all(out, &bundle)?;
                     }
                     out.put(Reply::End)
                 })

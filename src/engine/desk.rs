@@ -33,6 +33,7 @@ use crate::suppression::export::CsvExport;
 use crate::suppression::export::Entry;
 use crate::suppression::export::Filter;
 use crate::suppression::export::write_json_line;
+use crate::suppression::proof::PublicKey;
 
 mod addition;
 mod error;
@@ -96,6 +97,8 @@ pub enum Format {
 pub enum Access {
     /// Questions; nothing is written to the journal.
     Read,
+    /// Proofs too: nothing is written but signatures.
+    Sign,
     /// Additions too; makes the store when it is missing.
     Write,
 }
@@ -144,11 +147,11 @@ impl Desk {
         let receipts = Receipts::default();
         let path = &checked.store.path;
         let books = match access {
-            Access::Read if !path.is_dir() => {
+            Access::Read | Access::Sign if !path.is_dir() => {
                 return Err(DeskError::NoStore { path: path.clone() });
             }
             Access::Read => Books::Read(Box::new(Mutex::new(Archive::open_exclusive(path)?.0))),
-            Access::Write => {
+            Access::Sign | Access::Write => {
                 let settings = Settings::new(path, Arc::new(clock::unix_now));
                 let taker = receipts.clone();
                 let on_ack = move |ack| {
@@ -259,6 +262,30 @@ impl Desk {
         }
     }
 
+    /// The bundle that proves what is on record of the number `text`, as the octets of its file;
+    /// nothing when nothing is.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::Number`] and those of the store.
+    pub fn proof(&self, text: &str) -> Result<Option<Vec<u8>>, DeskError> {
+        let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
+        let checked = self.checked.load();
+        let number = read_number(&checked, text)?;
+        Ok(store.prove(number, checked.node.name.clone(), clock::unix_now())?)
+    }
+
+    /// The public key that bundles and checkpoints of the store verify by; nothing for a store
+    /// that has never been written to since there are any.
+    pub fn proof_key(&self) -> Option<PublicKey> {
+        match &self.books {
+            Books::Open(store) => Some(store.proof_key()),
+            Books::Read(archive) => {
+                archive.lock().unwrap_or_else(PoisonError::into_inner).proof_key()
+            }
+        }
+    }
+
     /// How the store and the index stand.
     pub fn standing(&self) -> Standing {
         let checked = self.checked.load();
@@ -266,6 +293,7 @@ impl Desk {
             node: checked.node.name.to_string(),
             config: checked.hash.iter().map(|octet| format!("{octet:02x}")).collect(),
             numbers: self.index.len(),
+            proof_key: self.proof_key(),
             ..Standing::default()
         };
         if let Books::Open(store) = &self.books {
@@ -316,6 +344,9 @@ pub struct Standing {
     pub config: String,
     /// Numbers that stand on any list.
     pub numbers: usize,
+    /// The public key that bundles of the store verify by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_key: Option<PublicKey>,
     /// Facts made durable since the start.
     pub facts: u64,
     /// Facts that were not.

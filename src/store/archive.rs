@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use crate::model::WriterId;
 use crate::suppression::Fact;
+use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::Record;
 
 use super::StoreError;
@@ -97,6 +98,11 @@ impl Archive {
             }
         }
         Ok((Self { dir: dir.to_owned(), database, keys, lock }, recovered))
+    }
+
+    /// The key that the store's checkpoints verify by; nothing where none was drawn yet.
+    pub fn proof_key(&self) -> Option<PublicKey> {
+        self.keys.signer_there().ok().flatten().map(|signer| signer.public())
     }
 
     /// A connection for questions.

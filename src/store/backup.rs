@@ -60,7 +60,7 @@ pub struct Manifest {
     pub made_at: UnixMicros,
     /// Where each stream of the journal ends.
     pub streams: Vec<StreamEnd>,
-    /// Facts in the journal.
+    /// Facts in the journal, checkpoints not counted.
     pub facts: u64,
     /// Those of them that are opt-outs.
     pub opt_outs: u64,
@@ -300,7 +300,7 @@ fn survey(dir: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
     for stream in streams(&journal_dir(dir))? {
         let end = stream.read(0, |record| {
             let fact = open_record(&keys, &record)?;
-            manifest.facts += 1;
+            manifest.facts += u64::from(!matches!(fact, Some(Fact::Checkpoint(_))));
             manifest.erased += u64::from(fact.is_none());
             manifest.opt_outs += u64::from(matches!(fact, Some(Fact::OptOut(_))));
             if let Some(Fact::Import(import)) = &fact {

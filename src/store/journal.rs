@@ -21,11 +21,13 @@ use std::path::PathBuf;
 mod batch;
 mod disk;
 mod read;
+mod salvage;
 mod write;
 
 pub(super) use disk::sync_dir;
 pub use disk::{JournalDisk, JournalFile, RealDisk};
 pub use read::{JournalEnd, SegmentName, Stream, Torn, streams};
+pub(super) use salvage::Piece;
 pub use write::{Journal, SEGMENT_BYTES};
 
 /// Why a journal cannot be read or written.

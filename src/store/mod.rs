@@ -23,6 +23,7 @@ use crate::suppression::segment::SegmentError;
 
 mod archive;
 mod backup;
+mod exam;
 mod facade;
 pub mod import;
 mod imported;
@@ -30,6 +31,7 @@ pub mod journal;
 mod keys;
 pub mod ledger;
 mod projection;
+mod proof;
 mod random;
 mod segments;
 mod snapshot;
@@ -38,6 +40,7 @@ mod watch;
 
 pub use archive::{Archive, Recovered};
 pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
+pub use exam::{Examined, Place, StoreFault, StoreFound, examine};
 pub use facade::{Counters, Settings, Store};
 pub use ledger::Ledger;
 pub use snapshot::Snapshot;
@@ -152,6 +155,12 @@ pub enum StoreError {
         /// What is missing.
         path: PathBuf,
     },
+    /// More records lead from a number's own to their signatures than a bundle holds.
+    #[error("expected at most {max} records in one bundle, found more")]
+    Long {
+        /// How many it holds.
+        max: usize,
+    },
     /// The tables could not be brought up to date.
     #[error("cannot bring the database's tables up to date")]
     Migration {
@@ -218,6 +227,12 @@ pub enum StoreError {
     Row {
         /// What is wrong with it.
         source: serde_json::Error,
+    },
+    /// A record that no checkpoint covers, since the journal takes none.
+    #[error("record {record} cannot be signed while the journal cannot be written")]
+    Unsigned {
+        /// The record.
+        record: RecordId,
     },
 }
 

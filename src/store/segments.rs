@@ -106,18 +106,19 @@ impl Segments {
         number: Number,
     ) -> Result<bool, StoreError> {
         let Some(listed) = &imported.import.listed else { return Ok(false) };
-        if !self.find(listed, number)? {
+        if self.find(listed, number)?.is_none() {
             return Ok(false);
         }
         for taken_off in imported.takers(all) {
-            if self.find(&taken_off.part, number)? {
+            if self.find(&taken_off.part, number)?.is_some() {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn find(&self, part: &Part, number: Number) -> Result<bool, StoreError> {
+    /// The place of `number` among the numbers of a segment, counted from 0.
+    pub(super) fn find(&self, part: &Part, number: Number) -> Result<Option<u64>, StoreError> {
         let file = File::open(self.path(part)).map_err(|error| self.failed(part, error.into()))?;
         find(file, number).map_err(|error| self.failed(part, error))
     }

@@ -24,8 +24,10 @@ use super::StoreError;
 mod imports;
 mod query;
 mod streams;
+mod values;
 
 pub use query::{CallFilter, Reader};
+pub(super) use values::{confirmation_values, import_values, optout_values};
 
 mod migrations {
     refinery::embed_migrations!("src/store/migrations");
@@ -42,6 +44,13 @@ pub(super) struct Cursor {
     pub(super) seq: u64,
     pub(super) hash: Hash,
     pub(super) is_closed: bool,
+}
+
+impl Cursor {
+    /// The columns of its row, save the writer's own.
+    pub(super) fn from_row(writer: WriterId, seq: i64, hash: &str, is_closed: bool) -> Self {
+        Self { writer, seq: from_sql(seq), hash: parse_hash(hash), is_closed }
+    }
 }
 
 /// A record with the fact in it; without, once its key is destroyed.
@@ -83,13 +92,8 @@ impl Database {
         let sql = "SELECT writer_id, last_seq, last_hash, is_closed FROM writer ORDER BY writer_id";
         let mut statement = self.0.prepare(sql)?;
         let rows = statement.query_map([], |row| {
-            let hash: String = row.get(2)?;
-            Ok(Cursor {
-                writer: WriterId(from_sql(row.get(0)?)),
-                seq: from_sql(row.get(1)?),
-                hash: parse_hash(&hash),
-                is_closed: row.get(3)?,
-            })
+            let writer = WriterId(from_sql(row.get(0)?));
+            Ok(Cursor::from_row(writer, row.get(1)?, &row.get::<_, String>(2)?, row.get(3)?))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -205,22 +209,7 @@ fn insert_optout(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT DO NOTHING",
         )?
-        .execute(params![
-            writer,
-            seq,
-            number,
-            optout.pressed_at.0,
-            record.written_at.0,
-            optout.account.as_ref().map(|name| name.as_str()),
-            optout.campaign.as_ref().map(|name| name.as_str()),
-            optout.dialer.as_ref().map(|name| name.as_str()),
-            optout.trunk.as_ref().map(|name| name.as_str()),
-            optout.digits.to_string(),
-            optout.method.map(|method| method.as_str()),
-            optout.origin.as_str(),
-            optout.node.as_str(),
-            json(optout)?,
-        ])?;
+        .execute(rusqlite::params_from_iter(optout_values(record, optout)?))?;
     for list in &optout.lists {
         transaction
             .prepare_cached(
@@ -243,15 +232,7 @@ fn insert_confirmation(
                  confirmed_us, outcome)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![
-            to_sql(confirmation.record.writer.0),
-            to_sql(confirmation.record.seq),
-            to_sql(record.id.writer.0),
-            to_sql(record.id.seq),
-            confirmation.durable_at.0,
-            confirmation.at.0,
-            confirmation.outcome.as_str(),
-        ])?;
+        .execute(rusqlite::params_from_iter(confirmation_values(record, confirmation)))?;
     Ok(())
 }
 
@@ -293,7 +274,7 @@ const fn from_sql(value: i64) -> u64 {
     value.cast_unsigned()
 }
 
-fn tag_text(tag: KeyTag) -> String {
+pub(super) fn tag_text(tag: KeyTag) -> String {
     tag.0.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The store as a whole, on real files: what is acknowledged is found again, once.
 
 mod backup;
+mod exam;
 mod faults;
 mod history;
 mod imports;

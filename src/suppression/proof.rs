@@ -29,6 +29,7 @@ use crate::model::WriterId;
 
 use super::fact::Fact;
 
+pub mod bundle;
 mod chain;
 mod checkpoint;
 mod fields;
@@ -189,19 +190,39 @@ impl Record {
     /// [`SealError`] when the personal fields cannot be opened or are not those that the chain
     /// committed to, [`RecordError::Malformed`] when they are not a fact.
     pub fn open(&self, key: Option<&[u8; 32]>) -> Result<Fact, RecordError> {
-        let opened = match &self.sealed {
-            Some(sealed) => {
-                let opened = sealed.open(key.ok_or(SealError::KeyMissing)?, self.hash())?;
-                let committed = opened.iter().map(|field| (field.field, field.commitment()));
-                if !committed.eq(self.commitments.iter().copied()) {
-                    return Err(SealError::Commitment.into());
-                }
-                opened
-            }
-            None => Vec::new(),
-        };
+        let opened = self.opened(key)?;
         let personal = opened.into_iter().map(|opened| (opened.field, opened.value)).collect();
         fields::join(self.kind, &self.plain, personal)
+    }
+
+    /// The personal fields with their salts, once they are those that were committed to.
+    fn opened(&self, key: Option<&[u8; 32]>) -> Result<Vec<seal::Opened>, RecordError> {
+        let Some(sealed) = &self.sealed else { return Ok(Vec::new()) };
+        let opened = sealed.open(key.ok_or(SealError::KeyMissing)?, self.hash())?;
+        let committed = opened.iter().map(|field| (field.field, field.commitment()));
+        if !committed.eq(self.commitments.iter().copied()) {
+            return Err(SealError::Commitment.into());
+        }
+        Ok(opened)
+    }
+
+    /// Whether the plain fields are written as we write them: what stands in no chain yet, as a
+    /// stream's last checkpoint, must not be said in another way either.
+    fn is_canonical(&self) -> bool {
+        let fact = fields::join(self.kind, &self.plain, Vec::new());
+        let written = fact.ok().and_then(|fact| fields::split(&fact).ok());
+        written.is_some_and(|(_kind, plain, _personal)| *plain == *self.plain)
+    }
+
+    /// The checkpoint that this is, where it is one: in the one form that we write.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        if self.kind != Kind::Checkpoint || !self.commitments.is_empty() || self.sealed.is_some() {
+            return None;
+        }
+        match fields::join(self.kind, &self.plain, Vec::new()) {
+            Ok(Fact::Checkpoint(checkpoint)) if self.is_canonical() => Some(checkpoint),
+            _ => None,
+        }
     }
 
     /// Which key slot the personal fields need; `None` for facts without any.

@@ -105,7 +105,8 @@ impl<'de> Deserialize<'de> for SegmentName {
 }
 
 /// What the numbers of a segment are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Content {
     /// They stand on the list.
     Listed = 1,

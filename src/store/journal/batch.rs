@@ -129,6 +129,11 @@ impl<'a> Batch<'a> {
         Some(Self { first_seq, count, len: end.next_multiple_of(ALIGN), payload })
     }
 
+    /// Its length without padding.
+    pub(super) const fn used_len(&self) -> usize {
+        BATCH_HEADER_LEN + self.payload.len()
+    }
+
     /// Its records in order; ends early when their lengths do not add up.
     pub(super) fn records(&self) -> impl Iterator<Item = &'a [u8]> {
         let mut left = self.payload;

@@ -209,6 +209,14 @@ impl Stream {
         Ok(())
     }
 
+    pub(super) fn segments(&self) -> &[SegmentName] {
+        &self.segments
+    }
+
+    pub(super) fn path_of(&self, segment: SegmentName) -> PathBuf {
+        self.dir.join(segment.file_name())
+    }
+
     fn read_segment<E: From<JournalError>>(
         &self,
         segment: SegmentName,

@@ -2,7 +2,6 @@
 
 use rusqlite::Row;
 use rusqlite::Transaction;
-use rusqlite::params;
 
 use crate::model::ListName;
 use crate::model::UnixMicros;
@@ -13,14 +12,12 @@ use crate::suppression::base::Base;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
-use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
 use crate::suppression::segment::Content;
 
 use super::Reader;
-use super::json;
+use super::import_values;
 use super::query::record_id;
-use super::to_sql;
 
 /// Takes an import in.
 pub(super) fn insert(
@@ -34,16 +31,7 @@ pub(super) fn insert(
                  file_sha256, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![
-            to_sql(record.id.writer.0),
-            to_sql(record.id.seq),
-            record.written_at.0,
-            import.imported_at.0,
-            import.list.as_str(),
-            import.account.as_ref().map(|name| name.as_str()),
-            Hash(import.file_sha256).to_string(),
-            json(import)?,
-        ])?;
+        .execute(rusqlite::params_from_iter(import_values(record, import)?))?;
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub struct CallFilter {
 /// A connection that only reads; what it sees is whole, and at most a moment old while facts
 /// are being written (see `Store::flush`).
 #[derive(Debug)]
-pub struct Reader(Connection);
+pub struct Reader(pub(super) Connection);
 
 impl Reader {
     pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {

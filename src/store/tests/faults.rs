@@ -443,13 +443,17 @@ fn an_opt_out_pressed_while_the_disk_is_away_is_written_when_it_is_back() {
             _ => {}
         }
     }
-    let expected = [(Box::new(optout(1)), 1), (Box::new(optout(2)), 2)];
+    // Record 1 is the signed end of the stream that the disk gave up.
+    let expected = [(Box::new(optout(1)), 2), (Box::new(optout(2)), 3)];
     assert_eq!(late, expected, "before the alarm falls, first of their stream, as pressed");
     let counters = flaky.store.counters();
     assert_eq!((counters.optouts_late, counters.optouts_unwritten), (2, 0));
     assert!(flaky.acks.try_recv().is_err(), "nobody is answered a second time");
     flaky.submitted = 3;
+    let key = flaky.store.proof_key();
     flaky.check(dir.path(), "two pressed while the disk was away");
+    let shapes = signing::shapes(dir.path(), key);
+    assert_eq!(shapes, ["o", "looc"], "the new stream signs the end of the old one, by one key");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::suppression::segment::SegmentHeader;
 use crate::suppression::segment::SegmentWriter;
 
 /// Writes a segment into the store's folder.
-fn segment(dir: &std::path::Path, content: Content, numbers: &[u64]) -> Part {
+pub(super) fn segment(dir: &std::path::Path, content: Content, numbers: &[u64]) -> Part {
     let count = numbers.len() as u64;
     let header =
         SegmentHeader { content, list: "ftc".into(), source: String::new(), as_of: None, count };
@@ -28,7 +28,7 @@ fn segment(dir: &std::path::Path, content: Content, numbers: &[u64]) -> Part {
     Part { segment, count }
 }
 
-fn import(listed: Option<Part>, taken_off: Option<TakenOff>) -> Fact {
+pub(super) fn import(listed: Option<Part>, taken_off: Option<TakenOff>) -> Fact {
     Fact::Import(Box::new(Import {
         list: "ftc".into(),
         account: None,

@@ -8,9 +8,12 @@ use super::*;
 use crate::model::RecordId;
 use crate::store::archive::journal_dir;
 use crate::store::journal::streams;
-use crate::suppression::proof::Checkpoint;
+use crate::suppression::import::TakenOff;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::Record;
+use crate::suppression::proof::bundle;
+use crate::suppression::proof::bundle::ImportPlace;
+use crate::suppression::segment::Content;
 
 /// The records of every stream in the journal, by writer.
 pub(super) fn journal(dir: &Path) -> Vec<Vec<Record>> {
@@ -27,18 +30,11 @@ pub(super) fn journal(dir: &Path) -> Vec<Vec<Record>> {
     streams.into_iter().map(read).collect()
 }
 
-fn checkpoint(record: &Record) -> Option<Checkpoint> {
-    match record.open(None) {
-        Ok(Fact::Checkpoint(checkpoint)) => Some(checkpoint),
-        _ => None,
-    }
-}
-
 /// `o` for an opt-out, `c` for a checkpoint of the stream itself, `l` for one of another; each
 /// checkpoint must be signed, and be true of the stream that it names.
 fn shape(streams: &[Vec<Record>], records: &[Record], key: PublicKey) -> String {
     let letter = |record: &Record| {
-        let Some(checkpoint) = checkpoint(record) else { return 'o' };
+        let Some(checkpoint) = record.checkpoint() else { return 'o' };
         assert!(checkpoint.is_signed_by(key), "{checkpoint:?}");
         let named = streams.iter().flatten().find(|named| named.id == checkpoint.record());
         assert_eq!(named.map(Record::hash), Some(checkpoint.hash), "{checkpoint:?}");
@@ -52,7 +48,7 @@ fn shape(streams: &[Vec<Record>], records: &[Record], key: PublicKey) -> String 
 }
 
 /// The shapes of all streams, by the time of their first records.
-fn shapes(dir: &Path, key: PublicKey) -> Vec<String> {
+pub(super) fn shapes(dir: &Path, key: PublicKey) -> Vec<String> {
     let mut streams = journal(dir);
     streams.sort_by_key(|records| records.first().map(|record| record.written_at));
     streams.iter().map(|records| shape(&streams, records, key)).collect()
@@ -140,4 +136,76 @@ fn what_a_crash_left_unsigned_is_signed_by_the_next_stream() {
     assert_eq!(shapes(copy.path(), key), ["oo", "lc"], "at once, when it is asked for");
     next.close().unwrap();
     assert_eq!(shapes(copy.path(), key), ["oo", "lc"]);
+}
+
+#[test]
+fn what_is_on_record_is_proved_across_streams_and_crashes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, acks) = open_with(dir.path(), |settings| settings.checkpoint_records_max = 4);
+    for n in [1, 2, 3, 1, 2, 3, 2] {
+        add(&store, &acks, n);
+    }
+    store.flush().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    history::copy_store(dir.path(), copy.path());
+    let (store, acks) = open_with(copy.path(), |_settings| {});
+    let record = add(&store, &acks, 1);
+    let confirmation = Confirmation {
+        record,
+        durable_at: UnixMicros(1),
+        at: UnixMicros(2),
+        outcome: Outcome::Played,
+    };
+    store.submit(9, Fact::Confirmed(confirmation)).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    let made_at = UnixMicros(1_900_000_000_000_000);
+    let prove = |n| store.prove(number(n), "madrid-1".into(), made_at).unwrap();
+    assert_eq!(prove(99), None, "nothing is on record of them");
+    for (n, records, others) in [(1, 4, 4), (3, 2, 7)] {
+        let bundle = prove(n).unwrap();
+        let verified = bundle::verify(&bundle, Some(store.proof_key()));
+        let verified = verified.unwrap_or_else(|faults| panic!("{faults:#?}"));
+        assert_eq!((verified.records.len(), verified.others), (records, others), "number {n}");
+        let text = String::from_utf8(bundle).unwrap();
+        assert!(text.contains(&number(n).reveal()));
+        assert!(!text.contains(&number(2).reveal()), "a stranger's number leaves");
+    }
+}
+
+#[test]
+fn a_number_of_an_import_is_proved_by_its_place_in_the_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, acks) = open_with(dir.path(), |_settings| {});
+    let submit = |fact| {
+        store.submit(0, fact).unwrap();
+        acks.recv().unwrap().result.unwrap().record
+    };
+    let listed = imports::segment(dir.path(), Content::Listed, &[1, 2, 5]);
+    let first = submit(imports::import(Some(listed), None));
+    add(&store, &acks, 2);
+    let off = imports::segment(dir.path(), Content::TakenOff, &[0, 5]);
+    let from = vec![first];
+    submit(imports::import(None, Some(TakenOff { part: off, from })));
+    let prove = |n| store.prove(number(n), "madrid-1".into(), UnixMicros(1));
+    let verified = |n| {
+        let bundle = prove(n).unwrap().expect("something is on record of the number");
+        let text = String::from_utf8(bundle.clone()).unwrap();
+        assert!((0..9).all(|other| other == n || !text.contains(&number(other).reveal())));
+        bundle::verify(&bundle, Some(store.proof_key())).unwrap_or_else(|it| panic!("{it:#?}"))
+    };
+    let places = |n| -> Vec<ImportPlace> {
+        verified(n).records.iter().flat_map(|record| record.places.clone()).collect()
+    };
+    let on = |place| ImportPlace { content: Content::Listed, segment: listed.segment, place };
+    let off_at = |place| ImportPlace { content: Content::TakenOff, segment: off.segment, place };
+    assert_eq!(places(1), [on(0)]);
+    assert_eq!((places(2), verified(2).records.len()), (vec![on(1)], 2), "an opt-out besides");
+    assert_eq!(places(5), [on(2), off_at(1)], "what was taken off is told with what it was on");
+    assert_eq!(prove(7).unwrap(), None);
+    // Nothing is signed of a segment that is not what its name says.
+    let path = dir.path().join("segments").join(format!("{}.seg", listed.segment));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(prove(1), Err(StoreError::Segment { .. })));
 }

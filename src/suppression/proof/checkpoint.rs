@@ -32,7 +32,8 @@ pub struct Checkpoint {
     pub at: UnixMicros,
     /// The key it was signed with.
     pub key: PublicKey,
-    /// The signature over all before: [`Self::message`].
+    /// The signature over `bajavoz checkpoint`, a zero octet, and writer, seq, hash and time, the
+    /// numbers of 64 bits big-endian.
     pub signature: Signature,
 }
 

@@ -42,6 +42,10 @@ impl Field {
         Self::ALL.into_iter().find(|field| *field as u8 == code)
     }
 
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
     /// The name that goes into the commitment.
     pub(super) const fn name(self) -> &'static str {
         match self {

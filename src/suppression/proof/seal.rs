@@ -16,7 +16,7 @@ use super::RecordError;
 use super::fields::Field;
 use super::write_bytes;
 
-const SALT_LEN: usize = 16;
+pub(super) const SALT_LEN: usize = 16;
 const NONCE_LEN: usize = 24;
 
 /// Why sealed fields cannot be read.
@@ -107,6 +107,7 @@ impl fmt::Debug for NumberKey {
 }
 
 /// One personal field in the clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     pub(super) field: Field,
     pub(super) salt: [u8; SALT_LEN],

@@ -94,6 +94,7 @@ fn said(purpose: &str, message: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "the tests index what they made themselves")]
 mod tests {
     use super::*;
 

@@ -14,14 +14,14 @@ use super::read::Source;
 use super::read::numbers;
 use super::read::read_header;
 
-/// Whether `number` is in the segment that `input` begins with; for people who ask, not for calls.
-/// Reads the head of each block up to the number's (a registry of 250 million has 31 thousand) and
+/// The place of `number` among the numbers of the segment that `input` begins with, counted from 0;
+/// nothing when it is not among them. For people who ask, not for calls. Reads the head of each block up to the number's (a registry of 250 million has 31 thousand) and
 /// that one block whole, and holds that block against its checksum.
 ///
 /// # Errors
 ///
 /// [`SegmentError`], save [`SegmentError::Name`]: the file is not read whole.
-pub fn find(mut input: impl Read + Seek, number: Number) -> Result<bool, SegmentError> {
+pub fn find(mut input: impl Read + Seek, number: Number) -> Result<Option<u64>, SegmentError> {
     let header = read_header(&mut Source::new(&mut input))?;
     let wanted = number.digits();
     let mut offset = input.stream_position()?;
@@ -41,11 +41,12 @@ pub fn find(mut input: impl Read + Seek, number: Number) -> Result<bool, Segment
         input.seek(SeekFrom::Current(rest.cast_signed()))?;
         offset += HEAD_LEN as u64 + rest;
     }
-    let Some((block, offset, head)) = found else { return Ok(false) };
+    let Some((block, offset, head)) = found else { return Ok(None) };
     input.seek(SeekFrom::Start(offset))?;
     let mut bytes = vec![0; HEAD_LEN + head.gaps_len + 4];
     let cut = |_error| SegmentError::Truncated { block, offset };
     input.read_exact(&mut bytes).map_err(cut)?;
     let damaged = |what| SegmentError::Block { block, offset, what };
-    Ok(numbers(&bytes, head, block).map_err(damaged)?.binary_search(&wanted).is_ok())
+    let place = numbers(&bytes, head, block).map_err(damaged)?.binary_search(&wanted);
+    Ok(place.ok().map(|place| block * BLOCK_NUMBERS as u64 + place as u64))
 }

@@ -4,6 +4,7 @@
 mod decode;
 mod folder;
 mod import;
+mod proof;
 
 use std::io::BufRead;
 use std::io::BufReader;

@@ -1,0 +1,69 @@
+//! `proof`: what is on record of a number, for somebody who need not believe us.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::args::Common;
+use super::args::Proof;
+use super::counter::Counter;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use crate::engine::desk::Access;
+
+/// Writes the bundle of a number, or prints the store's public key.
+pub(super) fn proof(common: &Common, proof: Proof, page: &mut Page) -> Result<Code, Failure> {
+    let Some(number) = proof.number else { return key(common, page) };
+    let Some(bundle) = Counter::open(common, Access::Sign)?.proof(number)? else {
+        if common.json {
+            page.json(&serde_json::json!({ "records": 0 }))?;
+        } else if proof.out.is_some() {
+            writeln!(page, "nothing is on record of this number")?;
+        } else {
+            // Standard output is for the bundle; without standard error nobody is left to tell.
+            let _ = writeln!(std::io::stderr().lock(), "nothing is on record of this number");
+        }
+        return Ok(Code::No);
+    };
+    let Some(path) = proof.out else {
+        page.write_all(&bundle)?;
+        return Ok(Code::Yes);
+    };
+    write(&path, &bundle).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
+        Failure { code: Code::Usage, error }
+    })?;
+    if common.json {
+        page.json(&serde_json::json!({ "file": path, "bytes": bundle.len() }))?;
+    } else {
+        writeln!(
+            page,
+            "{} bytes in {}; check it by `bajavoz verify`",
+            bundle.len(),
+            path.display()
+        )?;
+    }
+    Ok(Code::Yes)
+}
+
+/// Makes a new file that our user alone reads: it says who opted out.
+fn write(path: &Path, bundle: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bundle)?;
+    file.sync_all()
+}
+
+fn key(common: &Common, page: &mut Page) -> Result<Code, Failure> {
+    let key = Counter::open(common, Access::Read)?.proof_key()?;
+    match key {
+        Some(key) if common.json => page.json(&serde_json::json!({ "key": key }))?,
+        Some(key) => writeln!(page, "{key}")?,
+        None => {
+            let why = "the store has no key yet; `run` or `optout add` draws it";
+            return Err(Failure::new(Code::No, why));
+        }
+    }
+    Ok(Code::Yes)
+}

@@ -1,0 +1,273 @@
+//! `verify`: whether a bundle or a store is what was written, and what it says.
+
+use std::fs;
+use std::io;
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::args::Common;
+use super::args::Verify;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use super::text::count;
+use crate::model::ListName;
+use crate::model::UnixMicros;
+use crate::suppression::Confirmation;
+use crate::suppression::Fact;
+use crate::suppression::KeyEvidence;
+use crate::suppression::OptOut;
+use crate::suppression::import::Import;
+use crate::suppression::proof::PublicKey;
+use crate::suppression::proof::bundle;
+use crate::suppression::proof::bundle::Fault;
+use crate::suppression::proof::bundle::ImportPlace;
+use crate::suppression::proof::bundle::Verified;
+use crate::suppression::proof::bundle::VerifiedRecord;
+use crate::suppression::segment::Content;
+
+mod store;
+
+/// Largest file that is read: far beyond what a bundle of the most records takes.
+const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Checks a bundle or a store.
+pub(super) fn verify(common: &Common, verify: &Verify, page: &mut Page) -> Result<Code, Failure> {
+    match (&verify.store, &verify.file) {
+        (Some(dir), _) => store::verify(common, dir, verify.key, page),
+        (None, Some(file)) => verify_file(common, file, verify.key, page),
+        (None, None) => Err(Failure::new(Code::Usage, "expected a FILE or --store")),
+    }
+}
+
+fn verify_file(
+    common: &Common,
+    file: &Path,
+    key: Option<PublicKey>,
+    page: &mut Page,
+) -> Result<Code, Failure> {
+    match bundle::verify(&read(file)?, key) {
+        Ok(verified) => {
+            tell(common, file, key, &verified, page)?;
+            Ok(Code::Yes)
+        }
+        Err(faults) => {
+            let lines = faults.iter().map(|fault| Line {
+                line: Some(fault.line),
+                record: fault.record.map(|record| record.to_string()),
+                message: fault.to_string(),
+            });
+            blame(common, file, lines, page)?;
+            let is_none = |fault: &Fault| fault.line == 1 && fault.found.is_unreadable();
+            Ok(if faults.iter().any(is_none) { Code::Usage } else { Code::No })
+        }
+    }
+}
+
+/// One fault.
+#[derive(Serialize)]
+struct Line {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    record: Option<String>,
+    message: String,
+}
+
+/// Says what is wrong with a file or a folder.
+fn blame(
+    common: &Common,
+    path: &Path,
+    lines: impl ExactSizeIterator<Item = Line>,
+    page: &mut Page,
+) -> io::Result<()> {
+    let (name, faults) = (path.display(), lines.len());
+    for line in lines {
+        if common.json {
+            page.json(&Told::Fault(line))?;
+        } else {
+            writeln!(page, "{name}: {}", line.message)?;
+        }
+    }
+    if common.json {
+        page.json(&serde_json::json!({ "kind": "summary", "faults": faults }))
+    } else {
+        writeln!(page, "{name}: {}", count(faults, "fault"))
+    }
+}
+
+/// A line of `--json` other than the last.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Told {
+    Fault(Line),
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let len = fs::metadata(path).map(|found| found.len());
+    let read = len.and_then(|len| match len {
+        0..=FILE_BYTES_MAX => fs::read(path),
+        _ => Err(io::ErrorKind::FileTooLarge.into()),
+    });
+    read.map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("cannot read `{}`", path.display()));
+        Failure { code: Code::Usage, error }
+    })
+}
+
+fn tell(
+    common: &Common,
+    file: &Path,
+    key: Option<PublicKey>,
+    verified: &Verified,
+    page: &mut Page,
+) -> Result<(), Failure> {
+    let records = &verified.records;
+    if common.json {
+        for record in records {
+            page.json(&serde_json::json!({
+                "kind": "record",
+                "record": record.id.to_string(),
+                "written_at": record.written_at,
+                "opt_out": match &record.fact { Some(Fact::OptOut(optout)) => Some(optout), _ => None },
+                "import": match &record.fact { Some(Fact::Import(it)) => Some(it), _ => None },
+                "places": record.places,
+                "confirmation": match &record.fact { Some(Fact::Confirmed(it)) => Some(it), _ => None },
+            }))?;
+        }
+        page.json(&serde_json::json!({
+            "kind": "summary",
+            "faults": 0,
+            "bundle": verified,
+            "records": records.len(),
+            "is_key_given": key.is_some(),
+        }))?;
+        return Ok(());
+    }
+    let (made, node) = (verified.made_at.iso8601(), &verified.node);
+    let (mine, others) = (count(records.len(), "record"), verified.others);
+    let checkpoints = count(verified.checkpoints, "signed checkpoint");
+    writeln!(page, "{}: whole", file.display())?;
+    writeln!(page, "  number     {}", verified.number.reveal())?;
+    writeln!(page, "  made       {made} on {node}")?;
+    writeln!(page, "  holds      {mine} of the number, {others} that lead to {checkpoints}")?;
+    writeln!(page, "  key        {}", verified.key)?;
+    if key.is_none() {
+        writeln!(page, "             compare it with the one that you were given, or use --key")?;
+    }
+    for record in records {
+        describe(record, page)?;
+    }
+    Ok(())
+}
+
+fn describe(record: &VerifiedRecord, page: &mut Page) -> io::Result<()> {
+    match &record.fact {
+        Some(Fact::OptOut(optout)) => {
+            writeln!(page, "record {}, {}", record.id, optout.origin.as_str())?;
+            describe_optout(optout, page)?;
+        }
+        Some(Fact::Confirmed(confirmation)) => {
+            writeln!(page, "record {}, confirmation", record.id)?;
+            describe_confirmation(confirmation, page)?;
+        }
+        Some(Fact::Import(import)) => {
+            writeln!(page, "record {}, import", record.id)?;
+            describe_import(import, &record.places, page)?;
+        }
+        Some(Fact::Checkpoint(_)) | None => {
+            writeln!(page, "record {}", record.id)?;
+            writeln!(page, "  erased     its key was destroyed; the chain over it holds")?;
+        }
+    }
+    writeln!(page, "  written    {}", record.written_at.iso8601())
+}
+
+fn describe_optout(optout: &OptOut, page: &mut Page) -> io::Result<()> {
+    let lists: Vec<&str> = optout.lists.iter().map(ListName::as_str).collect();
+    let texts = [
+        ("lists", Some(lists.join(", "))),
+        ("account", optout.account.as_ref().map(ToString::to_string)),
+        ("campaign", optout.campaign.as_ref().map(ToString::to_string)),
+        ("dialer", optout.dialer.as_ref().map(ToString::to_string)),
+        ("trunk", optout.trunk.as_ref().map(ToString::to_string)),
+        ("digits", (!optout.digits.is_empty()).then(|| optout.digits.to_string())),
+        ("method", optout.method.map(|method| method.as_str().to_owned())),
+        ("call", optout.call.map(|call| call.to_string())),
+        ("sip call-id", optout.sip_call_id.clone()),
+        ("prompt", optout.prompt_sha256.map(|hash| hex(&hash))),
+        ("actor", optout.actor.clone()),
+        ("reason", optout.reason.clone()),
+        ("node", Some(optout.node.to_string())),
+    ];
+    write_texts(texts, page)?;
+    for key in &optout.key_events {
+        writeln!(page, "  key        {}", evidence(key))?;
+    }
+    writeln!(page, "  pressed    {}", optout.pressed_at.iso8601())
+}
+
+fn describe_import(import: &Import, places: &[ImportPlace], page: &mut Page) -> io::Result<()> {
+    let texts = [
+        ("list", Some(import.list.to_string())),
+        ("account", import.account.as_ref().map(ToString::to_string)),
+        ("source", Some(import.source.clone()).filter(|source| !source.is_empty())),
+        ("as of", import.as_of.map(UnixMicros::iso8601)),
+        ("file", Some(hex(&import.file_sha256))),
+        ("actor", import.actor.clone()),
+        ("node", Some(import.node.to_string())),
+    ];
+    write_texts(texts, page)?;
+    for ImportPlace { content, segment, place } in places {
+        let name = match content {
+            Content::Listed => "listed",
+            Content::TakenOff => "taken off",
+        };
+        writeln!(page, "  {name:<10} as number {place}, counted from 0, of the segment {segment}")?;
+    }
+    writeln!(page, "  imported   {}", import.imported_at.iso8601())
+}
+
+/// Writes those that there are, a line each.
+fn write_texts<const N: usize>(
+    texts: [(&str, Option<String>); N],
+    page: &mut Page,
+) -> io::Result<()> {
+    for (name, text) in texts {
+        if let Some(text) = text {
+            writeln!(page, "  {name:<10} {text}")?;
+        }
+    }
+    Ok(())
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// What was heard of one key, as far as its way to us says it.
+fn evidence(key: &KeyEvidence) -> String {
+    let mut text = format!("{} by {} at {}", key.digit, key.method.as_str(), key.at.iso8601());
+    let facts = [
+        ("RTP sequence ", key.rtp_sequence.map(i64::from), ""),
+        ("timestamp ", key.rtp_timestamp.map(i64::from), ""),
+        ("", key.duration_ms.map(i64::from), " ms"),
+        ("", key.volume_dbm0.map(i64::from), " dBm0"),
+        ("low tone ", key.low_dbm0.map(i64::from), " dBm0"),
+        ("high tone ", key.high_dbm0.map(i64::from), " dBm0"),
+    ];
+    for (before, value, after) in facts {
+        if let Some(value) = value {
+            text.push_str(&format!(", {before}{value}{after}"));
+        }
+    }
+    text
+}
+
+fn describe_confirmation(confirmation: &Confirmation, page: &mut Page) -> io::Result<()> {
+    writeln!(page, "  of record  {}", confirmation.record)?;
+    writeln!(page, "  outcome    {}", confirmation.outcome.as_str())?;
+    writeln!(page, "  durable    {}", confirmation.durable_at.iso8601())?;
+    writeln!(page, "  confirmed  {}", confirmation.at.iso8601())
+}

@@ -1,0 +1,211 @@
+//! The database as an examination reads it: as it is, and without a trace.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::OpenFlags;
+use rusqlite::OptionalExtension;
+use rusqlite::Statement;
+use rusqlite::params;
+use rusqlite::types::Value;
+
+use crate::model::RecordId;
+use crate::model::WriterId;
+use crate::store::sqlite::Cursor;
+use crate::store::sqlite::confirmation_values;
+use crate::store::sqlite::import_values;
+use crate::store::sqlite::optout_values;
+use crate::store::sqlite::tag_text;
+use crate::suppression::Fact;
+use crate::suppression::proof::Checkpoint;
+use crate::suppression::proof::Record;
+
+/// A connection that changes nothing, not even beside the file.
+pub(super) struct Rows(Connection);
+
+impl Rows {
+    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let log = path.with_extension("sqlite-wal");
+        if log.metadata().is_ok_and(|log| log.len() > 0) {
+            return Connection::open_with_flags(path, flags).map(Self);
+        }
+        // Without a log nothing need be made beside the file, which may be on a read-only disk.
+        flags |= OpenFlags::SQLITE_OPEN_URI;
+        let mut uri = "file:".to_owned();
+        for octet in path.as_os_str().as_encoded_bytes() {
+            match octet {
+                b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*octet)),
+                octet if octet.is_ascii_alphanumeric() => uri.push(char::from(*octet)),
+                octet => uri.push_str(&format!("%{octet:02x}")),
+            }
+        }
+        uri.push_str("?immutable=1");
+        Connection::open_with_flags(uri, flags).map(Self)
+    }
+
+    /// What SQLite itself finds wrong.
+    pub(super) fn check(&self) -> rusqlite::Result<()> {
+        let told: String = self.0.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if told == "ok" {
+            return Ok(());
+        }
+        let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        Err(rusqlite::Error::SqliteFailure(corrupt, Some(told)))
+    }
+
+    /// Every writer that any record is of.
+    pub(super) fn writers(&self) -> rusqlite::Result<Vec<WriterId>> {
+        let sql = "SELECT writer_id FROM writer WHERE last_seq > 0 UNION SELECT DISTINCT writer_id FROM fact";
+        let mut statement = self.0.prepare(sql)?;
+        let rows =
+            statement.query_map([], |row| Ok(WriterId(row.get::<_, i64>(0)?.cast_unsigned())))?;
+        rows.collect()
+    }
+
+    /// The checkpoints of streams before that of `writer`, as far as they can be read.
+    pub(super) fn links(&self, writer: WriterId) -> Vec<Checkpoint> {
+        let mut links = Vec::new();
+        for seq in 1.. {
+            let stored = self.0.query_row(
+                "SELECT record FROM fact WHERE writer_id = ?1 AND writer_seq = ?2",
+                params![writer.0.cast_signed(), seq],
+                |row| row.get::<_, Vec<u8>>(0),
+            );
+            let record = stored.ok().and_then(|stored| Record::parse(&stored).ok());
+            let link = record.and_then(|record| record.checkpoint());
+            let Some(link) = link.filter(|link| link.writer != writer) else { break };
+            links.push(link);
+        }
+        links
+    }
+
+    /// How far the stream of `writer` was taken in.
+    pub(super) fn cursor(&self, writer: WriterId) -> rusqlite::Result<Option<Cursor>> {
+        let sql = "SELECT last_seq, last_hash, is_closed FROM writer WHERE writer_id = ?1";
+        let cursor = self.0.query_row(sql, [writer.0.cast_signed()], |row| {
+            Ok(Cursor::from_row(writer, row.get(0)?, &row.get::<_, String>(1)?, row.get(2)?))
+        });
+        cursor.optional()
+    }
+
+    /// The records of a stream, for [`next_fact`].
+    pub(super) fn facts(&self) -> rusqlite::Result<Statement<'_>> {
+        self.0
+            .prepare("SELECT writer_seq, record FROM fact WHERE writer_id = ?1 ORDER BY writer_seq")
+    }
+
+    /// Whether the other tables say of the record what it says.
+    pub(super) fn says(&self, record: &Record, fact: &Fact) -> rusqlite::Result<bool> {
+        if let Some((tag, slot)) = record.key_slot() {
+            let sql = "SELECT 1 FROM number_key WHERE tag = ?1 AND slot = ?2";
+            if !self.exists(sql, &[tag_text(tag).into(), i64::from(slot).into()])? {
+                return Ok(false);
+            }
+        }
+        match fact {
+            Fact::OptOut(optout) => {
+                let Ok(want) = optout_values(record, optout) else { return Ok(false) };
+                if self.row("optout", &want, 2)? != Some(want) {
+                    return Ok(false);
+                }
+                let mut lists: Vec<String> =
+                    optout.lists.iter().map(|list| list.as_str().to_owned()).collect();
+                lists.sort_unstable();
+                lists.dedup();
+                Ok(self.lists(record.id, optout.number.digits())? == lists)
+            }
+            Fact::Confirmed(confirmation) => {
+                let want = confirmation_values(record, confirmation);
+                Ok(self.row("confirmation", &want, 2)? == Some(want))
+            }
+            Fact::Import(import) => {
+                let Ok(want) = import_values(record, import) else { return Ok(false) };
+                Ok(self.row("imports", &want, 2)? == Some(want))
+            }
+            Fact::Checkpoint(_) => Ok(true),
+        }
+    }
+
+    /// The row of `table` whose first `keys` columns are those of `want`, in order of its columns.
+    fn row(
+        &self,
+        table: &str,
+        want: &[Value],
+        keys: usize,
+    ) -> rusqlite::Result<Option<Vec<Value>>> {
+        let columns = match table {
+            "imports" | "optout" => ["writer_id", "writer_seq"],
+            _ => ["ref_writer", "ref_seq"],
+        };
+        let sql =
+            format!("SELECT * FROM {table} WHERE {} = ?1 AND {} = ?2", columns[0], columns[1]);
+        let mut statement = self.0.prepare_cached(&sql)?;
+        let key = rusqlite::params_from_iter(want.iter().take(keys));
+        let row = statement.query_row(key, |row| {
+            (0..want.len()).map(|index| row.get::<_, Value>(index)).collect()
+        });
+        row.optional()
+    }
+
+    fn lists(&self, id: RecordId, number: u64) -> rusqlite::Result<Vec<String>> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT list FROM suppressed WHERE number = ?1 AND writer_id = ?2 AND writer_seq = ?3
+             ORDER BY list",
+        )?;
+        let (writer, seq) = (id.writer.0.cast_signed(), id.seq.cast_signed());
+        let rows =
+            statement.query_map(params![number.cast_signed(), writer, seq], |row| row.get(0))?;
+        rows.collect()
+    }
+
+    fn exists(&self, sql: &str, values: &[Value]) -> rusqlite::Result<bool> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        statement.exists(rusqlite::params_from_iter(values))
+    }
+
+    /// Rows that stand for no record, with their table.
+    pub(super) fn strays(&self) -> rusqlite::Result<Vec<(&'static str, RecordId)>> {
+        const QUERIES: [(&str, &str); 4] = [
+            (
+                "optout",
+                "SELECT writer_id, writer_seq FROM optout AS one WHERE NOT EXISTS (SELECT 1 FROM fact
+                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
+            ),
+            (
+                "imports",
+                "SELECT writer_id, writer_seq FROM imports AS one WHERE NOT EXISTS (SELECT 1 FROM fact
+                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
+            ),
+            (
+                "suppressed",
+                "SELECT writer_id, writer_seq FROM suppressed AS one WHERE NOT EXISTS
+                 (SELECT 1 FROM optout WHERE optout.writer_id = one.writer_id
+                 AND optout.writer_seq = one.writer_seq AND optout.number = one.number)",
+            ),
+            (
+                "confirmation",
+                "SELECT writer_id, writer_seq FROM confirmation AS one WHERE NOT EXISTS (SELECT 1 FROM fact
+                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
+            ),
+        ];
+        let mut strays = Vec::new();
+        for (table, sql) in QUERIES {
+            let mut statement = self.0.prepare(sql)?;
+            let rows = statement.query_map([], |row| {
+                // A row whose key is no number is named as record 0 of writer 0.
+                let number = |index| row.get::<_, i64>(index).unwrap_or_default().cast_unsigned();
+                Ok((table, RecordId { writer: WriterId(number(0)), seq: number(1) }))
+            })?;
+            strays.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(strays)
+    }
+}
+
+/// The next record of a stream: its place and its stored form, empty when it is no octets.
+pub(super) fn next_fact(rows: &mut rusqlite::Rows<'_>) -> rusqlite::Result<Option<(u64, Vec<u8>)>> {
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let seq = row.get::<_, i64>(0)?.cast_unsigned();
+    Ok(Some((seq, row.get(1).unwrap_or_default())))
+}

@@ -1,0 +1,299 @@
+//! One stream, record by record, in journal and database at once.
+
+use rusqlite::params;
+
+use crate::model::RecordId;
+use crate::model::WriterId;
+use crate::store::StoreError;
+use crate::store::journal::Piece;
+use crate::store::journal::Stream;
+use crate::store::keys::KeyFile;
+use crate::store::sqlite::Cursor;
+use crate::suppression::Fact;
+use crate::suppression::import::Import;
+use crate::suppression::proof::Checkpoint;
+use crate::suppression::proof::Hash;
+use crate::suppression::proof::Record;
+use crate::suppression::proof::RecordError;
+
+use super::Exam;
+use super::Named;
+use super::Place;
+use super::StoreFound;
+use super::judge::Pair;
+use super::judge::judge;
+use super::rows::Rows;
+use super::rows::next_fact;
+
+/// Octets in the journal that do not check out, and the records that stand in them.
+struct Broken {
+    place: Place,
+    what: &'static str,
+    first: u64,
+    last: u64,
+}
+
+/// What is known on the way through a stream.
+pub(super) struct Walk<'a> {
+    exam: &'a mut Exam,
+    rows: Option<&'a Rows>,
+    keys: Option<&'a KeyFile>,
+    named: &'a [Named],
+    writer: WriterId,
+    cursor: Option<Cursor>,
+    /// The record that comes next.
+    due: u64,
+    /// The hash of the last that was judged; nothing when it cannot be told.
+    prev: Option<Hash>,
+    /// Judged when the one behind it is known.
+    pending: Option<Pair>,
+    broken: Vec<Broken>,
+    /// The last record that a signature covers.
+    signed: u64,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        exam: &'a mut Exam,
+        rows: Option<&'a Rows>,
+        keys: Option<&'a KeyFile>,
+        named: &'a [Named],
+        writer: WriterId,
+    ) -> Self {
+        let cursor = rows.and_then(|rows| exam.ask(rows.cursor(writer)).flatten());
+        let (pending, broken) = (None, Vec::new());
+        let (due, prev, signed) = (1, Some(Hash::NONE), 0);
+        Self { exam, rows, keys, named, writer, cursor, due, prev, pending, broken, signed }
+    }
+
+    /// Walks through both copies, the journal's where there is one.
+    pub(super) fn run(mut self, stream: Option<&Stream>) -> Result<(), StoreError> {
+        let mut statement = match self.rows.map(Rows::facts) {
+            Some(statement) => self.exam.ask(statement),
+            None => None,
+        };
+        let writer = params![self.writer.0.cast_signed()];
+        let mut facts = Facts { rows: None, ahead: None };
+        if let Some(statement) = &mut statement {
+            facts.rows = self.exam.ask(statement.query(writer));
+            facts.step(self.exam);
+        }
+        if let Some(stream) = stream {
+            stream.salvage(&mut |piece| self.piece(piece, &mut facts))?;
+        }
+        while let Some((seq, stored)) = facts.take(self.exam, u64::MAX) {
+            self.push(Pair { seq, journal: None, database: Some(stored), is_checked: true });
+        }
+        self.finish();
+        Ok(())
+    }
+
+    fn piece(&mut self, piece: Piece<'_>, facts: &mut Facts<'_>) {
+        match piece {
+            Piece::Damage { segment, offset, seq, what, is_tail } => {
+                if is_tail && !self.is_known(seq) {
+                    self.exam.examined.torn += 1;
+                    return;
+                }
+                let place = Place::Segment { segment, offset };
+                self.broken.push(Broken { place, what, first: seq, last: seq });
+            }
+            Piece::Record { seq, is_checked, .. } if !is_checked && !self.is_known(seq) => {}
+            Piece::Record { seq, .. } if seq < self.due => {
+                let (place, record) = (Place::Journal, self.id(seq));
+                let expected = self.id(self.due);
+                self.exam.fault(place, Some(record), StoreFound::Doubled { expected });
+            }
+            Piece::Record { seq, stored, is_checked } => {
+                if let Some(broken) = self.broken.last_mut().filter(|_broken| !is_checked) {
+                    broken.last = broken.last.max(seq);
+                }
+                while let Some((seq, stored)) = facts.take(self.exam, seq) {
+                    let (journal, database) = (None, Some(stored));
+                    self.push(Pair { seq, journal, database, is_checked: true });
+                }
+                let database = facts.take(self.exam, seq + 1).map(|(_seq, stored)| stored);
+                self.push(Pair { seq, journal: Some(stored.to_vec()), database, is_checked });
+            }
+        }
+    }
+
+    /// Whether the database must have the record: else a broken end is a write that was cut short.
+    fn is_known(&self, seq: u64) -> bool {
+        self.cursor.is_some_and(|cursor| cursor.is_closed || seq <= cursor.seq)
+    }
+
+    const fn id(&self, seq: u64) -> RecordId {
+        RecordId { writer: self.writer, seq }
+    }
+
+    fn push(&mut self, pair: Pair) {
+        let is_next = pair.seq == self.due;
+        if let Some(pending) = self.pending.take() {
+            self.judge(&pending, Some(&pair).filter(|_next| is_next));
+        }
+        if !is_next {
+            let found = StoreFound::Missing { found: Some(self.id(pair.seq)) };
+            self.exam.fault(Place::Both, Some(self.id(self.due)), found);
+            self.prev = None;
+        }
+        self.due = pair.seq + 1;
+        self.pending = Some(pair);
+    }
+
+    fn judge(&mut self, pair: &Pair, next: Option<&Pair>) {
+        let id = self.id(pair.seq);
+        if pair.journal.is_none() {
+            let found = next.map(|next| self.id(next.seq));
+            self.exam.fault(Place::Journal, Some(id), StoreFound::Missing { found });
+        }
+        if pair.database.is_none() && self.rows.is_some() {
+            if self.is_known(pair.seq) {
+                let found = next.map(|next| self.id(next.seq));
+                self.exam.fault(Place::Table("fact"), Some(id), StoreFound::Missing { found });
+            } else {
+                self.exam.examined.waiting += 1;
+            }
+        }
+        let signed = self.named.iter().filter(|named| named.record == id).map(|named| named.hash);
+        let cursor = self.cursor.filter(|cursor| cursor.seq == id.seq).map(|cursor| cursor.hash);
+        let judged = judge(pair, next, id, self.prev, signed.collect(), cursor, self.keys);
+        for (place, found) in judged.faults {
+            self.exam.fault(place, Some(id), found);
+        }
+        self.prev = judged.hash;
+        if let Some(record) = judged.whole {
+            self.settle(&record, pair.database.is_some());
+        }
+    }
+
+    /// What a record says must be what the rest of the store says.
+    fn settle(&mut self, record: &Record, is_in_database: bool) {
+        let id = record.id;
+        self.exam.examined.records += 1;
+        if let Some(cursor) = self.cursor.filter(|cursor| is_in_database && cursor.seq <= id.seq)
+            && (cursor.seq, cursor.hash) != (id.seq, record.hash())
+        {
+            self.exam.fault(Place::Table("writer"), Some(id), StoreFound::Row);
+        }
+        let key = match record.key_slot() {
+            Some((_tag, slot)) => self.keys.and_then(|keys| keys.key_in(slot).ok().flatten()),
+            None => None,
+        };
+        if record.key_slot().is_some() && key.is_none() {
+            self.exam.examined.erased += 1;
+            return;
+        }
+        let fact = match record.open(key.as_ref()) {
+            Ok(fact) => fact,
+            Err(RecordError::Seal(error)) => {
+                return self.exam.fault(Place::Both, Some(id), StoreFound::Sealed(error));
+            }
+            Err(error) => {
+                return self.exam.fault(Place::Both, Some(id), StoreFound::Unreadable(error));
+            }
+        };
+        let table = match &fact {
+            Fact::OptOut(_) => {
+                self.exam.examined.opt_outs += 1;
+                "optout"
+            }
+            Fact::Confirmed(_) => "confirmation",
+            Fact::Import(import) => {
+                self.segments(id, import);
+                "imports"
+            }
+            Fact::Checkpoint(checkpoint) => return self.checkpoint(record, checkpoint),
+        };
+        if let Some(rows) = self.rows.filter(|_rows| is_in_database)
+            && self.exam.ask(rows.says(record, &fact)) == Some(false)
+        {
+            self.exam.fault(Place::Table(table), Some(id), StoreFound::Row);
+        }
+    }
+
+    /// The segments of an import must be there, and be what their names say.
+    fn segments(&mut self, id: RecordId, import: &Import) {
+        self.exam.examined.imports += 1;
+        for (part, content) in import.parts() {
+            // The same numbers may be imported again.
+            if !self.exam.sound.contains(&(part.segment, part.count)) {
+                match self.exam.segments.verify(part, &import.list, content) {
+                    Ok(()) => drop(self.exam.sound.insert((part.segment, part.count))),
+                    Err(error) => {
+                        let why = match &error {
+                            StoreError::Segment { source, .. } => source.to_string(),
+                            other => other.to_string(),
+                        };
+                        let found = StoreFound::Unusable(why);
+                        self.exam.fault(Place::Numbers(part.segment), Some(id), found);
+                    }
+                }
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, record: &Record, checkpoint: &Checkpoint) {
+        let id = record.id;
+        let key = *self.exam.examined.key.get_or_insert(checkpoint.key);
+        self.exam.examined.checkpoints += 1;
+        if !checkpoint.is_signed_by(key) || record.checkpoint().is_none() {
+            self.exam.fault(Place::Both, Some(id), StoreFound::Signature { key });
+            return;
+        }
+        if checkpoint.writer == self.writer {
+            self.signed = id.seq;
+            let (expected, found) = (checkpoint.hash, record.prev_hash);
+            if expected != found || checkpoint.seq + 1 != id.seq {
+                self.exam.fault(Place::Both, Some(id), StoreFound::Checkpoint { expected, found });
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.judge(&pending, None);
+        }
+        let last = self.due - 1;
+        let known = self.cursor.map_or(0, |cursor| cursor.seq);
+        let links = self.named.iter().filter(|named| named.record.writer == self.writer);
+        let linked = links.map(|named| named.record.seq).max().unwrap_or_default();
+        if known.max(linked) > last {
+            let found = StoreFound::Missing { found: None };
+            self.exam.fault(Place::Both, Some(self.id(last + 1)), found);
+        }
+        self.exam.examined.unsigned += last.saturating_sub(self.signed.max(linked));
+        for Broken { place, what, first, last } in std::mem::take(&mut self.broken) {
+            let is_in_it = |record: RecordId| {
+                record.writer == self.writer && (first..=last).contains(&record.seq)
+            };
+            // A record that was found to be touched says it more exactly.
+            let is_told = self.exam.faults.iter().any(|fault| fault.record.is_some_and(is_in_it));
+            if !is_told {
+                self.exam.fault(place, Some(self.id(first)), StoreFound::Frame { what });
+            }
+        }
+    }
+}
+
+/// The records of a stream in the database, one ahead.
+struct Facts<'a> {
+    rows: Option<rusqlite::Rows<'a>>,
+    ahead: Option<(u64, Vec<u8>)>,
+}
+
+impl Facts<'_> {
+    fn step(&mut self, exam: &mut Exam) {
+        self.ahead = self.rows.as_mut().and_then(|rows| exam.ask(next_fact(rows)).flatten());
+    }
+
+    /// The next record, if it stands before `end`.
+    fn take(&mut self, exam: &mut Exam, end: u64) -> Option<(u64, Vec<u8>)> {
+        if self.ahead.as_ref()?.0 >= end {
+            return None;
+        }
+        let taken = self.ahead.take();
+        self.step(exam);
+        taken
+    }
+}

@@ -1,0 +1,143 @@
+//! What a store can prove of a number: its records, and the way from each to a signature.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::model::NodeName;
+use crate::model::Number;
+use crate::model::RecordId;
+use crate::model::UnixMicros;
+use crate::suppression::proof::Record;
+use crate::suppression::proof::bundle::Bundle;
+use crate::suppression::proof::bundle::Entry;
+use crate::suppression::proof::bundle::ImportPlace;
+use crate::suppression::proof::bundle::RECORDS_MAX;
+
+use super::Store;
+use super::StoreError;
+use super::keys::KeyFile;
+use super::sqlite::Reader;
+
+impl Store {
+    /// The bundle of `number`, signed, as the octets of its file; nothing when nothing is on record
+    /// of it. What is not signed yet is signed first.
+    ///
+    /// - `node`, `made_at`: where and when it is made, for its first line.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsigned`] while the journal cannot be written, [`StoreError::Long`], those of
+    /// [`Self::flush`], and those of reading.
+    pub fn prove(
+        &self,
+        number: Number,
+        node: NodeName,
+        made_at: UnixMicros,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.checkpoint()?;
+        let keys_path = self.dir.join("keys");
+        let keys =
+            KeyFile::open_read_only(&keys_path).map_err(StoreError::io("open", &keys_path))?;
+        let reader = self.reader()?;
+        let imports = imports_of(&reader, number)?;
+        let mut records = reader.records_of(number)?;
+        records.extend(imports.keys());
+        records.sort_unstable();
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let mut runs = Vec::new();
+        for run in runs_from(&reader, &records)? {
+            let entries = run.into_iter().map(|record| match imports.get(&record.id) {
+                Some(places) => Ok(Entry::imported(record, places.clone())),
+                None => entry(record, &records, &keys),
+            });
+            runs.push(entries.collect::<Result<Vec<_>, _>>()?);
+        }
+        let bundle = Bundle { number, node, made_at, records, runs };
+        let mut text = Vec::new();
+        bundle.write(&self.signer, &mut text).map_err(StoreError::io("write", "the bundle"))?;
+        Ok(Some(text))
+    }
+}
+
+/// The imports in whose segments `number` stands, and where. The segments are read whole, so that
+/// nothing is signed of one that is not what its name says.
+fn imports_of(
+    reader: &Reader,
+    number: Number,
+) -> Result<BTreeMap<RecordId, Vec<ImportPlace>>, StoreError> {
+    let segments = reader.segments();
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for imported in reader.imports()? {
+        for (part, content) in imported.import.parts() {
+            let Some(place) = segments.find(part, number)? else { continue };
+            segments.verify(part, &imported.import.list, content)?;
+            let place = ImportPlace { content, segment: part.segment, place };
+            found.entry(imported.record).or_default().push(place);
+        }
+    }
+    Ok(found)
+}
+
+/// A record as it goes into the bundle of `records`.
+fn entry(record: Record, records: &[RecordId], keys: &KeyFile) -> Result<Entry, StoreError> {
+    let id = record.id;
+    if !records.contains(&id) {
+        return Ok(Entry::closed(record));
+    }
+    let key = match record.key_slot() {
+        Some((_tag, slot)) => keys.key_in(slot).map_err(StoreError::io("read", "keys"))?,
+        None => None,
+    };
+    let fail = |source| StoreError::Record { writer: id.writer, seq: id.seq, source };
+    Entry::opened(record, key.as_ref()).map_err(fail)
+}
+
+/// The runs of records that lead from each of `records` to a checkpoint: of its own stream, or of
+/// a later one whose beginning names the end of the stream.
+fn runs_from(reader: &Reader, records: &[RecordId]) -> Result<Vec<Vec<Record>>, StoreError> {
+    let mut open: BTreeSet<RecordId> = records.iter().copied().collect();
+    let mut runs: BTreeMap<RecordId, Vec<Record>> = BTreeMap::new();
+    let mut len = 0;
+    while let Some(first) = open.pop_first() {
+        let is_there = runs.values().any(|run| holds(run, first));
+        if is_there {
+            continue;
+        }
+        let mut run = reader.run_from(first, RECORDS_MAX)?;
+        if !run.last().is_some_and(is_own_checkpoint) {
+            let link = reader.link_over(first)?;
+            let (place, link) = link.ok_or(StoreError::Unsigned { record: first })?;
+            run.retain(|record| record.id.seq <= link.seq);
+            open.insert(place);
+        }
+        len += run.len();
+        if len > RECORDS_MAX {
+            return Err(StoreError::Long { max: RECORDS_MAX });
+        }
+        runs.insert(first, run);
+    }
+    // A run that was begun from a later record is part of one that was begun before it.
+    let all: Vec<Vec<Record>> = runs.into_values().collect();
+    let mut whole: Vec<Vec<Record>> = Vec::new();
+    for run in all {
+        let is_part = run.first().is_none_or(|first| whole.iter().any(|one| holds(one, first.id)));
+        if !is_part {
+            whole.push(run);
+        }
+    }
+    Ok(whole)
+}
+
+fn holds(run: &[Record], id: RecordId) -> bool {
+    let ends = run.first().zip(run.last());
+    ends.is_some_and(|(first, last)| {
+        first.id.writer == id.writer && (first.id.seq..=last.id.seq).contains(&id.seq)
+    })
+}
+
+/// Whether a record is a checkpoint of its own stream.
+pub(super) fn is_own_checkpoint(record: &Record) -> bool {
+    record.checkpoint().is_some_and(|checkpoint| checkpoint.writer == record.id.writer)
+}
