@@ -23,6 +23,11 @@ part_kill() {
     BAJAVOZ_KILL_ROUNDS="${BAJAVOZ_KILL_ROUNDS:-200}" cargo test --locked --test it kill::
 }
 
+# Twenty power cuts in mid-write, on a disk of its own: what was promised is on it afterwards.
+part_power() {
+    BAJAVOZ_POWER_ROUNDS="${BAJAVOZ_POWER_ROUNDS:-20}" cargo test --locked --test it power::
+}
+
 # Twenty thousand calls by SIPp at 50 a second, keys by three methods: each is on record, once.
 part_sipp_soak() {
     BAJAVOZ_SIPP_CALLS="${BAJAVOZ_SIPP_CALLS:-20000}" cargo test --locked --test it sipp::every

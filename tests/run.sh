@@ -7,6 +7,7 @@
 #   tshark        captures the calls and says whether a packet is malformed
 #   sox           makes and measures sound
 #   libcap2-bin   (not as root) lets SIPp and tshark use raw sockets
+#   e2fsprogs     a disk whose power is cut; mounting it takes root, too
 #   build-essential  a C compiler, for the embedded SQLite
 #   python3       measures the prompts and makes the media of the SIPp scenarios
 # Needs cargo, and root or sudo where something is missing; who has neither is told every command
@@ -25,6 +26,7 @@ find_missing() {
     command -v tshark >/dev/null || missing+=(tshark)
     command -v sox >/dev/null || missing+=(sox)
     [ "$(id -u)" -eq 0 ] || command -v setcap >/dev/null || missing+=(libcap2-bin)
+    command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
     command -v cc >/dev/null || missing+=(build-essential)
     command -v python3 >/dev/null || missing+=(python3)
 }

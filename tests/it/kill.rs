@@ -22,6 +22,7 @@ use crate::harness::number_from;
 use crate::harness::phones;
 use crate::harness::phones::Call;
 use crate::harness::phones::Phones;
+use crate::harness::site::Engine;
 use crate::harness::site::Site;
 use crate::harness::site::Wishes;
 
@@ -34,9 +35,9 @@ const CALLS: u64 = 40;
 /// Calls of a round begin within this time, and keys are pressed as long after the answer.
 const SPREAD: Duration = Duration::from_millis(1_000);
 
-/// The kill comes between these times from the round's begin: before the first key, and after
+/// The blow comes between these times from the round's begin: before the first key, and after
 /// the last confirmation.
-const KILL: std::ops::Range<u64> = 100..3_500;
+const BLOW: std::ops::Range<u64> = 100..3_500;
 
 /// How long phones still read what the engine sent before it died.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -95,77 +96,107 @@ fn script(dice: &mut Dice, call: u64) -> (Script, bool) {
     }
 }
 
-/// One round: calls, a kill, and what the phones had seen by then.
-fn round(site: &Site, dice: &mut Dice, round: u64, ledger: &mut Ledger) {
-    let engine = site.start();
-    let kill_after = Duration::from_millis(KILL.start + dice.roll(KILL.end - KILL.start));
-    let reports = phones::runtime().block_on(async {
-        let mut phones = Phones::new();
-        for call in 0..CALLS {
-            let (script, is_code) = script(dice, call);
-            if is_code {
-                ledger.pressed.insert(number(round, call));
-            }
-            let call = Call::new(&number(round, call), "promo", script);
-            phones.place(site.sip, call, dice.moment(SPREAD));
-        }
-        tokio::time::sleep(kill_after).await;
-        engine.kill();
-        tokio::time::sleep(LAST_WORDS).await;
-        phones.stop().await
-    });
-    for (number, report) in reports {
-        ledger.note(&number, &report);
-    }
+/// Rounds on one store, each of which an engine does not survive.
+pub(crate) struct Trial {
+    pub(crate) site: Site,
+    dice: Dice,
+    ledger: Ledger,
+    rounds: u64,
+    /// How to play the same again.
+    again: String,
 }
 
-/// The export must hold whoever was promised it, and nobody else than who pressed.
-fn check(site: &Site, ledger: &Ledger, again: &str) -> usize {
-    let entries = site.export();
-    let mut found = HashSet::new();
-    for entry in &entries {
-        let number = entry.optout.number.reveal().to_string();
-        assert_eq!(entry.optout.digits.to_string(), "9", "{again}: {number}");
-        assert!(ledger.pressed.contains(&number), "{again}: {number} never pressed 9");
-        assert!(found.insert(number.clone()), "{again}: {number} twice");
+impl Trial {
+    /// `rounds` of them, or as many as `BAJAVOZ_{name}_ROUNDS` says.
+    pub(crate) fn new(name: &str, rounds: u64) -> Self {
+        let (rounds_name, seed_name) =
+            (format!("BAJAVOZ_{name}_ROUNDS"), format!("BAJAVOZ_{name}_SEED"));
+        let rounds = number_from(&rounds_name).unwrap_or(rounds);
+        let seed = number_from(&seed_name).unwrap_or_else(|| std::process::id().into());
+        let wishes = Wishes { greeting: "[]", is_failure_silent: true, ..Wishes::default() };
+        Self {
+            site: Site::with(wishes),
+            dice: Dice(seed),
+            ledger: Ledger::default(),
+            rounds,
+            again: format!("{seed_name}={seed} {rounds_name}={rounds}"),
+        }
     }
-    let lost: Vec<_> = ledger.promised.difference(&found).collect();
-    assert!(lost.is_empty(), "{again}: promised, and not in the export: {lost:?}");
-    found.len()
+
+    /// Plays all rounds, each of which `blow` ends; what is on record is looked at after each, and
+    /// an engine that starts afterwards refuses whoever was promised it.
+    pub(crate) fn run(&mut self, mut blow: impl FnMut(&Site, Engine)) {
+        let mut kept = 0;
+        for number in 0..self.rounds {
+            self.round(number, &mut blow);
+            // The export by itself opens the store as the engine left it.
+            kept = self.check(number);
+        }
+        let Self { ledger, again, .. } = &*self;
+        let told = format!(
+            "{again}: {} promised, {kept} on record, {} pressed\n",
+            ledger.promised.len(),
+            ledger.pressed.len(),
+        );
+        io::stderr().write_all(told.as_bytes()).expect("standard error takes text");
+        let enough = self.rounds * CALLS / 10;
+        assert!(ledger.promised.len() as u64 >= enough, "too few to prove anything: {told}");
+        self.refused_again();
+    }
+
+    /// One round: calls, the blow, and what the phones had seen by then.
+    fn round(&mut self, round: u64, blow: &mut impl FnMut(&Site, Engine)) {
+        let engine = self.site.start();
+        let Self { site, dice, ledger, .. } = self;
+        let blow_after = Duration::from_millis(BLOW.start + dice.roll(BLOW.end - BLOW.start));
+        let reports = phones::runtime().block_on(async {
+            let mut phones = Phones::new();
+            for call in 0..CALLS {
+                let (script, is_code) = script(dice, call);
+                if is_code {
+                    ledger.pressed.insert(number(round, call));
+                }
+                let call = Call::new(&number(round, call), "promo", script);
+                phones.place(site.sip, call, dice.moment(SPREAD));
+            }
+            tokio::time::sleep(blow_after).await;
+            blow(site, engine);
+            tokio::time::sleep(LAST_WORDS).await;
+            phones.stop().await
+        });
+        for (number, report) in reports {
+            ledger.note(&number, &report);
+        }
+    }
+
+    /// The export must hold whoever was promised it, and nobody else than who pressed.
+    fn check(&self, round: u64) -> usize {
+        let again = format!("{}, round {round}", self.again);
+        let mut found = HashSet::new();
+        for entry in &self.site.export() {
+            let number = entry.optout.number.reveal().to_string();
+            assert_eq!(entry.optout.digits.to_string(), "9", "{again}: {number}");
+            assert!(self.ledger.pressed.contains(&number), "{again}: {number} never pressed 9");
+            assert!(found.insert(number.clone()), "{again}: {number} twice");
+        }
+        let lost: Vec<_> = self.ledger.promised.difference(&found).collect();
+        assert!(lost.is_empty(), "{again}: promised, and not in the export: {lost:?}");
+        found.len()
+    }
+
+    /// The engine that starts last refuses everybody who was promised it.
+    fn refused_again(&self) {
+        let engine = self.site.start();
+        for number in self.ledger.promised.iter().take(20) {
+            let report = phones::call(self.site.sip, Call::new(number, "promo", Script::default()));
+            assert_eq!(report.status, Some(603), "{}: {number} was called again", self.again);
+        }
+        assert!(engine.stop().success());
+    }
 }
 
 #[test]
 fn a_killed_engine_has_kept_every_promise() {
     let _machine = machine();
-    let rounds = number_from("BAJAVOZ_KILL_ROUNDS").unwrap_or(ROUNDS);
-    let seed = number_from("BAJAVOZ_KILL_SEED").unwrap_or_else(|| std::process::id().into());
-    let again = format!("BAJAVOZ_KILL_SEED={seed} BAJAVOZ_KILL_ROUNDS={rounds}");
-    let mut dice = Dice(seed);
-    let site = Site::with(Wishes { greeting: "[]", is_failure_silent: true, ..Wishes::default() });
-    let mut ledger = Ledger::default();
-    let mut kept = 0;
-    for number in 0..rounds {
-        round(&site, &mut dice, number, &mut ledger);
-        // The export by itself opens the store as the killed engine left it.
-        kept = check(&site, &ledger, &format!("{again}, round {number}"));
-    }
-    let told = format!(
-        "{again}: {} promised, {kept} on record, {} pressed\n",
-        ledger.promised.len(),
-        ledger.pressed.len(),
-    );
-    io::stderr().write_all(told.as_bytes()).expect("standard error takes text");
-    let enough = rounds * CALLS / 10;
-    assert!(ledger.promised.len() as u64 >= enough, "too few to prove anything: {told}");
-    refused_again(&site, &ledger, &again);
-}
-
-/// The engine that starts last refuses everybody who was promised it.
-fn refused_again(site: &Site, ledger: &Ledger, again: &str) {
-    let engine = site.start();
-    for number in ledger.promised.iter().take(20) {
-        let report = phones::call(site.sip, Call::new(number, "promo", Script::default()));
-        assert_eq!(report.status, Some(603), "{again}: {number} was called again");
-    }
-    assert!(engine.stop().success());
+    Trial::new("KILL", ROUNDS).run(|_site, engine| engine.kill());
 }

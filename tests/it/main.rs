@@ -8,6 +8,7 @@ mod faults;
 mod harness;
 mod kill;
 mod no_numbers_in_logs;
+mod power;
 mod run_sh;
 mod sim;
 mod sipp;

@@ -14,7 +14,8 @@ const REAL: [&str; 9] =
     ["bash", "chmod", "dirname", "env", "grep", "readlink", "sed", "sh", "true"];
 
 /// What it looks for.
-const TOOLS: [&str; 8] = ["baresip", "cargo", "cc", "dumpcap", "python3", "sipp", "sox", "tshark"];
+const TOOLS: [&str; 9] =
+    ["baresip", "cargo", "cc", "dumpcap", "mkfs.ext4", "python3", "sipp", "sox", "tshark"];
 
 /// A machine of programs that are not there or do nothing.
 struct Machine(TempDir);
