@@ -269,10 +269,12 @@ struct Page {
 }
 
 impl Page {
-    /// Whether opt-outs cannot be made durable, or some were not and only this process knows them.
+    /// Whether opt-outs cannot be made durable, or some were not and only this process knows them,
+    /// or the database was to have some and does not.
     fn is_alarmed(&self) -> bool {
         let is_failing = |store: &Arc<Store>| {
-            store.failure().is_some() || store.counters().optouts_unwritten > 0
+            let is_unwritten = store.counters().optouts_unwritten > 0;
+            store.failure().is_some() || is_unwritten || store.is_behind()
         };
         self.figures.is_alarmed() || self.store.as_ref().is_none_or(is_failing)
     }
@@ -297,7 +299,7 @@ impl api::Control for Page {
 }
 
 /// Passes the ledger's answers on to whoever had asked.
-fn answer(inbox: InboxSender, receipts: Receipts) -> impl Fn(Ack) + Send + 'static {
+fn answer(inbox: InboxSender, receipts: Receipts) -> impl Fn(Ack) + Send + Sync + 'static {
     move |ack| {
         if receipts.deliver(&ack) {
             return;
@@ -332,7 +334,7 @@ fn settle(index: &Index, optout: &OptOut, record: RecordId) {
 fn open_store(
     checked: &Checked,
     index: &Index,
-    on_ack: impl Fn(Ack) + Send + 'static,
+    on_ack: impl Fn(Ack) + Send + Sync + 'static,
     on_event: OnEvent,
 ) -> Result<Store, EngineError> {
     let settings = store::Settings {

@@ -26,9 +26,11 @@ use super::journal::JournalDisk;
 use super::journal::RealDisk;
 use super::journal::SEGMENT_BYTES;
 use super::keys::KeyFile;
+use super::ledger::AckPolicy;
 use super::ledger::CHECKPOINT_EVERY;
 use super::ledger::CHECKPOINT_RECORDS_MAX;
 use super::ledger::Committer;
+use super::ledger::Held;
 use super::ledger::Ledger;
 use super::ledger::QUEUE_LEN_MAX;
 use super::ledger::REOPEN_EVERY;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub clock: Clock,
     /// How soon after an error of the disk it is tried again.
     pub reopen_every: Duration,
+    /// When a fact counts as durable.
+    pub ack: AckPolicy,
     /// How long a record stays without a signed checkpoint behind it, while the journal works.
     pub checkpoint_every: Duration,
     /// Records between two checkpoints at most, 1 or more.
@@ -68,6 +72,7 @@ impl Settings {
             segment_bytes: SEGMENT_BYTES,
             clock,
             reopen_every: REOPEN_EVERY,
+            ack: AckPolicy::default(),
             checkpoint_every: CHECKPOINT_EVERY,
             checkpoint_records_max: CHECKPOINT_RECORDS_MAX,
             on_event: Arc::new(|_event| {}),
@@ -97,6 +102,8 @@ pub struct Counters {
     pub optouts_unwritten: u64,
     /// Those of them that found no room to wait in, and are never written.
     pub optouts_overflowed: u64,
+    /// Answers given before the database had the fact, though it was to have it.
+    pub acks_pending: u64,
     /// Call records lost.
     pub calls_lost: u64,
     /// Transactions of the database that failed; their facts are taken in later.
@@ -124,7 +131,7 @@ pub struct Store {
 impl Store {
     /// Takes hold of the store, recovers it, and begins a stream of its own.
     ///
-    /// `on_ack` gets the answer to each submitted fact, on the commit thread: it must hand the
+    /// `on_ack` gets the answer to each submitted fact, on a thread of the store: it must hand the
     /// answer on and return.
     ///
     /// # Errors
@@ -132,7 +139,7 @@ impl Store {
     /// As [`Archive::open_exclusive`], and when the journal's first segment cannot be made.
     pub fn open(
         settings: Settings,
-        on_ack: impl Fn(Ack) + Send + 'static,
+        on_ack: impl Fn(Ack) + Send + Sync + 'static,
     ) -> Result<(Self, Recovered), StoreError> {
         let disk = RealDisk::new(journal_dir(&settings.dir), settings.segment_bytes);
         Self::open_on(settings, Box::new(disk), Box::new(on_ack))
@@ -142,10 +149,12 @@ impl Store {
     pub(super) fn open_on(
         settings: Settings,
         disk: Box<dyn JournalDisk>,
-        on_ack: Box<dyn Fn(Ack) + Send>,
+        on_ack: Box<dyn Fn(Ack) + Send + Sync>,
     ) -> Result<(Self, Recovered), StoreError> {
-        let Settings { dir, queue_len_max, segment_bytes, clock, reopen_every, on_event, .. } =
-            settings;
+        let Settings {
+            dir, queue_len_max, segment_bytes, clock, reopen_every, on_event, ack, ..
+        } = settings;
+        let held = Arc::new(Held::new(ack, on_ack, Arc::clone(&on_event)));
         let (archive, recovered) = Archive::open_exclusive(&dir)?;
         let keys_path = dir.join("keys");
         let signer = archive.keys.signer().map_err(StoreError::io("sign under", &keys_path))?;
@@ -163,7 +172,8 @@ impl Store {
         let reading_keys =
             KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
         let watch = Watch::new("projection", &on_event);
-        let projection = Projection::start(database, reading_keys, journal_dir, watch)?;
+        let projection =
+            Projection::start(database, reading_keys, journal_dir, Arc::clone(&held), watch)?;
         let feed = projection.feed.clone();
         let watch = Watch::new("commit", &on_event);
         let ledger = Ledger::start(queue_len_max, watch, |failure, stats| Committer {
@@ -174,7 +184,7 @@ impl Store {
             tried_at: clock(),
             clock,
             reopen_every,
-            on_ack,
+            held: Arc::clone(&held),
             on_event,
             feed,
             failure,
@@ -217,6 +227,11 @@ impl Store {
         self.signer.public()
     }
 
+    /// Whether the database lacks a record that was answered without it, though it was to have it.
+    pub fn is_behind(&self) -> bool {
+        self.projection.held.is_behind()
+    }
+
     /// A connection for questions; open one for each thread that asks.
     ///
     /// # Errors
@@ -244,6 +259,7 @@ impl Store {
             optouts_late: ledger.late.written(),
             optouts_unwritten: ledger.late.unwritten(),
             optouts_overflowed: ledger.late.overflowed(),
+            acks_pending: self.projection.held.pending(),
             calls_lost: projection.calls_lost.load(Ordering::Relaxed),
             projection_failed: projection.failed.load(Ordering::Relaxed),
             projection_overflowed: projection.overflowed.load(Ordering::Relaxed),

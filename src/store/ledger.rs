@@ -19,10 +19,13 @@ use super::watch::Failure;
 use super::watch::Watch;
 
 mod commit;
+mod held;
 mod late;
 mod sign;
 
 pub(super) use commit::Committer;
+pub use held::AckPolicy;
+pub(super) use held::Held;
 pub(super) use late::Late;
 pub(super) use sign::{CHECKPOINT_EVERY, CHECKPOINT_RECORDS_MAX, LooseEnd, Signing};
 

@@ -42,7 +42,7 @@ pub use archive::{Archive, Recovered};
 pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
 pub use exam::{Examined, Place, StoreFault, StoreFound, examine};
 pub use facade::{Counters, Settings, Store};
-pub use ledger::Ledger;
+pub use ledger::{AckPolicy, Ledger};
 pub use snapshot::Snapshot;
 pub use sqlite::{CallFilter, Reader};
 pub use watch::{OnEvent, StoreEvent};

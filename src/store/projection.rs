@@ -29,6 +29,7 @@ use super::StoreError;
 use super::archive::open_record;
 use super::journal::streams;
 use super::keys::KeyFile;
+use super::ledger::Held;
 use super::sqlite::Cursor;
 use super::sqlite::Database;
 use super::sqlite::Projected;
@@ -165,6 +166,7 @@ impl Feed {
 #[derive(Debug)]
 pub(super) struct Projection {
     pub(super) feed: Feed,
+    pub(super) held: Arc<Held>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -174,10 +176,12 @@ impl Projection {
         database: Database,
         keys: KeyFile,
         journal_dir: PathBuf,
+        held: Arc<Held>,
         watch: Watch,
     ) -> Result<Self, StoreError> {
         let (feed, queue) = Feed::new();
         let projector = Projector {
+            held: Arc::clone(&held),
             database,
             keys,
             journal_dir,
@@ -190,6 +194,7 @@ impl Projection {
             waiting: Vec::new(),
             waiting_hash: Hash::NONE,
             is_failing: false,
+            is_hurried: false,
         };
         let thread = std::thread::Builder::new()
             .name("projection".to_owned())
@@ -198,7 +203,7 @@ impl Projection {
                 projector.run(&queue);
             })
             .map_err(StoreError::io("start", "the projection thread"))?;
-        Ok(Self { feed, thread: Some(thread) })
+        Ok(Self { feed, held, thread: Some(thread) })
     }
 
     /// Ends the thread after everything handed over before.
@@ -206,7 +211,9 @@ impl Projection {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         // When the thread is gone already there is nobody to tell.
         let _ = self.feed.messages.send(Message::Close);
-        thread.join().map_err(|_panic| StoreError::Closed)
+        let ended = thread.join();
+        self.held.close();
+        ended.map_err(|_panic| StoreError::Closed)
     }
 }
 
@@ -218,6 +225,8 @@ impl Drop for Projection {
 }
 
 struct Projector {
+    /// Who waits for the database.
+    held: Arc<Held>,
     database: Database,
     keys: KeyFile,
     journal_dir: PathBuf,
@@ -233,6 +242,8 @@ struct Projector {
     waiting: Vec<Projected>,
     waiting_hash: Hash,
     is_failing: bool,
+    /// Whether somebody waits for what was taken from the queue.
+    is_hurried: bool,
 }
 
 /// The next message, when there is one within [`IDLE_MAX`].
@@ -245,12 +256,27 @@ fn next(queue: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
 }
 
 impl Projector {
+    /// As [`next`]; but where people wait for the database nothing is gathered: what came in while
+    /// the last transaction was made is the next one.
+    fn next(&mut self, queue: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        if !self.held.waits() {
+            return next(queue);
+        }
+        let is_hurried = std::mem::take(&mut self.is_hurried);
+        let next = queue.try_recv();
+        next.or_else(|_none_waits| match is_hurried {
+            true => Err(RecvTimeoutError::Timeout),
+            false => queue.recv_timeout(IDLE_MAX),
+        })
+    }
+
     fn run(mut self, queue: &Receiver<Message>) {
         loop {
-            match next(queue) {
+            match self.next(queue) {
                 Ok(Message::Facts { facts, hash }) => {
                     self.queued.fetch_sub(facts.len(), Ordering::AcqRel);
                     self.facts(facts, hash);
+                    self.is_hurried = self.held.is_awaited();
                 }
                 Ok(Message::Call(call)) => {
                     self.calls.push(*call);
@@ -324,6 +350,7 @@ impl Projector {
             Ok(()) => {
                 if let Some(cursor) = cursor {
                     *self.cursor(cursor.writer) = cursor;
+                    self.held.is_stored(RecordId { writer: cursor.writer, seq: cursor.seq });
                 }
                 self.worked();
             }
@@ -385,12 +412,13 @@ impl Projector {
         let streams = streams(&self.journal_dir)?;
         let stream = streams.into_iter().find(|stream| stream.writer == head.writer);
         let Some(stream) = stream else { return Ok(()) };
-        let Self { database, keys, cursors, .. } = self;
+        let Self { database, keys, cursors, held, .. } = self;
         let mut facts: Vec<Projected> = Vec::new();
         let mut take_in = |facts: &mut Vec<Projected>| {
             let Some(Projected { record, .. }) = facts.last() else { return Ok(()) };
             let next = Cursor { seq: record.id.seq, hash: record.hash(), ..cursor };
             database.take_in(Some(next), facts, &[])?;
+            held.is_stored(record.id);
             cursor = next;
             if let Some(known) = cursors.iter_mut().find(|known| known.writer == next.writer) {
                 *known = next;

@@ -1,5 +1,6 @@
 //! The store as a whole, on real files: what is acknowledged is found again, once.
 
+mod acks;
 mod backup;
 mod exam;
 mod faults;
@@ -51,7 +52,7 @@ fn number(n: u64) -> Number {
     Number::from_e164_digits(34_600_000_000 + n).expect("the number is E.164")
 }
 
-fn optout(n: u64) -> OptOut {
+pub(super) fn optout(n: u64) -> OptOut {
     OptOut {
         number: number(n),
         lists: vec!["global".into(), "acme".into()],

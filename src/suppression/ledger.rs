@@ -40,6 +40,8 @@ pub struct Durable {
     pub record: RecordId,
     /// When the disk had said so.
     pub durable_at: UnixMicros,
+    /// Whether the database did not have it yet though it was to: other nodes know of it later.
+    pub is_pending: bool,
 }
 
 /// Why a fact was not made durable.
@@ -58,6 +60,10 @@ pub enum LedgerError {
         /// The system's error number, where there is one.
         code: Option<i32>,
     },
+    /// The journal has it, but the database, which was to have it too, did not take it in time.
+    /// It is handed over later all the same.
+    #[error("the database did not take the fact in time")]
+    Unstored,
     /// The fact could not be put into its stored form.
     #[error("the fact cannot be sealed")]
     Unsealed,

@@ -204,7 +204,8 @@ impl<'a> Play<'a> {
         let Some(token) = self.submitted.pop_front() else { return self.tell("no fact".into()) };
         self.records += 1;
         let record = RecordId { writer: WriterId(7), seq: self.records };
-        let durable = is_durable.then_some(Durable { record, durable_at: UnixMicros(1) });
+        let durable =
+            is_durable.then_some(Durable { record, durable_at: UnixMicros(1), is_pending: false });
         self.calls.handle_acknowledgement(self.now(), &Acknowledgement { token, durable });
     }
 

@@ -19,10 +19,10 @@ use crate::store::sqlite::Projected;
 use crate::store::watch::Failure;
 use crate::store::watch::OnEvent;
 use crate::store::watch::StoreEvent;
-use crate::suppression::Ack;
 use crate::suppression::Durable;
 use crate::suppression::Fact;
 use crate::suppression::LedgerError;
+use crate::suppression::OptOut;
 use crate::suppression::proof::Entropy;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::NumberKey;
@@ -31,6 +31,7 @@ use crate::suppression::proof::Record;
 
 use super::Job;
 use super::LedgerStats;
+use super::held::Held;
 use super::sign::Signing;
 
 /// Most facts in one sync: so many take about as long to seal as a slow disk takes to sync.
@@ -57,7 +58,7 @@ pub(in crate::store) struct Committer {
     pub(in crate::store) reopen_every: Duration,
     /// When the disk was tried last.
     pub(in crate::store) tried_at: UnixMicros,
-    pub(in crate::store) on_ack: Box<dyn Fn(Ack) + Send>,
+    pub(in crate::store) held: Arc<Held>,
     pub(in crate::store) on_event: OnEvent,
     pub(in crate::store) feed: Feed,
     pub(in crate::store) failure: Arc<Failure>,
@@ -108,6 +109,7 @@ impl Committer {
             }
             self.commit(&mut group);
             self.commit_late();
+            self.held.expire((self.clock)());
             match control {
                 Some(Job::Checkpoint) => self.sign_now(),
                 Some(Job::Flush(done)) => self.feed.flush(done),
@@ -120,32 +122,37 @@ impl Committer {
         self.close();
     }
 
-    /// The next thing to do; while the journal has failed, the disk is tried in between, and while
-    /// it works, what nobody has signed for long is signed.
+    /// The next thing to do; in between, answers that have waited long enough are given out, the
+    /// disk is tried while the journal has failed, and while it works, what nobody has signed for
+    /// long is signed.
     fn next(&mut self, queue: &Receiver<Job>) -> Option<Job> {
         loop {
-            if self.failure.current().is_none() {
-                let Some(wait) = self.signing.due_in((self.clock)()) else {
-                    return queue.recv().ok();
-                };
-                match queue.recv_timeout(wait) {
-                    Ok(job) => return Some(job),
-                    Err(RecvTimeoutError::Timeout) => self.sign_now(),
-                    Err(RecvTimeoutError::Disconnected) => return None,
+            let now = (self.clock)();
+            let is_failing = self.failure.current().is_some();
+            let upkeep =
+                if is_failing { Some(self.reopen_every) } else { self.signing.due_in(now) };
+            let answers = self.held.due_in(now);
+            let job = match upkeep.into_iter().chain(answers).min() {
+                Some(wait) => queue.recv_timeout(wait),
+                None => queue.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
+            };
+            let is_for_answers =
+                answers.is_some_and(|wait| upkeep.is_none_or(|other| wait < other));
+            match job {
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if is_for_answers => {
+                    self.held.expire((self.clock)())
                 }
-                continue;
-            }
-            match queue.recv_timeout(self.reopen_every) {
+                Err(RecvTimeoutError::Timeout) if is_failing => self.reopen(),
+                Err(RecvTimeoutError::Timeout) => self.sign_now(),
                 Ok(job) => {
                     // Those who ask the store things must not keep it from trying.
-                    let waited = (self.clock)().0.saturating_sub(self.tried_at.0);
-                    if u128::from(waited.unsigned_abs()) >= self.reopen_every.as_micros() {
+                    let waited = Duration::from_micros(now.0.abs_diff(self.tried_at.0));
+                    if is_failing && waited >= self.reopen_every {
                         self.reopen();
                     }
                     return Some(job);
                 }
-                Err(RecvTimeoutError::Timeout) => self.reopen(),
-                Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
     }
@@ -313,7 +320,8 @@ impl Committer {
             self.signing.is_durable(&projected, self.writer);
             match asker {
                 Asker::Token(token) => {
-                    (self.on_ack)(Ack { token, result: Ok(Durable { record, durable_at }) });
+                    let durable = Durable { record, durable_at, is_pending: false };
+                    self.held.is_on_disk(token, durable, optout_of(projected.fact.as_ref()));
                 }
                 Asker::Late => self.tell_late(record, projected.fact.as_ref()),
                 Asker::Ledger => {}
@@ -354,7 +362,7 @@ impl Committer {
         }
         if let Asker::Token(token) = asker {
             self.stats.failed.fetch_add(1, Ordering::Relaxed);
-            (self.on_ack)(Ack { token, result: Err(error) });
+            self.held.refuse(token, error);
         }
     }
 
@@ -387,5 +395,12 @@ impl Committer {
         {
             tracing::warn!(%error, "the journal's last segment keeps its full size");
         }
+    }
+}
+
+fn optout_of(fact: Option<&Fact>) -> Option<&OptOut> {
+    match fact {
+        Some(Fact::OptOut(optout)) => Some(optout),
+        _ => None,
     }
 }

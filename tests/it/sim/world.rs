@@ -284,7 +284,7 @@ impl World {
         }
         if let Some((after, is_success)) = fate.answered_after {
             let durable_at = bajavoz::model::UnixMicros(1);
-            let durable = is_success.then_some(Durable { record, durable_at });
+            let durable = is_success.then_some(Durable { record, durable_at, is_pending: false });
             self.schedule(after, Happening::Answered(life, Acknowledgement { token, durable }));
         }
     }
