@@ -2,17 +2,20 @@
 //!
 //! Read by every INVITE, written by every opt-out. What single facts say stands in a sharded hash
 //! map; what imports say stands in a [`Base`] beside it, which is read without a lock and
-//! exchanged as a whole. A number is refused when either refuses it.
+//! exchanged as a whole. A number is refused when either refuses it. Reversals stand beside both:
+//! what they cancel is left out when the question is answered, so that the state follows from the
+//! set of facts, whatever the order in which they came.
 
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicIsize;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use dashmap::mapref::one::RefMut;
 
 use crate::model::AccountName;
 use crate::model::CampaignName;
@@ -25,6 +28,14 @@ use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
 use super::list::ListTable;
+
+#[cfg(test)]
+mod converge;
+mod reversals;
+
+pub use reversals::WAITING_MAX;
+
+use reversals::Cancelled;
 
 /// Why a number is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +56,12 @@ pub struct Index {
     numbers: DashMap<Number, Entry>,
     lists: ListTable,
     mounted: ArcSwap<Mounted>,
-    /// Entries of `numbers` with `is_in_base`.
-    doubled: AtomicUsize,
+    /// By how much more numbers stand on a list than the base has: the sum over `numbers`.
+    surplus: AtomicIsize,
+    /// Reversals of records that have not come.
+    waiting: AtomicUsize,
+    /// Reversals that found no room to wait in.
+    overflowed: AtomicU64,
     /// Held while a base is exchanged.
     mounting: Mutex<()>,
 }
@@ -76,8 +91,11 @@ struct Entry {
     /// All lists of `reasons`.
     mask: ListMask,
     reasons: Vec<Reason>,
-    /// Whether the number is in the base too.
-    is_in_base: bool,
+    /// What reversals cancel, of `reasons` and of imports.
+    cancelled: Cancelled,
+    /// 1 for a number that stands on a list and is not in the base, -1 for one that is in the base
+    /// and stands on none, since all was reversed; else 0.
+    surplus: isize,
 }
 
 /// One act that put a number on lists.
@@ -150,7 +168,7 @@ impl Index {
         let _before = self.mounted.swap(Arc::new(Mounted { base, reasons, masks }));
         for mut entry in self.numbers.iter_mut() {
             let number = *entry.key();
-            self.count_in_base(number, &mut entry);
+            self.recount(number, &mut entry);
         }
         left_out
     }
@@ -158,28 +176,6 @@ impl Index {
     /// Shows the mounted base to `look`.
     pub fn with_base<T>(&self, look: impl FnOnce(&Base) -> T) -> T {
         look(&self.mounted.load().base)
-    }
-
-    /// Brings `is_in_base` of the entry up to date with the base that is mounted now. The entry is
-    /// locked, so that whoever made it before or after the base was exchanged, it is counted by
-    /// the newer one.
-    fn count_in_base(&self, number: Number, entry: &mut Entry) {
-        let is_in_base = self.mounted.load().base.contains(number);
-        match (entry.is_in_base, is_in_base) {
-            (false, true) => self.doubled.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.doubled.fetch_sub(1, Ordering::Relaxed),
-            _ => 0,
-        };
-        entry.is_in_base = is_in_base;
-    }
-
-    /// The entry of `number`, locked; made when it is missing.
-    fn entry(&self, number: Number) -> RefMut<'_, Number, Entry> {
-        let mut entry = self.numbers.entry(number).or_default();
-        if entry.reasons.is_empty() {
-            self.count_in_base(number, &mut entry);
-        }
-        entry
     }
 
     /// The set of `names` in this index's bits; ask once a campaign, not once a call.
@@ -255,6 +251,10 @@ impl Index {
     ) -> bool {
         let mounted = self.mounted.load();
         let entry = self.numbers.get(&number);
+        let cancelled = |reason: &Reason| match &entry {
+            Some(entry) => entry.cancelled.of(reason.record),
+            None => ListMask::NONE,
+        };
         let base = mounted.find(number).map(|(_mask, reasons)| reasons);
         let later = entry.as_ref().map(|entry| entry.reasons.iter());
         let durable = base
@@ -262,7 +262,7 @@ impl Index {
             .flatten()
             .chain(later.into_iter().flatten())
             .filter(|reason| reason.record.is_some())
-            .map(|reason| self.reach(reason, account, campaign))
+            .map(|reason| self.reach(reason, account, campaign).without(cancelled(reason)))
             .fold(ListMask::NONE, ListMask::union);
         !durable.is_empty() && lists.without(durable).is_empty()
     }
@@ -284,7 +284,7 @@ impl Index {
         let lists = self.lists.mask(lists)?;
         let pending = Reason::pending(lists, account, campaign);
         let settled = Reason { record: Some(record), ..pending.clone() };
-        let mut entry = self.entry(number);
+        let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(lists);
         if entry.reasons.contains(&settled) {
             return Ok(());
@@ -293,6 +293,9 @@ impl Index {
             Some(reason) => *reason = settled,
             None => entry.reasons.push(settled),
         }
+        let seen = entry.cancelled.see(|waiting| waiting == record);
+        self.waiting.fetch_sub(seen, Ordering::Relaxed);
+        self.recount(number, &mut entry);
         Ok(())
     }
 
@@ -308,14 +311,19 @@ impl Index {
     ) -> Option<Hit> {
         let asked = |mask: ListMask| !mask.intersection(lists).is_empty();
         let mounted = self.mounted.load();
-        let entry = self.numbers.get(&number).filter(|entry| asked(entry.mask));
+        let entry = self.numbers.get(&number);
+        let own = entry.as_ref().filter(|entry| asked(entry.mask));
         let base = mounted.find(number).filter(|(mask, _reasons)| asked(*mask));
-        if base.is_none() && entry.is_none() {
+        if base.is_none() && own.is_none() {
             return None;
         }
         let imports = base.into_iter().flat_map(|(_mask, reasons)| reasons);
-        let own = entry.iter().flat_map(|entry| &entry.reasons);
-        let reached = |reason: &Reason| self.reach(reason, account, campaign).intersection(lists);
+        let own = own.into_iter().flat_map(|entry| &entry.reasons);
+        let reached = |reason: &Reason| {
+            let reached = self.reach(reason, account, campaign).intersection(lists);
+            let cancelled = entry.as_ref().map(|entry| entry.cancelled.of(reason.record));
+            reached.without(cancelled.unwrap_or_default())
+        };
         let mut best: Option<(ListMask, &Reason)> = None;
         for reason in imports.chain(own) {
             let first = reached(reason).first();
@@ -350,7 +358,7 @@ impl Index {
         lists
     }
 
-    /// Everything that is known of `number`: each list with each record, for people who ask why.
+    /// Everything that refuses `number`: each list with each record, for people who ask why.
     /// Imports come first.
     pub fn explain(&self, number: Number) -> Vec<Hit> {
         let mounted = self.mounted.load();
@@ -359,7 +367,9 @@ impl Index {
         let own = entry.iter().flat_map(|entry| &entry.reasons);
         let mut hits = Vec::new();
         for reason in imports.chain(own) {
-            hits.extend(self.lists.names(reason.lists).into_iter().map(|list| Hit {
+            let cancelled = entry.as_ref().map(|entry| entry.cancelled.of(reason.record));
+            let lists = reason.lists.without(cancelled.unwrap_or_default());
+            hits.extend(self.lists.names(lists).into_iter().map(|list| Hit {
                 list,
                 account: reason.account.clone(),
                 campaign: reason.campaign.clone(),
@@ -373,19 +383,20 @@ impl Index {
     /// a record of its own.
     pub fn len(&self) -> usize {
         let base = usize::try_from(self.mounted.load().base.len()).unwrap_or(usize::MAX);
-        (base + self.numbers.len()).saturating_sub(self.doubled.load(Ordering::Relaxed))
+        base.saturating_add_signed(self.surplus.load(Ordering::Relaxed))
     }
 
     /// Whether no number stands on any list.
     pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty() && self.mounted.load().base.is_empty()
+        self.len() == 0
     }
 
     fn insert(&self, number: Number, reason: Reason) {
-        let mut entry = self.entry(number);
+        let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(reason.lists);
         if !entry.reasons.contains(&reason) {
             entry.reasons.push(reason);
+            self.recount(number, &mut entry);
         }
     }
 }
