@@ -92,7 +92,7 @@ pub(super) enum Verb {
     /// Put the numbers of a file on a list: CSV, a number a line, or a national registry.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
-    /// Enter, show and export opt-outs.
+    /// Enter, reverse, show and export opt-outs.
     #[command(subcommand)]
     Optout(Optout),
     /// Write what is on record of a number as a signed bundle, which anybody can check offline.
@@ -248,7 +248,10 @@ pub(super) enum Optout {
     /// Enter an opt-out by hand; returns when it is on disk.
     #[command(after_help = ADD_EXAMPLES)]
     Add(Add),
-    /// Show every record of a number, and which lists refuse it.
+    /// Reverse opt-outs of a number, or its entries by imports, by a further record that says why.
+    #[command(after_help = REVERSE_EXAMPLES)]
+    Reverse(Reverse),
+    /// Show every record of a number, which lists refuse it, and what was reversed.
     Show(Show),
     /// Write opt-outs as CSV or JSON lines to standard output, or into a spreadsheet; oldest first.
     #[command(after_help = EXPORT_EXAMPLES)]
@@ -263,11 +266,23 @@ Examples:
 On a list of scope account or campaign, an entry without --account or --campaign reaches all of
 them.";
 
+const REVERSE_EXAMPLES: &str = "\
+Examples:
+  bajavoz optout reverse 600123456 --list comercial --reason 'signed a new consent on 2 March'
+  bajavoz optout reverse 600123456 --list comercial --reason 'signed a new consent' --yes
+  bajavoz optout reverse 600123456 --record 0123456789abcdef-42 --reason 'a wrong number' --yes
+
+Without --yes it says what would be reversed, and what would refuse the number all the same. Nothing
+is deleted: the reversal is a record that names what it cancels, and an opt-out that it does not name
+goes on to refuse. What a registry put on a list, its own change list takes off, and nobody here.
+Exits with 0 when it is reversed, and with 1 without --yes.";
+
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   bajavoz optout export > optouts.csv
   bajavoz optout export --from 2026-11-01 --to 2026-12-01 --campaign promo-otono
   bajavoz optout export --number 600123456 --format jsonl
+  bajavoz optout export --list comercial --standing > refused.csv
   bajavoz optout export --list robinson --format xlsx --output robinson.xlsx
 
 With --list, --number or --origin import the numbers of imports are in it too; without, it holds what
@@ -296,6 +311,33 @@ pub(super) struct Add {
     /// Who enters it, for the record; the login name unless given.
     #[arg(long, value_name = "NAME")]
     pub(super) actor: Option<String>,
+}
+
+/// Arguments of `optout reverse`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(super) struct Reverse {
+    /// The number, as +34600123456 or as people write it in node.default-region.
+    #[arg(allow_hyphen_values = true)]
+    pub(super) number: String,
+    /// A record to reverse, as `optout show` names it; may be given several times.
+    #[arg(long = "record", value_name = "RECORD", group = "what", value_delimiter = ',')]
+    pub(super) records: Vec<String>,
+    /// A list on which to reverse; may be given several times. With --record, of those alone.
+    #[arg(long = "list", value_name = "LIST", group = "what", value_delimiter = ',')]
+    pub(super) lists: Vec<String>,
+    /// Every record on every list.
+    #[arg(long, group = "what", conflicts_with_all = ["records", "lists"])]
+    pub(super) all: bool,
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: String,
+    /// Who reverses, for the record; the login name unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(super) actor: Option<String>,
+    /// Really reverse; without it, only say what would be reversed.
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 /// Arguments of `import`.
@@ -402,6 +444,9 @@ pub(super) struct Export {
     /// Of this number.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(super) number: Option<String>,
+    /// Only what still refuses: on --list where that is given, else on any list.
+    #[arg(long)]
+    pub(super) standing: bool,
     /// The form; jsonl has the evidence of each key too, and is what --json means here.
     #[arg(long, value_enum, default_value_t = Form::Csv)]
     pub(super) format: Form,

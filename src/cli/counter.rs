@@ -25,11 +25,14 @@ use crate::engine::desk::Explanation;
 use crate::engine::desk::Format;
 use crate::engine::desk::ImportDone;
 use crate::engine::desk::ImportPlace;
+use crate::engine::desk::Reversed;
+use crate::engine::desk::Reversing;
 use crate::engine::desk::Selection;
 use crate::engine::desk::Shown;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
+use crate::suppression::Authority;
 use crate::suppression::proof::PublicKey;
 
 /// Who answers.
@@ -95,6 +98,17 @@ impl Counter {
         Self::open(common, Access::Write)
     }
 
+    /// As [`Self::open`] for a reversal, for which no store is made.
+    pub(super) fn open_for_reversal(
+        common: &Common,
+        reversing: &Reversing,
+    ) -> Result<Self, Failure> {
+        let has_store = || Ok::<_, Failure>(load(common)?.store.path.is_dir());
+        let is_written = !reversing.is_rehearsal && (common.socket.is_some() || has_store()?);
+        // Where nothing is kept, opening it for questions says so.
+        Self::open(common, if is_written { Access::Write } else { Access::Read })
+    }
+
     /// As [`Self::open`] for an import into `list` for `account`, and where it goes. Without an
     /// engine and without a store yet, nobody: nothing is made before the file has been read.
     pub(super) fn open_for_import(
@@ -142,6 +156,21 @@ impl Counter {
                 engine.send(&Request::Add(addition))?;
                 match engine.next()? {
                     Reply::Added(added) => Ok(added),
+                    reply => Err(unexpected(&reply)),
+                }
+            }
+        }
+    }
+
+    /// As [`Desk::reverse`].
+    pub(super) fn reverse(&mut self, reversing: Reversing) -> Result<Reversed, Failure> {
+        match self {
+            // The store's files are our own user's.
+            Self::Desk(desk) => Ok(desk.reverse(Authority::LocalOperator, &reversing)?),
+            Self::Engine(engine) => {
+                engine.send(&Request::Reverse(reversing))?;
+                match engine.next()? {
+                    Reply::Reversed(reversed) => Ok(reversed),
                     reply => Err(unexpected(&reply)),
                 }
             }

@@ -10,6 +10,7 @@ use super::args::Explain;
 use super::args::Export;
 use super::args::Form;
 use super::args::Optout;
+use super::args::Reverse;
 use super::args::Show;
 use super::counter::Counter;
 use super::exit::Code;
@@ -19,6 +20,8 @@ use super::text::count;
 use super::xlsx::XlsxExport;
 use crate::engine::desk::Access;
 use crate::engine::desk::Addition;
+use crate::engine::desk::Reversed;
+use crate::engine::desk::Reversing;
 use crate::engine::desk::Selection;
 use crate::engine::desk::Shown;
 use crate::engine::desk::Verdict;
@@ -46,6 +49,7 @@ pub(super) fn explain(common: &Common, explain: Explain, page: &mut Page) -> Res
 pub(super) fn optout(common: &Common, optout: Optout, page: &mut Page) -> Result<Code, Failure> {
     match optout {
         Optout::Add(what) => add(common, what, page),
+        Optout::Reverse(what) => reverse(common, what, page),
         Optout::Show(what) => show(common, what, page),
         Optout::Export(what) => export(common, what, page),
     }
@@ -69,6 +73,49 @@ fn add(common: &Common, add: Add, page: &mut Page) -> Result<Code, Failure> {
         writeln!(page, "{number} is on {lists}; record {}, on disk at {at}", added.record)?;
     }
     Ok(Code::Yes)
+}
+
+fn reverse(common: &Common, reverse: Reverse, page: &mut Page) -> Result<Code, Failure> {
+    let reversing = Reversing {
+        number: reverse.number,
+        records: reverse.records,
+        lists: reverse.lists.iter().map(|list| list.as_str().into()).collect(),
+        is_all: reverse.all,
+        reason: reverse.reason,
+        actor: reverse.actor.or_else(login),
+        is_rehearsal: !reverse.yes,
+    };
+    let reversed = Counter::open_for_reversal(common, &reversing)?.reverse(reversing)?;
+    if common.json {
+        page.json(&reversed)?;
+    } else {
+        tell_reversed(&reversed, page)?;
+    }
+    Ok(if reversed.record.is_some() { Code::Yes } else { Code::No })
+}
+
+fn tell_reversed(reversed: &Reversed, page: &mut Page) -> io::Result<()> {
+    let number = reversed.number.reveal();
+    let would = if reversed.record.is_some() { "is" } else { "would be" };
+    for entry in &reversed.cancels {
+        let (lists, origin, at) = (joined(&entry.lists), entry.origin.as_str(), entry.pressed_at);
+        let (record, at) = (&entry.record, at.iso8601());
+        writeln!(page, "{number} {would} off {lists}: {origin} of {at}, record {record}")?;
+    }
+    for still in &reversed.still {
+        let by = still.record.as_ref().map(|record| format!("record {record}"));
+        let by = by.unwrap_or_else(|| "memory alone, until the engine ends".to_owned());
+        writeln!(page, "{number} stays on {}: by {by}", still.list)?;
+    }
+    if reversed.still.is_empty() {
+        writeln!(page, "nothing else refuses {number}")?;
+    }
+    match (&reversed.record, reversed.durable_at) {
+        (Some(record), Some(at)) => {
+            writeln!(page, "reversed by record {record}, on disk at {}", at.iso8601())
+        }
+        _ => writeln!(page, "nothing was reversed; --yes does it"),
+    }
 }
 
 /// The login name, as far as the environment says it.
@@ -97,8 +144,17 @@ fn describe(shown: &Shown, page: &mut Page) -> io::Result<()> {
     writeln!(page, "  number     {}", optout.number.reveal())?;
     writeln!(page, "  lists      {}", joined(&optout.lists))?;
     match shown.refuses.is_empty() {
+        true if entry.standing().next().is_none() => {
+            writeln!(page, "  refused    by no list any more")?;
+        }
         true => writeln!(page, "  refused    by no list that the configuration still has")?,
         false => writeln!(page, "  refused    by {}", joined(&shown.refuses))?,
+    }
+    for undone in &entry.reversed {
+        let (list, at, record) = (&undone.list, undone.reversed_at.iso8601(), undone.record);
+        let by = undone.actor.as_ref().map(|actor| format!(" by {actor}")).unwrap_or_default();
+        let reason = &undone.reason;
+        writeln!(page, "  reversed   on {list} at {at}{by} ({reason}), record {record}")?;
     }
     let texts = [
         ("account", optout.account.as_ref().map(ToString::to_string)),
@@ -147,6 +203,7 @@ fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Fail
         list: export.list.as_deref().map(Into::into),
         origin: export.origin,
         number: export.number.clone(),
+        is_standing: export.standing,
     };
     let format = export.format.format(common.json);
     let mut counter = Counter::open(common, Access::Read)?;

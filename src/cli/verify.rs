@@ -19,6 +19,7 @@ use crate::suppression::Confirmation;
 use crate::suppression::Fact;
 use crate::suppression::KeyEvidence;
 use crate::suppression::OptOut;
+use crate::suppression::Reversal;
 use crate::suppression::import::Import;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::bundle;
@@ -133,6 +134,7 @@ fn tell(
                 "opt_out": match &record.fact { Some(Fact::OptOut(optout)) => Some(optout), _ => None },
                 "import": match &record.fact { Some(Fact::Import(it)) => Some(it), _ => None },
                 "places": record.places,
+                "reversal": match &record.fact { Some(Fact::Reversal(it)) => Some(it), _ => None },
                 "confirmation": match &record.fact { Some(Fact::Confirmed(it)) => Some(it), _ => None },
             }))?;
         }
@@ -176,12 +178,29 @@ fn describe(record: &VerifiedRecord, page: &mut Page) -> io::Result<()> {
             writeln!(page, "record {}, import", record.id)?;
             describe_import(import, &record.places, page)?;
         }
+        Some(Fact::Reversal(reversal)) => {
+            writeln!(page, "record {}, reversal", record.id)?;
+            describe_reversal(reversal, page)?;
+        }
         Some(Fact::Checkpoint(_)) | None => {
             writeln!(page, "record {}", record.id)?;
             writeln!(page, "  erased     its key was destroyed; the chain over it holds")?;
         }
     }
     writeln!(page, "  written    {}", record.written_at.iso8601())
+}
+
+fn describe_reversal(reversal: &Reversal, page: &mut Page) -> io::Result<()> {
+    for cancelled in &reversal.cancels {
+        let lists: Vec<&str> = cancelled.lists.iter().map(ListName::as_str).collect();
+        writeln!(page, "  cancels    record {} on {}", cancelled.record, lists.join(", "))?;
+    }
+    if let Some(actor) = &reversal.actor {
+        writeln!(page, "  actor      {actor}")?;
+    }
+    writeln!(page, "  reason     {}", reversal.reason)?;
+    writeln!(page, "  node       {}", reversal.node)?;
+    writeln!(page, "  reversed   {}", reversal.reversed_at.iso8601())
 }
 
 fn describe_optout(optout: &OptOut, page: &mut Page) -> io::Result<()> {

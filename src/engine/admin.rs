@@ -32,6 +32,8 @@ use super::desk::Explanation;
 use super::desk::Format;
 use super::desk::ImportDone;
 use super::desk::ImportPlace;
+use super::desk::Reversed;
+use super::desk::Reversing;
 use super::desk::Selection;
 use super::desk::Shown;
 use super::desk::Standing;
@@ -42,6 +44,7 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::net::AdminSocket;
 use crate::net::JsonLines;
+use crate::suppression::Authority;
 
 /// The socket's file in the store's folder.
 pub const SOCKET_NAME: &str = "admin.sock";
@@ -80,6 +83,8 @@ pub enum Request {
     },
     /// [`Desk::add`]: [`Reply::Added`].
     Add(Addition),
+    /// [`Desk::reverse`]: [`Reply::Reversed`].
+    Reverse(Reversing),
     /// [`Desk::import_place`]: [`Reply::ImportPlace`].
     ImportPlace {
         /// The list.
@@ -128,6 +133,8 @@ pub enum Reply {
     Explained(Box<Explanation>),
     /// Of [`Request::Add`].
     Added(Added),
+    /// Of [`Request::Reverse`].
+    Reversed(Reversed),
     /// Of [`Request::ImportPlace`].
     ImportPlace(ImportPlace),
     /// Of [`Request::WeighImport`].
@@ -299,6 +306,14 @@ impl Clerk {
             }
             Request::Add(addition) => {
                 self.asked(move |desk, out| out.put(Reply::Added(desk.add(addition)?))).await
+            }
+            Request::Reverse(reversing) => {
+                // Who opened the socket is the engine's own user.
+                let authority = Authority::LocalOperator;
+                self.asked(move |desk, out| {
+                    out.put(Reply::Reversed(desk.reverse(authority, &reversing)?))
+                })
+                .await
             }
             Request::ImportPlace { list, account } => {
                 self.asked(move |desk, out| {

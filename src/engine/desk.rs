@@ -42,6 +42,7 @@ mod herald;
 mod import;
 mod names;
 mod receipts;
+mod reversal;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
@@ -49,6 +50,7 @@ pub use explain::{Cause, Explanation, Look, Verdict};
 pub use herald::Herald;
 pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;
+pub use reversal::{Reversed, ReversedEntry, Reversing, Still};
 
 use addition::taken_down;
 use error::COMMIT_MAX;
@@ -60,7 +62,8 @@ use names::read_number;
 pub struct Shown {
     /// The record with its times.
     pub entry: Entry,
-    /// Those of its lists that the configuration still has, and on which the number is refused.
+    /// Those of its lists that the configuration still has, and on which no reversal has cancelled
+    /// it: there it refuses the number.
     pub refuses: Vec<ListName>,
 }
 
@@ -79,6 +82,9 @@ pub struct Selection {
     pub origin: Option<Origin>,
     /// Of this number, in any form that the node's default region knows.
     pub number: Option<String>,
+    /// Only what still refuses: on `list` where one is given, else on any list.
+    #[serde(default)]
+    pub is_standing: bool,
 }
 
 /// The form of an export.
@@ -227,7 +233,7 @@ impl Desk {
         let entries = self.reader()?.show(number)?;
         let is_known = |list: &&ListName| checked.lists.contains_key(*list);
         let shown = entries.into_iter().map(|entry| Shown {
-            refuses: entry.optout.lists.iter().filter(is_known).cloned().collect(),
+            refuses: entry.standing().filter(is_known).cloned().collect(),
             entry,
         });
         Ok(shown.collect())
@@ -318,6 +324,7 @@ impl Desk {
             list: selection.list.clone(),
             origin: selection.origin,
             number,
+            is_standing: selection.is_standing,
         })
     }
 

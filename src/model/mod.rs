@@ -6,14 +6,15 @@ pub mod ids;
 pub mod keyed;
 pub mod network;
 pub mod number;
+pub mod record_text;
 pub mod time;
 pub mod token;
 
 pub use codec::{Codec, PayloadKind, PayloadMap};
 pub use digit::{Digit, Digits};
 pub use ids::{
-    AccountName, CallId, CampaignName, DialerName, ListName, NodeName, RecordId, TrunkName,
-    WriterId,
+    AccountName, CallId, CampaignName, DialerName, ListName, NodeName, RecordId, RecordIdError,
+    TrunkName, WriterId,
 };
 pub use network::Network;
 pub use number::{BulkReader, Dialled, Number, NumberError, NumberReader};

@@ -23,11 +23,14 @@ use super::StoreError;
 
 mod imports;
 mod query;
+mod reversals;
 mod streams;
 mod values;
 
 pub use query::{CallFilter, Reader};
-pub(super) use values::{confirmation_values, import_values, optout_values};
+pub(super) use values::{
+    confirmation_values, import_values, optout_values, reversal_values, reversed_values,
+};
 
 mod migrations {
     refinery::embed_migrations!("src/store/migrations");
@@ -133,8 +136,17 @@ impl Database {
 impl Database {
     /// Empties every table that is made from the journal; call records stay.
     pub(super) fn forget_projection(&mut self) -> Result<(), StoreError> {
-        const MADE: [&str; 6] =
-            ["writer", "fact", "optout", "suppressed", "confirmation", "number_key"];
+        const MADE: [&str; 9] = [
+            "writer",
+            "fact",
+            "optout",
+            "suppressed",
+            "confirmation",
+            "number_key",
+            "imports",
+            "reversal",
+            "reversed",
+        ];
         let transaction = self.0.transaction()?;
         for table in MADE {
             transaction.execute(&format!("DELETE FROM {table}"), [])?;
@@ -190,6 +202,7 @@ fn insert_record(transaction: &Transaction<'_>, projected: &Projected) -> Result
             insert_confirmation(transaction, record, confirmation)
         }
         Some(Fact::Import(import)) => imports::insert(transaction, record, import),
+        Some(Fact::Reversal(reversal)) => reversals::insert(transaction, record, reversal),
         // What it says is in the record, which is asked for by its place.
         Some(Fact::Checkpoint(_)) | None => Ok(()),
     }

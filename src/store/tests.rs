@@ -7,6 +7,7 @@ mod faults;
 mod history;
 mod imports;
 mod kill;
+mod reversals;
 mod signing;
 
 use std::ops::ControlFlow;

@@ -2,8 +2,7 @@
 
 use std::io;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::model::CampaignName;
 use crate::model::Digits;
@@ -17,6 +16,7 @@ use super::import::Import;
 use super::import::Imported;
 use super::optout::OptOut;
 use super::optout::Origin;
+use super::reversal::Undone;
 
 /// Which opt-outs are asked for; every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Filter {
     pub origin: Option<Origin>,
     /// Of this number.
     pub number: Option<Number>,
+    /// Only what still refuses: on `list` where one is given, else on any list.
+    pub is_standing: bool,
 }
 
 impl Filter {
@@ -54,13 +56,19 @@ impl Filter {
             && self.to.is_none_or(|to| at < to)
             && self.list.as_ref().is_none_or(|list| *list == import.list)
     }
+
+    /// Whether `entry`, which fits all else, is asked for as it stands now.
+    pub fn finds_entry(&self, entry: &Entry) -> bool {
+        let is_asked = |list: &&ListName| self.list.as_ref().is_none_or(|asked| asked == *list);
+        !self.is_standing || entry.standing().any(|list| is_asked(&list))
+    }
 }
 
 /// One opt-out with all that followed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The record, in its text form.
-    #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
+    #[serde(with = "crate::model::record_text")]
     pub record: RecordId,
     /// What was taken down.
     pub optout: OptOut,
@@ -72,6 +80,9 @@ pub struct Entry {
     pub confirmed_at: Option<UnixMicros>,
     /// How the confirmation ended.
     pub outcome: Option<Outcome>,
+    /// On which of its lists it no longer refuses, by which reversals, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reversed: Vec<Undone>,
 }
 
 impl Entry {
@@ -105,7 +116,14 @@ impl Entry {
             durable_at: None,
             confirmed_at: None,
             outcome: None,
+            reversed: Vec::new(),
         }
+    }
+
+    /// Those of its lists on which no reversal has cancelled it.
+    pub fn standing(&self) -> impl Iterator<Item = &ListName> {
+        let is_undone = |list: &ListName| self.reversed.iter().any(|undone| undone.list == *list);
+        self.optout.lists.iter().filter(move |list| !is_undone(list))
     }
 }
 
@@ -120,18 +138,12 @@ fn reason(import: &Import) -> Option<String> {
     }
 }
 
-fn as_text<S: Serializer>(record: &RecordId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(record)
-}
-
-fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RecordId, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-}
-
 /// The columns of the CSV, in order. Times are ISO 8601 in UTC; `durable_at` is the time of the
 /// write where the process ended before the disk's answer was kept; `confirmed_at` is empty
-/// unless the whole confirmation was played; `lists` are separated by a space.
-pub const COLUMNS: [&str; 20] = [
+/// unless the whole confirmation was played; `lists` are separated by a space. `standing_lists` are
+/// those of them on which no reversal has cancelled the record; the columns behind it are empty
+/// without one, and where there are several, the oldest first, `; ` stands between them.
+pub const COLUMNS: [&str; 25] = [
     "pressed_at",
     "durable_at",
     "confirmed_at",
@@ -152,6 +164,11 @@ pub const COLUMNS: [&str; 20] = [
     "outcome",
     "actor",
     "reason",
+    "standing_lists",
+    "reversed_at",
+    "reversed_by",
+    "reversal_reason",
+    "reversal_record",
 ];
 
 /// Writes entries as CSV (RFC 4180, every field quoted, so that a spreadsheet asked for text
@@ -209,7 +226,13 @@ pub fn write_json_line(out: &mut impl io::Write, entry: &Entry) -> io::Result<()
 pub fn cells(entry: &Entry) -> [String; COLUMNS.len()] {
     let optout = &entry.optout;
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    let lists: Vec<&str> = optout.lists.iter().map(ListName::as_str).collect();
+    let joined = |lists: Vec<&ListName>| {
+        lists.into_iter().map(ListName::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let reversals = reversals(entry);
+    let each = |cell: fn(&Undone) -> String| {
+        reversals.iter().map(|undone| cell(undone)).collect::<Vec<_>>().join("; ")
+    };
     let played = entry.outcome == Some(Outcome::Played);
     let confirmed_at = entry.confirmed_at.filter(|_at| played);
     [
@@ -217,7 +240,7 @@ pub fn cells(entry: &Entry) -> [String; COLUMNS.len()] {
         entry.durable_at.unwrap_or(entry.written_at).iso8601(),
         confirmed_at.map(UnixMicros::iso8601).unwrap_or_default(),
         optout.number.reveal(),
-        lists.join(" "),
+        joined(optout.lists.iter().collect()),
         text(optout.account.as_ref().map(|name| name.as_str())),
         text(optout.campaign.as_ref().map(|name| name.as_str())),
         optout.digits.to_string(),
@@ -233,7 +256,23 @@ pub fn cells(entry: &Entry) -> [String; COLUMNS.len()] {
         entry.outcome.map(|outcome| outcome.as_str().to_owned()).unwrap_or_default(),
         text(optout.actor.as_deref()),
         text(optout.reason.as_deref()),
+        joined(entry.standing().collect()),
+        each(|undone| undone.reversed_at.iso8601()),
+        each(|undone| undone.actor.clone().unwrap_or_default()),
+        each(|undone| undone.reason.clone()),
+        each(|undone| undone.record.to_string()),
     ]
+}
+
+/// One of each reversal, which may have cancelled an entry on several lists.
+fn reversals(entry: &Entry) -> Vec<&Undone> {
+    let mut reversals: Vec<&Undone> = Vec::new();
+    for undone in &entry.reversed {
+        if reversals.iter().all(|known| known.record != undone.record) {
+            reversals.push(undone);
+        }
+    }
+    reversals
 }
 
 /// An apostrophe before what spreadsheets take for a formula: `= + - @`, tab, carriage return
@@ -287,6 +326,7 @@ mod tests {
             durable_at: None,
             confirmed_at: Some(UnixMicros(2_000_000)),
             outcome: Some(Outcome::Played),
+            reversed: Vec::new(),
         }
     }
 
@@ -303,10 +343,34 @@ mod tests {
              \"1970-01-01T00:00:02.000000Z\",\"+34600123456\",\"global acme\",\"acme\",\
              \"'=HYPERLINK(1)\",\"*9\",\"tone\",\"dialled_code\",\"\",\"\",\
              \"'+a \"\"b\"\", c@host\",\"b\",\"madrid-1\",\"0123456789abcdef-42\",\"{}\",\
-             \"played\",\"\",\"'-1+1\"",
+             \"played\",\"\",\"'-1+1\",\"global acme\",\"\",\"\",\"\",\"\"",
             "ab".repeat(32)
         );
         assert_eq!(line, want);
+    }
+
+    #[test]
+    fn a_row_tells_each_reversal_once_and_which_lists_stand() {
+        let undone = |list: &str, seq: u64, actor: Option<&str>| Undone {
+            list: list.into(),
+            record: RecordId { writer: WriterId(1), seq },
+            reversed_at: UnixMicros(seq.cast_signed() * 1_000_000),
+            authority: super::super::Authority::LocalOperator,
+            actor: actor.map(str::to_owned),
+            reason: format!("form {seq}"),
+        };
+        let told = |reversed| cells(&Entry { reversed, ..entry() })[20..].join(" | ");
+        let one = undone("acme", 1, Some("ana"));
+        #[rustfmt::skip]
+        let cases = [
+            ("none",              vec![],                                             "global acme |  |  |  | "),
+            ("one, of one list",  vec![one.clone()],                                  "global | 1970-01-01T00:00:01.000000Z | ana | form 1 | 0000000000000001-1"),
+            ("one, of both",      vec![one.clone(), undone("global", 1, Some("ana"))], " | 1970-01-01T00:00:01.000000Z | ana | form 1 | 0000000000000001-1"),
+            ("one of each",       vec![one, undone("global", 2, None)],               " | 1970-01-01T00:00:01.000000Z; 1970-01-01T00:00:02.000000Z | ana;  | form 1; form 2 | 0000000000000001-1; 0000000000000001-2"),
+        ];
+        for (name, reversed, want) in cases {
+            assert_eq!(told(reversed), want, "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::model::UnixMicros;
 use super::import::Import;
 use super::optout::OptOut;
 use super::proof::Checkpoint;
+use super::reversal::Reversal;
 
 /// One thing that happened. The stored form is versioned, see [`super::proof`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Fact {
     Confirmed(Confirmation),
     /// A file of numbers was put on a list.
     Import(Box<Import>),
+    /// Opt-outs, or a number's entries by imports, no longer refuse.
+    Reversal(Box<Reversal>),
     /// How a stream stood, signed; the ledger writes these by itself.
     Checkpoint(Checkpoint),
 }

@@ -81,7 +81,7 @@ impl Shape {
     }
 
     /// The registry that the file is of, so that its change list finds its full list.
-    pub(super) const fn registry(self) -> Option<&'static str> {
+    pub const fn registry(self) -> Option<&'static str> {
         match self {
             Self::Csv | Self::Txt => None,
             Self::FtcFull | Self::FtcChange => Some("ftc"),

@@ -2,7 +2,7 @@
 //!
 //! A [`Fact`] is what happened; a store makes it durable as a [`proof::Record`] in its writer's
 //! stream; the [`Index`] is what all facts together say about a number. Nothing here is ever
-//! deleted or overwritten: a reversal will be a further fact.
+//! deleted or overwritten: a reversal is a further fact.
 
 pub mod base;
 pub mod export;
@@ -14,6 +14,7 @@ pub mod list;
 pub mod optout;
 pub mod policy;
 pub mod proof;
+pub mod reversal;
 pub mod segment;
 
 pub use base::{Base, Layer};
@@ -22,3 +23,4 @@ pub use index::{Hit, Index};
 pub use ledger::{Ack, Durable, FactLedger, LedgerError};
 pub use list::{List, ListMask, Scope};
 pub use optout::{KeyEvidence, KeyMethod, Leg, OptOut, Origin};
+pub use reversal::{Authority, Cancelled, Reversal, Undone};

@@ -79,13 +79,15 @@ pub enum Kind {
     Confirmed = 2,
     /// [`Fact::Import`].
     Import = 3,
+    /// [`Fact::Reversal`].
+    Reversal = 4,
     /// [`Fact::Checkpoint`]; what is said of streams themselves is counted from 16.
     Checkpoint = 16,
 }
 
 impl Kind {
     fn from_code(code: u16) -> Option<Self> {
-        let all = [Self::OptOut, Self::Confirmed, Self::Import, Self::Checkpoint];
+        let all = [Self::OptOut, Self::Confirmed, Self::Import, Self::Reversal, Self::Checkpoint];
         all.into_iter().find(|kind| *kind as u16 == code)
     }
 }

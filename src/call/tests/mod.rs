@@ -226,7 +226,9 @@ impl<'a> Play<'a> {
                     self.tell(match *fact {
                         Fact::OptOut(opt_out) => format!("ledger<opt-out({})", opt_out.digits),
                         Fact::Confirmed(it) => format!("ledger<confirmed({:?})", it.outcome),
-                        Fact::Checkpoint(_) | Fact::Import(_) => panic!("no call makes this"),
+                        Fact::Checkpoint(_) | Fact::Import(_) | Fact::Reversal(_) => {
+                            panic!("no call makes this")
+                        }
                     });
                 }
                 Output::Record(cdr) => self.tell(format!("record({})", cdr.disposition.as_str())),

@@ -7,11 +7,15 @@ use std::time::Duration;
 use super::addition::NOTE_LEN_MAX;
 use crate::model::AccountName;
 use crate::model::CampaignName;
+use crate::model::ListName;
 use crate::model::NumberError;
+use crate::model::RecordId;
+use crate::model::RecordIdError;
 use crate::store::StoreError;
 use crate::suppression::LedgerError;
 use crate::suppression::import::REACH_MAX;
 use crate::suppression::list::ListLimitError;
+use crate::suppression::reversal::CANCELS_MAX;
 
 /// How long a person waits for the disk. A group commit takes milliseconds; a disk that needs
 /// this long is failing.
@@ -34,6 +38,55 @@ pub enum DeskError {
     /// No list was named.
     #[error("expected at least one list, found none")]
     NoList,
+    /// Neither a record nor a list was named, and not all that there is; or both.
+    #[error("say what to reverse: --record, --list, or --all alone")]
+    NothingNamed,
+    /// No reason was given.
+    #[error("expected a reason, found none: a reversal says why")]
+    NoReason,
+    /// Nothing on record refuses the number any more.
+    #[error("nothing on record refuses this number; there is nothing to reverse")]
+    NothingStands,
+    /// The text names no record.
+    #[error(transparent)]
+    Record(#[from] RecordIdError),
+    /// A record of another number, or of none.
+    #[error("record {record} is none of this number; `optout show` has those that are")]
+    NotOfNumber {
+        /// As it was typed.
+        record: RecordId,
+    },
+    /// A record that was reversed already, on the lists that were named.
+    #[error("record {record} refuses this number no more, or on other lists")]
+    NotStanding {
+        /// The record.
+        record: RecordId,
+    },
+    /// A list on which none of the records that are meant refuses the number.
+    #[error("no such record refuses this number on list `{list}`")]
+    NotOnList {
+        /// The list.
+        list: ListName,
+    },
+    /// An entry that a registry made.
+    #[error(
+        "record {record} on list `{list}` is of the registry `{registry}`, which alone takes \
+         numbers off: import its change list; nothing was reversed"
+    )]
+    OfRegistry {
+        /// The import.
+        record: RecordId,
+        /// The list.
+        list: ListName,
+        /// The registry.
+        registry: &'static str,
+    },
+    /// More records than a reversal names.
+    #[error("expected at most {CANCELS_MAX} records in a reversal, found {found}; name them")]
+    ManyCancels {
+        /// How many there are.
+        found: usize,
+    },
     /// The account is not that of the campaign.
     #[error("campaign `{campaign}` is of account `{account}`")]
     OtherAccount {
@@ -100,6 +153,15 @@ impl DeskError {
         match self {
             Self::Unknown { .. }
             | Self::NoList
+            | Self::NothingNamed
+            | Self::NoReason
+            | Self::NothingStands
+            | Self::Record(_)
+            | Self::NotOfNumber { .. }
+            | Self::NotStanding { .. }
+            | Self::NotOnList { .. }
+            | Self::OfRegistry { .. }
+            | Self::ManyCancels { .. }
             | Self::OtherAccount { .. }
             | Self::Long { .. }
             | Self::Shrunk { .. }

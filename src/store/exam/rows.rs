@@ -15,6 +15,8 @@ use crate::store::sqlite::Cursor;
 use crate::store::sqlite::confirmation_values;
 use crate::store::sqlite::import_values;
 use crate::store::sqlite::optout_values;
+use crate::store::sqlite::reversal_values;
+use crate::store::sqlite::reversed_values;
 use crate::store::sqlite::tag_text;
 use crate::suppression::Fact;
 use crate::suppression::proof::Checkpoint;
@@ -123,6 +125,13 @@ impl Rows {
                 let Ok(want) = import_values(record, import) else { return Ok(false) };
                 Ok(self.row("imports", &want, 2)? == Some(want))
             }
+            Fact::Reversal(reversal) => {
+                let Ok(want) = reversal_values(record, reversal) else { return Ok(false) };
+                if self.row("reversal", &want, 2)? != Some(want) {
+                    return Ok(false);
+                }
+                Ok(self.reversed(record.id)? == reversed_values(record, reversal))
+            }
             Fact::Checkpoint(_) => Ok(true),
         }
     }
@@ -135,7 +144,7 @@ impl Rows {
         keys: usize,
     ) -> rusqlite::Result<Option<Vec<Value>>> {
         let columns = match table {
-            "imports" | "optout" => ["writer_id", "writer_seq"],
+            "imports" | "optout" | "reversal" => ["writer_id", "writer_seq"],
             _ => ["ref_writer", "ref_seq"],
         };
         let sql =
@@ -159,6 +168,20 @@ impl Rows {
         rows.collect()
     }
 
+    /// The rows of `reversed` that the reversal `id` made, in order.
+    fn reversed(&self, id: RecordId) -> rusqlite::Result<Vec<Vec<Value>>> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT * FROM reversed WHERE writer_id = ?1 AND writer_seq = ?2
+             ORDER BY ref_writer, ref_seq, number, list",
+        )?;
+        let columns = statement.column_count();
+        let rows = statement
+            .query_map(params![id.writer.0.cast_signed(), id.seq.cast_signed()], |row| {
+                (0..columns).map(|column| row.get(column)).collect()
+            })?;
+        rows.collect()
+    }
+
     fn exists(&self, sql: &str, values: &[Value]) -> rusqlite::Result<bool> {
         let mut statement = self.0.prepare_cached(sql)?;
         statement.exists(rusqlite::params_from_iter(values))
@@ -166,7 +189,7 @@ impl Rows {
 
     /// Rows that stand for no record, with their table.
     pub(super) fn strays(&self) -> rusqlite::Result<Vec<(&'static str, RecordId)>> {
-        const QUERIES: [(&str, &str); 4] = [
+        const QUERIES: [(&str, &str); 6] = [
             (
                 "optout",
                 "SELECT writer_id, writer_seq FROM optout AS one WHERE NOT EXISTS (SELECT 1 FROM fact
@@ -182,6 +205,16 @@ impl Rows {
                 "SELECT writer_id, writer_seq FROM suppressed AS one WHERE NOT EXISTS
                  (SELECT 1 FROM optout WHERE optout.writer_id = one.writer_id
                  AND optout.writer_seq = one.writer_seq AND optout.number = one.number)",
+            ),
+            (
+                "reversal",
+                "SELECT writer_id, writer_seq FROM reversal AS one WHERE NOT EXISTS (SELECT 1 FROM fact
+                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
+            ),
+            (
+                "reversed",
+                "SELECT writer_id, writer_seq FROM reversed AS one WHERE NOT EXISTS (SELECT 1 FROM reversal
+                 WHERE reversal.writer_id = one.writer_id AND reversal.writer_seq = one.writer_seq)",
             ),
             (
                 "confirmation",

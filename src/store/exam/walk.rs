@@ -203,6 +203,7 @@ impl<'a> Walk<'a> {
                 self.segments(id, import);
                 "imports"
             }
+            Fact::Reversal(_) => "reversal",
             Fact::Checkpoint(checkpoint) => return self.checkpoint(record, checkpoint),
         };
         if let Some(rows) = self.rows.filter(|_rows| is_in_database)

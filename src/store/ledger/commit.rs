@@ -294,6 +294,7 @@ impl Committer {
     fn key_for(&mut self, fact: &Fact) -> io::Result<Option<NumberKey>> {
         match fact {
             Fact::OptOut(optout) => self.keys.key_of(optout.number).map(Some),
+            Fact::Reversal(reversal) => self.keys.key_of(reversal.number).map(Some),
             Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
         }
     }

@@ -29,6 +29,7 @@ use crate::suppression::list::ListLimitError;
 
 use super::from_sql;
 use super::is_damage;
+use super::reversals::undone;
 use super::to_sql;
 
 /// Which calls are asked for; every condition that is given must hold.
@@ -82,6 +83,7 @@ impl Reader {
         let base = imported::load_base(&self.dir(), &self.imports()?)?;
         filled += base.len();
         left_out += index.mount(base) as u64;
+        self.fill_reversals(index)?;
         Ok((filled, left_out))
     }
 
@@ -117,7 +119,7 @@ impl Reader {
         Ok(())
     }
 
-    fn failed(&self, source: rusqlite::Error) -> StoreError {
+    pub(super) fn failed(&self, source: rusqlite::Error) -> StoreError {
         if is_damage(&source) {
             StoreError::DatabaseDamaged { path: self.path(), source }
         } else {
@@ -125,7 +127,7 @@ impl Reader {
         }
     }
 
-    fn unreadable(&self, record: Option<RecordId>, what: &'static str) -> StoreError {
+    pub(super) fn unreadable(&self, record: Option<RecordId>, what: &'static str) -> StoreError {
         StoreError::OptOutRow { path: self.path(), record, what }
     }
 
@@ -167,7 +169,7 @@ impl Reader {
         Ok(from_sql(count.map_err(|error| self.failed(error))?))
     }
 
-    /// How many opt-outs `filter` finds.
+    /// How many opt-outs `filter` finds, whether or not they still refuse.
     ///
     /// # Errors
     ///
@@ -194,20 +196,43 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let (conditions, values) = conditions(filter);
         let sql = format!(
-            "SELECT optout.writer_id, optout.writer_seq, written_us, body, durable_us,
-                 confirmed_us, outcome
+            "SELECT optout.writer_id, optout.writer_seq, written_us, optout.body, durable_us,
+                 confirmed_us, outcome,
+                 reversed.list, reversal.writer_id, reversal.writer_seq, reversal.body
              FROM optout LEFT JOIN confirmation
-                 ON ref_writer = optout.writer_id AND ref_seq = optout.writer_seq
-             {conditions} ORDER BY pressed_us, optout.writer_id, optout.writer_seq"
+                 ON confirmation.ref_writer = optout.writer_id
+                 AND confirmation.ref_seq = optout.writer_seq
+             LEFT JOIN reversed ON reversed.ref_writer = optout.writer_id
+                 AND reversed.ref_seq = optout.writer_seq AND reversed.number = optout.number
+             LEFT JOIN reversal ON reversal.writer_id = reversed.writer_id
+                 AND reversal.writer_seq = reversed.writer_seq
+             {conditions} ORDER BY pressed_us, optout.writer_id, optout.writer_seq,
+                 reversed_us, reversal.writer_id, reversal.writer_seq, reversed.list"
         );
         let mut statement = self.0.prepare(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let mut hand_on = |entry: Option<Entry>| match entry {
+            Some(entry) if filter.finds_entry(&entry) => visit(entry).is_break(),
+            _ => false,
+        };
+        // A row for each list of each reversal; an opt-out without any has one.
+        let mut waiting: Option<Entry> = None;
         while let Some(row) = rows.next()? {
-            if visit(entry(row)?).is_break() {
+            let record = record_id(row, 0)?;
+            let undone = undone(row, 7)?;
+            if let Some(entry) = waiting.as_mut().filter(|entry| entry.record == record) {
+                entry.reversed.extend(undone);
+                continue;
+            }
+            let next = Entry { reversed: undone.into_iter().collect(), ..entry(row)? };
+            if hand_on(waiting.replace(next)) {
                 return Ok(());
             }
         }
-        if filter.finds_imports() { self.export_imports(filter, visit) } else { Ok(()) }
+        if hand_on(waiting) || !filter.finds_imports() {
+            return Ok(());
+        }
+        self.export_imports(filter, visit)
     }
 
     fn export_imports(
@@ -219,8 +244,11 @@ impl Reader {
         let segments = self.segments();
         for imported in imports.iter().filter(|imported| filter.finds(&imported.import)) {
             let mut is_over = false;
+            let mut undone = self.undone_of(imported.record)?;
             let mut hand_on = |number| {
-                is_over = visit(Entry::of_import(imported, number)).is_break();
+                let reversed = undone.remove(&number).unwrap_or_default();
+                let entry = Entry { reversed, ..Entry::of_import(imported, number) };
+                is_over = filter.finds_entry(&entry) && visit(entry).is_break();
                 !is_over
             };
             match filter.number {
@@ -369,6 +397,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
         durable_at: row.get::<_, Option<i64>>(4)?.map(UnixMicros),
         confirmed_at: row.get::<_, Option<i64>>(5)?.map(UnixMicros),
         outcome: outcome.as_deref().and_then(Outcome::from_name),
+        reversed: Vec::new(),
     })
 }
 

@@ -50,7 +50,9 @@ impl Reader {
                    SELECT confirmation.writer_id, confirmation.writer_seq
                    FROM confirmation JOIN suppressed ON suppressed.writer_id = ref_writer
                        AND suppressed.writer_seq = ref_seq
-                   WHERE number = ?1";
+                   WHERE number = ?1
+                   UNION
+                   SELECT writer_id, writer_seq FROM reversal WHERE number = ?1";
         let mut statement = self.0.prepare(sql)?;
         let rows = statement.query_map([to_sql(number.digits())], |row| {
             let writer = WriterId(from_sql(row.get(0)?));

@@ -5,6 +5,7 @@ use rusqlite::types::Value;
 use crate::store::StoreError;
 use crate::suppression::Confirmation;
 use crate::suppression::OptOut;
+use crate::suppression::Reversal;
 use crate::suppression::import::Import;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
@@ -68,4 +69,41 @@ pub(in crate::store) fn import_values(
         Hash(import.file_sha256).to_string().into(),
         json(import)?.into(),
     ])
+}
+
+/// The row of `reversal`.
+pub(in crate::store) fn reversal_values(
+    record: &Record,
+    reversal: &Reversal,
+) -> Result<Vec<Value>, StoreError> {
+    Ok(vec![
+        to_sql(record.id.writer.0).into(),
+        to_sql(record.id.seq).into(),
+        to_sql(reversal.number.digits()).into(),
+        reversal.reversed_at.0.into(),
+        json(reversal)?.into(),
+    ])
+}
+
+/// The rows of `reversed` by a reversal: one for each list of each record that it cancels, each
+/// once, by record and then by list.
+pub(in crate::store) fn reversed_values(record: &Record, reversal: &Reversal) -> Vec<Vec<Value>> {
+    let mut keys: Vec<(i64, i64, &str)> = Vec::new();
+    for cancelled in &reversal.cancels {
+        let (writer, seq) = (to_sql(cancelled.record.writer.0), to_sql(cancelled.record.seq));
+        keys.extend(cancelled.lists.iter().map(|list| (writer, seq, list.as_str())));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let row = |(writer, seq, list): (i64, i64, &str)| {
+        vec![
+            writer.into(),
+            seq.into(),
+            to_sql(reversal.number.digits()).into(),
+            list.to_owned().into(),
+            to_sql(record.id.writer.0).into(),
+            to_sql(record.id.seq).into(),
+        ]
+    };
+    keys.into_iter().map(row).collect()
 }

@@ -8,7 +8,7 @@ use crate::suppression::import::Part;
 use crate::suppression::import::Shape;
 use crate::suppression::import::TakenOff;
 use crate::suppression::import::Tally;
-use crate::suppression::segment::Content;
+pub(super) use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentHeader;
 use crate::suppression::segment::SegmentWriter;
 

@@ -17,6 +17,9 @@ use crate::suppression::optout::KeyMethod;
 use crate::suppression::optout::Leg;
 use crate::suppression::optout::OptOut;
 use crate::suppression::optout::Origin;
+use crate::suppression::reversal::Authority;
+use crate::suppression::reversal::Cancelled;
+use crate::suppression::reversal::Reversal;
 
 use super::Kind;
 use super::RecordError;
@@ -76,6 +79,15 @@ struct PlainOptOut {
     pressed_at: UnixMicros,
 }
 
+/// The fields of a reversal that name nobody.
+#[derive(Serialize, Deserialize)]
+struct PlainReversal {
+    cancels: Vec<Cancelled>,
+    authority: Authority,
+    node: NodeName,
+    reversed_at: UnixMicros,
+}
+
 /// Personal fields with their JSON values, in field order.
 pub(super) type Personal = Vec<(Field, Vec<u8>)>;
 
@@ -90,6 +102,10 @@ pub(super) fn split(fact: &Fact) -> Result<(Kind, Vec<u8>, Personal), RecordErro
             Ok((Kind::Confirmed, json("plain fields", confirmation)?, Vec::new()))
         }
         Fact::Import(import) => Ok((Kind::Import, json("plain fields", import)?, Vec::new())),
+        Fact::Reversal(reversal) => {
+            let (plain, personal) = split_reversal(reversal)?;
+            Ok((Kind::Reversal, plain, personal))
+        }
         Fact::Checkpoint(checkpoint) => {
             Ok((Kind::Checkpoint, json("plain fields", checkpoint)?, Vec::new()))
         }
@@ -105,6 +121,8 @@ pub(super) fn join(kind: Kind, plain: &[u8], personal: Personal) -> Result<Fact,
         }
         Kind::Confirmed => parse("plain fields", plain).map(Fact::Confirmed),
         Kind::Import => parse("plain fields", plain).map(Fact::Import),
+        Kind::Reversal => reversal_of(parse("plain fields", plain)?, &personal)
+            .map(|it| Fact::Reversal(it.into())),
         Kind::Checkpoint => parse("plain fields", plain).map(Fact::Checkpoint),
     }
 }
@@ -175,6 +193,40 @@ fn optout_of(plain: PlainOptOut, personal: Personal) -> Result<OptOut, RecordErr
         actor,
         reason,
         pressed_at: plain.pressed_at,
+    })
+}
+
+fn split_reversal(reversal: &Reversal) -> Result<(Vec<u8>, Personal), RecordError> {
+    let plain = PlainReversal {
+        cancels: reversal.cancels.clone(),
+        authority: reversal.authority,
+        node: reversal.node.clone(),
+        reversed_at: reversal.reversed_at,
+    };
+    let mut personal = vec![(Field::Number, json("number", &reversal.number)?)];
+    if let Some(actor) = &reversal.actor {
+        personal.push((Field::Actor, json("actor", actor)?));
+    }
+    personal.push((Field::Reason, json("reason", &reversal.reason)?));
+    Ok((json("plain fields", &plain)?, personal))
+}
+
+fn reversal_of(
+    plain: PlainReversal,
+    personal: &[(Field, Vec<u8>)],
+) -> Result<Reversal, RecordError> {
+    let value =
+        |wanted| personal.iter().find(|(field, _)| *field == wanted).map(|(_, value)| value);
+    let number = value(Field::Number).ok_or(RecordError::Malformed { part: "number" })?;
+    let reason = value(Field::Reason).ok_or(RecordError::Malformed { part: "reason" })?;
+    Ok(Reversal {
+        number: parse("number", number)?,
+        cancels: plain.cancels,
+        authority: plain.authority,
+        actor: value(Field::Actor).map(|value| parse("actor", value)).transpose()?,
+        reason: parse("reason", reason)?,
+        node: plain.node,
+        reversed_at: plain.reversed_at,
     })
 }
 

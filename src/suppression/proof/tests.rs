@@ -5,6 +5,8 @@
 use super::*;
 use crate::model::Digit;
 use crate::model::Number;
+use crate::suppression::Authority;
+use crate::suppression::Cancelled;
 use crate::suppression::Confirmation;
 use crate::suppression::KeyEvidence;
 use crate::suppression::KeyMethod;
@@ -12,6 +14,7 @@ use crate::suppression::Leg;
 use crate::suppression::OptOut;
 use crate::suppression::Origin;
 use crate::suppression::Outcome;
+use crate::suppression::Reversal;
 use crate::suppression::import::Import;
 use crate::suppression::import::Part;
 use crate::suppression::import::Shape;
@@ -104,6 +107,45 @@ fn an_import_needs_no_key_and_a_later_kind_is_refused_by_its_number() {
     assert_eq!(stored[at..at + 2], [0, 3]);
     stored[at + 1] = 99;
     assert_eq!(Record::parse(&stored), Err(RecordError::Kind { found: 99 }));
+}
+
+fn reversal() -> Fact {
+    let cancelled = |seq, list: &str| Cancelled {
+        record: RecordId { writer: WRITER, seq },
+        lists: vec![list.into()],
+    };
+    Fact::Reversal(Box::new(Reversal {
+        number: Number::from_e164_digits(34_600_000_001).expect("the number is E.164"),
+        cancels: vec![cancelled(1, "global"), cancelled(4, "ftc")],
+        authority: Authority::LocalOperator,
+        actor: Some("luis".to_owned()),
+        reason: "signed a form".to_owned(),
+        node: "madrid-1".into(),
+        reversed_at: UnixMicros(8),
+    }))
+}
+
+#[test]
+fn a_reversal_seals_number_actor_and_reason_and_says_openly_what_it_cancels() {
+    let place = Place {
+        id: RecordId { writer: WRITER, seq: 1 },
+        prev_hash: Hash::NONE,
+        written_at: UnixMicros(5),
+    };
+    let entropy = Entropy::new([1; _]);
+    let unsealed = Record::seal(&reversal(), place, None, &entropy).unwrap_err();
+    assert_eq!(unsealed, RecordError::Seal(SealError::KeyMissing));
+    let record = Record::seal(&reversal(), place, Some(&key(0)), &entropy).unwrap();
+    let mut stored = Vec::new();
+    record.write(&mut stored);
+    let read = Record::parse(&stored).unwrap();
+    assert_eq!((read.kind, read.commitments.len()), (Kind::Reversal, 3));
+    assert_eq!(read.open(key_in(0).as_ref()).unwrap(), reversal());
+    let text = String::from_utf8_lossy(&stored);
+    for personal in ["34600000001", "luis", "signed a form"] {
+        assert!(!text.contains(personal), "{personal} stands in the clear");
+    }
+    assert!(text.contains("\"ftc\"") && text.contains("\"seq\":4"), "{text}");
 }
 
 fn facts() -> Vec<Fact> {

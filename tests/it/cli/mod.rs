@@ -5,6 +5,7 @@ mod decode;
 mod folder;
 mod import;
 mod proof;
+mod reversal;
 
 use std::io::BufRead;
 use std::io::BufReader;

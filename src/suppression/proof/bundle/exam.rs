@@ -426,6 +426,7 @@ fn opened_fact(header: &Header, placed: &Placed<'_>) -> Result<Option<Fact>, Fou
         }
         _ if !places.is_empty() => return Err(Found::Place),
         Fact::OptOut(optout) => optout.number == header.number,
+        Fact::Reversal(reversal) => reversal.number == header.number,
         Fact::Confirmed(confirmation) => header.records.contains(&Id(confirmation.record)),
         Fact::Checkpoint(_) => false,
     };

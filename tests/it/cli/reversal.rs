@@ -1,0 +1,134 @@
+//! Reversals as an operator makes them and an auditor reads them: named, seen beside what they
+//! cancel, and never more than was asked for.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use bajavoz::model::Number;
+use bajavoz::model::UnixMicros;
+use bajavoz::store::Settings;
+use bajavoz::store::Store;
+use bajavoz::suppression::Fact;
+use bajavoz::suppression::FactLedger;
+use bajavoz::suppression::OptOut;
+use bajavoz::suppression::Origin;
+
+use super::Running;
+use super::folder::Folder;
+
+/// 2026-11-20 18:02:11 UTC, from `date -u -d 2026-11-20T18:02:11 +%s`.
+const PRESSED: i64 = 1_795_197_731_000_000;
+
+/// Puts the press of a key on record, as an engine would.
+fn press(folder: &Folder) {
+    let (acks, answer) = channel();
+    let settings = Settings::new(folder.path("data"), Arc::new(|| UnixMicros(PRESSED + 40_000)));
+    let (store, _recovered) = Store::open(settings, move |ack| {
+        acks.send(ack).expect("the test listens");
+    })
+    .expect("nobody else has the store");
+    let optout = OptOut {
+        number: Number::from_e164("+34600123456").expect("it is E.164"),
+        lists: vec!["comercial".into(), "promo".into()],
+        account: Some("acme".into()),
+        campaign: Some("promo-otono".into()),
+        dialer: Some("local".into()),
+        trunk: None,
+        digits: "9".parse().expect("9 is a key"),
+        method: None,
+        origin: Origin::DialledCode,
+        sip_call_id: Some("5f1c@carrier".to_owned()),
+        leg: None,
+        node: "local".into(),
+        call: None,
+        prompt_sha256: None,
+        key_events: Vec::new(),
+        actor: None,
+        reason: None,
+        pressed_at: UnixMicros(PRESSED),
+    };
+    store.submit(1, Fact::OptOut(Box::new(optout))).expect("the queue has room");
+    answer.recv().expect("it is answered").result.expect("the disk takes it");
+    store.close().expect("its threads end");
+}
+
+#[test]
+fn a_reversal_is_shown_and_exported_beside_what_it_cancels() {
+    let folder = Folder::shipped();
+    press(&folder);
+    let engine = Running::start(&folder);
+    let explain = ["explain", "600123456", "--campaign", "promo-otono"];
+    assert_eq!(folder.bajavoz(&explain).code, 1);
+    let reverse = ["optout", "reverse", "600123456", "--all", "--reason", "=a \"form\"", "--yes"];
+    let reversed = folder.bajavoz(&[&reverse[..], &["--actor", "luis"]].concat());
+    assert_eq!(reversed.code, 0, "{}", reversed.errors);
+    assert!(reversed.out.contains("is off comercial, promo: dialled_code of"), "{}", reversed.out);
+    assert!(reversed.out.contains("nothing else refuses +34600123456"), "{}", reversed.out);
+    assert_eq!(folder.bajavoz(&explain).code, 0, "the running engine knows it at once");
+    let shown = folder.bajavoz(&["optout", "show", "600123456"]).out;
+    for want in
+        ["refused    by no list any more", "reversed   on promo at ", " by luis (=a \"form\")"]
+    {
+        assert!(shown.contains(want), "{want}: {shown}");
+    }
+    assert_eq!(folder.bajavoz(&["optout", "export"]).out.lines().count(), 2, "one row a fact");
+    let standing = folder.bajavoz(&["optout", "export", "--standing"]).out;
+    assert_eq!(standing.lines().count(), 1, "{standing}");
+    // Add wins: what comes later refuses again, and the reversal stays beside the first.
+    let add = ["optout", "add", "600123456", "--list", "comercial"];
+    assert_eq!(folder.bajavoz(&add).code, 0);
+    assert_eq!(folder.bajavoz(&explain).code, 1);
+    drop(engine);
+    assert_eq!(folder.bajavoz(&explain).code, 1, "the next process knows it too");
+    assert_eq!(folder.bajavoz(&["optout", "export", "--standing"]).out.lines().count(), 2);
+}
+
+#[test]
+fn what_cannot_be_reversed_is_said_and_nothing_is_written() {
+    let folder = Folder::shipped();
+    let reverse = |args: &[&str]| {
+        let verb = ["optout", "reverse", "600123456", "--reason", "a form", "--yes"];
+        folder.bajavoz(&[&verb[..], args].concat())
+    };
+    let none = reverse(&["--all"]);
+    assert_eq!(
+        (none.code, none.errors.contains("there is no store")),
+        (2, true),
+        "{}",
+        none.errors
+    );
+    assert!(!folder.path("data").exists(), "none was made");
+    press(&folder);
+    std::fs::write(folder.path("full.txt"), "201,5550100\n").expect("it is written");
+    let import = ["import", "full.txt", "--list", "comercial", "--format", "ftc-full"];
+    assert_eq!(folder.bajavoz(&import).code, 0);
+    let other = folder.bajavoz(&["optout", "add", "600123457", "--list", "robinson", "--json"]);
+    let other = other.json()[0]["record"].as_str().expect("it has a record").to_owned();
+    let before = folder.bajavoz(&["optout", "export", "--json"]).out;
+    #[rustfmt::skip]
+    let cases: [(&str, &[&str], &str); 8] = [
+        ("nothing named",          &[],                                                 "--record"),
+        ("all and a list",         &["--all", "--list", "promo"],                       "cannot be used with"),
+        ("no record at all",       &["--record", "x-1"],                                "expected a record such as"),
+        ("another number's",       &["--record", &other],                               "none of this number"),
+        ("a list it is not on",    &["--list", "robinson"],                             "no such record refuses this number on list `robinson`"),
+        ("a list that is none",    &["--list", "robinsn"],                              "did you mean `robinson`?"),
+        ("no word of reason",      &["--all", "--reason", " "],                         "cannot be used multiple times"),
+        ("too long an actor",      &["--all", "--actor", &"x".repeat(1025)],            "at most 1024 bytes"),
+    ];
+    for (name, args, want) in cases {
+        let refused = reverse(args);
+        assert_eq!(refused.code, 2, "{name}: {} {}", refused.out, refused.errors);
+        assert!(refused.errors.contains(want), "{name}: {}", refused.errors);
+    }
+    let blank = ["optout", "reverse", "600123456", "--all", "--reason", " ", "--yes"];
+    assert!(folder.bajavoz(&blank).errors.contains("a reversal says why"));
+    let registry = ["optout", "reverse", "+12015550100", "--all", "--reason", "a form", "--yes"];
+    let registry = folder.bajavoz(&registry);
+    assert_eq!(registry.code, 2);
+    assert!(registry.errors.contains("of the registry `ftc`"), "{}", registry.errors);
+    assert_eq!(folder.bajavoz(&["optout", "export", "--json"]).out, before);
+    assert_eq!(reverse(&["--list", "promo"]).code, 0);
+    let again = reverse(&["--list", "promo"]);
+    assert_eq!(again.code, 2, "{}", again.out);
+}
