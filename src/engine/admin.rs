@@ -308,12 +308,7 @@ impl Clerk {
                 self.asked(move |desk, out| out.put(Reply::Added(desk.add(addition)?))).await
             }
             Request::Reverse(reversing) => {
-                // Who opened the socket is the engine's own user.
-                let authority = Authority::LocalOperator;
-                self.asked(move |desk, out| {
-                    out.put(Reply::Reversed(desk.reverse(authority, &reversing)?))
-                })
-                .await
+                self.asked(move |desk, out| reverse(desk, &reversing, out)).await
             }
             Request::ImportPlace { list, account } => {
                 self.asked(move |desk, out| {
@@ -325,15 +320,7 @@ impl Clerk {
                 self.asked(move |desk, out| out.put(Reply::Weighed(desk.weigh(&claim)?))).await
             }
             Request::Import(claim) => self.asked(move |desk, out| import(desk, *claim, out)).await,
-            Request::Show { number } => {
-                self.asked(move |desk, out| {
-                    for shown in desk.show(&number)? {
-                        out.put(Reply::Record(Box::new(shown)))?;
-                    }
-                    out.put(Reply::End)
-                })
-                .await
-            }
+            Request::Show { number } => self.asked(move |desk, out| show(desk, &number, out)).await,
             Request::Proof { number } => {
                 self.asked(move |desk, out| {
                     if let Some(bundle) = desk.proof(&number)? {
@@ -399,6 +386,18 @@ impl Clerk {
         }
         Ok(())
     }
+}
+
+fn reverse(desk: &Desk, reversing: &Reversing, out: &mut Out) -> Result<(), DeskError> {
+    // Who opened the socket is the engine's own user.
+    out.put(Reply::Reversed(desk.reverse(Authority::LocalOperator, reversing)?))
+}
+
+fn show(desk: &Desk, number: &str, out: &mut Out) -> Result<(), DeskError> {
+    for shown in desk.show(number)? {
+        out.put(Reply::Record(Box::new(shown)))?;
+    }
+    out.put(Reply::End)
 }
 
 /// Takes an import down to its end, whether or not somebody is still there to hear of it.

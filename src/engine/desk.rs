@@ -46,7 +46,7 @@ mod reversal;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
-pub use explain::{Cause, Explanation, Look, Verdict};
+pub use explain::{Aside, Cause, Effect, Explanation, Look, Told, Verdict};
 pub use herald::Herald;
 pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;

@@ -1,9 +1,8 @@
 //! Why a number may or must not be called: which list, which record, which line of the files.
 //!
 //! The answer is that of the gate, from the same index by the same rule; what is added is only
-//! what the records and the configuration say about it.
-
-use std::fmt;
+//! what the records and the configuration say about it. Everything on record of the number is in
+//! it: what refuses it, what concerns others, and what was reversed.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -15,13 +14,17 @@ use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
+use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::suppression::Hit;
 use crate::suppression::Index;
 use crate::suppression::Origin;
+use crate::suppression::Undone;
 use crate::suppression::export::Entry;
 use crate::suppression::list::ListLimitError;
 use crate::suppression::policy::checked_lists;
+
+mod text;
 
 /// Whether a campaign may call a number now, and by what that is decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +41,8 @@ pub struct Explanation {
     pub verdict: Verdict,
     /// Every list that the gate looks at, in its order.
     pub lists: Vec<Look>,
-    /// Entries of the number on lists, or for accounts or campaigns, that do not concern this one.
-    pub elsewhere: usize,
+    /// Every other list that has something on record of the number, by name.
+    pub elsewhere: Vec<Aside>,
 }
 
 /// What the gate would do with a call to a number.
@@ -66,11 +69,53 @@ pub struct Look {
     /// The line on whose account it is looked at: the campaign's, or that of one of its codes
     /// which adds to the list.
     pub looked_at_by: String,
-    /// Why the number is refused on it; nothing when it is not.
+    /// Why the number is refused on it, as the gate says; nothing when it is not.
     pub hit: Option<Cause>,
+    /// Everything on record of the number on this list, the oldest first.
+    pub entries: Vec<Told>,
 }
 
-/// The entry that refuses a number.
+/// A list that the gate does not look at, and on which the number is or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The list.
+    pub list: ListName,
+    /// What people call it; nothing for a list that the configuration no longer has.
+    pub title: Option<String>,
+    /// Everything on record of the number on this list, the oldest first.
+    pub entries: Vec<Told>,
+}
+
+/// One act that put a number on one list, and what it does there now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The act.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// What it does.
+    pub effect: Effect,
+    /// How it was reversed, where it was; more than once where two did so at the same time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reversed: Vec<Undone>,
+}
+
+/// What an act does to the calls of a campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It refuses them.
+    Refuses,
+    /// It is of another account or campaign, and refuses those, as far as the list's scope says.
+    OfOthers,
+    /// It is on a list that the campaign does not check.
+    Unchecked,
+    /// It refuses nobody any more.
+    Reversed,
+    /// It is on record, and the process that was asked does not know it yet.
+    Unknown,
+}
+
+/// An act that put a number on a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The record behind it; nothing while the number is refused by memory alone.
@@ -104,11 +149,13 @@ pub(super) fn explain(
     entries: &[Entry],
 ) -> Result<Explanation, ListLimitError> {
     let add_to = campaign.codes.iter().flat_map(|code| &code.add_to);
+    let looked_at = checked_lists(&campaign.check, add_to);
+    let known = Known { checked, campaign, entries, hits: index.explain(number) };
     let mut lists = Vec::new();
-    for list in checked_lists(&campaign.check, add_to) {
-        let mask = index.mask([&list])?;
+    for list in &looked_at {
+        let mask = index.mask([list])?;
         let hit = index.check(number, mask, &campaign.account, &campaign.name);
-        lists.push(look(checked, campaign, list, hit.map(|hit| cause(hit, entries))));
+        lists.push(known.look(list, hit.map(|hit| known.cause_of(&hit))));
     }
     let hits = lists.iter().filter(|look| look.hit.is_some()).count();
     let verdict = if hits > 0 { Verdict::MustNotCall } else { Verdict::MayCall };
@@ -118,31 +165,122 @@ pub(super) fn explain(
         account: campaign.account.clone(),
         campaign_at: campaign.origin.to_string(),
         verdict,
-        elsewhere: elsewhere(index, number, &lists),
+        elsewhere: known.elsewhere(&looked_at),
         lists,
     })
 }
 
-/// Entries on lists that do not refuse this campaign's calls.
-fn elsewhere(index: &Index, number: Number, lists: &[Look]) -> usize {
-    let refuses = |hit: &Hit| lists.iter().any(|look| look.list == hit.list && look.hit.is_some());
-    index.explain(number).iter().filter(|hit| !refuses(hit)).count()
+/// What is known of a number, by the files, the records and the index.
+struct Known<'a> {
+    checked: &'a Checked,
+    campaign: &'a Campaign,
+    entries: &'a [Entry],
+    /// All that refuses it in this process.
+    hits: Vec<Hit>,
 }
 
-fn look(checked: &Checked, campaign: &Campaign, list: ListName, hit: Option<Cause>) -> Look {
-    let known = checked.lists.get(&list);
-    let by_code = campaign.codes.iter().find(|code| code.add_to.contains(&list));
-    let by = match by_code {
-        Some(code) if !campaign.check.contains(&list) => &code.origin,
-        _ => &campaign.origin,
-    };
-    Look {
-        title: known.map_or_else(|| list.to_string(), |known| known.title.clone()),
-        scope: known.map_or("global", |known| scope(known.scope)).to_owned(),
-        list_at: known.map(|known| known.origin.to_string()).unwrap_or_default(),
-        looked_at_by: by.to_string(),
-        list,
-        hit,
+impl Known<'_> {
+    fn look(&self, list: &ListName, hit: Option<Cause>) -> Look {
+        let known = self.checked.lists.get(list);
+        let by_code = self.campaign.codes.iter().find(|code| code.add_to.contains(list));
+        let by = match by_code {
+            Some(code) if !self.campaign.check.contains(list) => &code.origin,
+            _ => &self.campaign.origin,
+        };
+        Look {
+            title: known.map_or_else(|| list.to_string(), |known| known.title.clone()),
+            scope: known.map_or("global", |known| scope(known.scope)).to_owned(),
+            list_at: known.map(|known| known.origin.to_string()).unwrap_or_default(),
+            looked_at_by: by.to_string(),
+            list: list.clone(),
+            hit,
+            entries: self.told(list, true),
+        }
+    }
+
+    /// Lists that are not among `looked_at`, with what is on record there.
+    fn elsewhere(&self, looked_at: &[ListName]) -> Vec<Aside> {
+        let on_record = self.entries.iter().flat_map(|entry| &entry.optout.lists);
+        let mut lists: Vec<&ListName> =
+            on_record.chain(self.hits.iter().map(|hit| &hit.list)).collect();
+        lists.retain(|list| !looked_at.contains(list));
+        lists.sort_unstable();
+        lists.dedup();
+        let aside = |list: &ListName| Aside {
+            list: list.clone(),
+            title: self.checked.lists.get(list).map(|known| known.title.clone()),
+            entries: self.told(list, false),
+        };
+        lists.into_iter().map(aside).collect()
+    }
+
+    /// What is on record on `list`, and behind it what only memory knows.
+    fn told(&self, list: &ListName, is_checked: bool) -> Vec<Told> {
+        let of_list = self.entries.iter().filter(|entry| entry.optout.lists.contains(list));
+        let on_record = of_list.map(|entry| {
+            let its: Vec<Undone> =
+                entry.reversed.iter().filter(|undone| undone.list == *list).cloned().collect();
+            let cause = cause(entry);
+            let effect = if !its.is_empty() {
+                Effect::Reversed
+            } else if !self.is_in_index(list, Some(entry.record)) {
+                Effect::Unknown
+            } else {
+                self.effect(list, is_checked, &cause)
+            };
+            Told { cause, effect, reversed: its }
+        });
+        let is_on_record =
+            |hit: &&Hit| self.entries.iter().any(|entry| Some(entry.record) == hit.record);
+        let beside = self.hits.iter().filter(|hit| hit.list == *list && !is_on_record(hit));
+        let in_memory = beside.map(|hit| {
+            let cause = self.cause_of(hit);
+            let effect = self.effect(list, is_checked, &cause);
+            Told { cause, effect, reversed: Vec::new() }
+        });
+        on_record.chain(in_memory).collect()
+    }
+
+    fn is_in_index(&self, list: &ListName, record: Option<RecordId>) -> bool {
+        self.hits.iter().any(|hit| hit.list == *list && hit.record == record)
+    }
+
+    /// What an act on `list` that still holds does to the campaign's calls.
+    fn effect(&self, list: &ListName, is_checked: bool, cause: &Cause) -> Effect {
+        let of_others = match self.checked.lists.get(list).map(|known| known.scope) {
+            Some(Scope::Account) => {
+                cause.account.as_ref().is_some_and(|its| *its != self.campaign.account)
+            }
+            Some(Scope::Campaign) => {
+                cause.campaign.as_ref().is_some_and(|its| *its != self.campaign.name)
+            }
+            Some(Scope::Global) | None => false,
+        };
+        match (is_checked, of_others) {
+            (false, _) => Effect::Unchecked,
+            (true, true) => Effect::OfOthers,
+            (true, false) => Effect::Refuses,
+        }
+    }
+
+    /// The act behind what the index says, as far as it is on record.
+    fn cause_of(&self, hit: &Hit) -> Cause {
+        let entry = self.entries.iter().find(|entry| Some(entry.record) == hit.record);
+        entry.map_or_else(
+            || Cause {
+                record: hit.record.map(|record| record.to_string()),
+                account: hit.account.clone(),
+                campaign: hit.campaign.clone(),
+                origin: None,
+                digits: None,
+                call: None,
+                sip_call_id: None,
+                pressed_at: None,
+                actor: None,
+                reason: None,
+            },
+            cause,
+        )
     }
 }
 
@@ -154,132 +292,18 @@ const fn scope(scope: Scope) -> &'static str {
     }
 }
 
-fn cause(hit: Hit, entries: &[Entry]) -> Cause {
-    let entry = entries.iter().find(|entry| Some(entry.record) == hit.record);
-    let optout = entry.map(|entry| &entry.optout);
-    let digits = optout.filter(|optout| !optout.digits.is_empty());
+fn cause(entry: &Entry) -> Cause {
+    let optout = &entry.optout;
     Cause {
-        record: hit.record.map(|record| record.to_string()),
-        account: hit.account,
-        campaign: hit.campaign,
-        origin: optout.map(|optout| optout.origin),
-        digits: digits.map(|optout| optout.digits.to_string()),
-        call: optout.and_then(|optout| optout.call).map(|call| call.to_string()),
-        sip_call_id: optout.and_then(|optout| optout.sip_call_id.clone()),
-        pressed_at: optout.map(|optout| optout.pressed_at),
-        actor: optout.and_then(|optout| optout.actor.clone()),
-        reason: optout.and_then(|optout| optout.reason.clone()),
-    }
-}
-
-impl fmt::Display for Explanation {
-    /// For people, with the number whole; not for logs.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (number, campaign) = (self.number.reveal(), &self.campaign);
-        match self.verdict {
-            Verdict::MayCall => writeln!(f, "{number} may be called by campaign `{campaign}`")?,
-            Verdict::MustNotCall => {
-                writeln!(f, "{number} must not be called by campaign `{campaign}`")?;
-            }
-        }
-        writeln!(f, "  campaign `{campaign}` of account `{}`, {}", self.account, self.campaign_at)?;
-        for look in &self.lists {
-            write!(f, "{look}")?;
-        }
-        if self.lists.is_empty() {
-            writeln!(f, "  it looks at no list")?;
-        }
-        match self.elsewhere {
-            0 => Ok(()),
-            1 => writeln!(f, "  1 entry elsewhere does not concern this campaign"),
-            count => writeln!(f, "  {count} entries elsewhere do not concern this campaign"),
-        }
-    }
-}
-
-impl fmt::Display for Look {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_on = if self.hit.is_some() { "ON" } else { "not on" };
-        let (list, scope, at) = (&self.list, &self.scope, &self.list_at);
-        writeln!(f, "  {is_on} list `{list}` ({scope}), {at}, checked by {}", self.looked_at_by)?;
-        self.hit.as_ref().map_or(Ok(()), |cause| writeln!(f, "    {cause}"))
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(record) = &self.record else {
-            return write!(
-                f,
-                "refused by memory, not on disk: its record failed or is being written"
-            );
-        };
-        match (&self.digits, self.origin) {
-            (Some(digits), _) => write!(f, "pressed {digits}")?,
-            (None, Some(origin)) => write!(f, "entered ({})", origin.as_str())?,
-            (None, None) => write!(f, "entered")?,
-        }
-        if let Some(campaign) = &self.campaign {
-            write!(f, " in campaign `{campaign}`")?;
-        }
-        if let Some(at) = self.pressed_at {
-            write!(f, " at {}", at.iso8601())?;
-        }
-        if let Some(actor) = &self.actor {
-            write!(f, " by {actor}")?;
-        }
-        if let Some(reason) = &self.reason {
-            write!(f, " ({reason})")?;
-        }
-        if let Some(call) = &self.call {
-            write!(f, ", call {call}")?;
-        }
-        write!(f, ", record {record}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn causes_read_as_sentences() {
-        let none = Cause {
-            record: None,
-            account: None,
-            campaign: None,
-            origin: None,
-            digits: None,
-            call: None,
-            sip_call_id: None,
-            pressed_at: None,
-            actor: None,
-            reason: None,
-        };
-        let pressed = Cause {
-            record: Some("0123456789abcdef-42".to_owned()),
-            campaign: Some("promo".into()),
-            origin: Some(Origin::DialledCode),
-            digits: Some("*9".to_owned()),
-            call: Some("a-call".to_owned()),
-            pressed_at: Some(UnixMicros(0)),
-            ..none.clone()
-        };
-        let entered = Cause {
-            record: pressed.record.clone(),
-            origin: Some(Origin::ManualCli),
-            actor: Some("ana".to_owned()),
-            reason: Some("a letter".to_owned()),
-            ..none.clone()
-        };
-        #[rustfmt::skip]
-        let cases = [
-            ("by memory",  none,    "refused by memory, not on disk: its record failed or is being written"),
-            ("by a key",   pressed, "pressed *9 in campaign `promo` at 1970-01-01T00:00:00.000000Z, call a-call, record 0123456789abcdef-42"),
-            ("by a person", entered, "entered (manual_cli) by ana (a letter), record 0123456789abcdef-42"),
-        ];
-        for (name, cause, want) in cases {
-            assert_eq!(cause.to_string(), want, "{name}");
-        }
+        record: Some(entry.record.to_string()),
+        account: optout.account.clone(),
+        campaign: optout.campaign.clone(),
+        origin: Some(optout.origin),
+        digits: (!optout.digits.is_empty()).then(|| optout.digits.to_string()),
+        call: optout.call.map(|call| call.to_string()),
+        sip_call_id: optout.sip_call_id.clone(),
+        pressed_at: Some(optout.pressed_at),
+        actor: optout.actor.clone(),
+        reason: optout.reason.clone(),
     }
 }

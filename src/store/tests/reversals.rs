@@ -121,18 +121,18 @@ fn an_export_has_one_row_a_fact_and_leaves_out_what_no_longer_refuses_where_aske
     let list = |name: &str| Some(name.into());
     let all = Filter::default;
     #[rustfmt::skip]
-    let cases: [(&str, Filter, &[(usize, u64)]); 6] = [
-        ("all that people said",      all(),                                                      &[(0, 0), (2, 0), (1, 1)]),
-        ("all of it stands somewhere", Filter { is_standing: true, ..all() },                     &[(0, 0), (2, 0), (1, 1)]),
-        ("on a list, reversed or not", Filter { list: list("acme"), ..all() },                    &[(0, 0), (2, 0), (1, 1)]),
-        ("standing on that list",     Filter { list: list("acme"), is_standing: true, ..all() },  &[(2, 0), (1, 1)]),
-        ("an import's numbers",       Filter { list: list("ftc"), ..all() },                      &[(3, 1), (3, 2), (3, 3)]),
-        ("those that stand",          Filter { list: list("ftc"), is_standing: true, ..all() },   &[(3, 1), (3, 3)]),
+    let cases = [
+        ("all that people said",      all(),                                                      vec![(0, 0), (2, 0), (1, 1)]),
+        ("all of it stands somewhere", Filter { is_standing: true, ..all() },                     vec![(0, 0), (2, 0), (1, 1)]),
+        ("on a list, reversed or not", Filter { list: list("acme"), ..all() },                    vec![(0, 0), (2, 0), (1, 1)]),
+        ("standing on that list",     Filter { list: list("acme"), is_standing: true, ..all() },  vec![(2, 0), (1, 1)]),
+        ("an import's numbers",       Filter { list: list("ftc"), ..all() },                      vec![(3, 1), (3, 2), (3, 3)]),
+        ("those that stand",          Filter { list: list("ftc"), is_standing: true, ..all() },   vec![(3, 1), (3, 3)]),
     ];
     for (name, filter, want) in cases {
         let found = entries(&reader, &filter);
         let found: Vec<_> = found.iter().map(|entry| (entry.record, entry.optout.number)).collect();
-        let want: Vec<_> = want.iter().map(|&(at, n)| (records[at], number(n))).collect();
+        let want: Vec<_> = want.into_iter().map(|(at, n)| (records[at], number(n))).collect();
         assert_eq!(found, want, "{name}");
     }
     let of_import = entries(&reader, &Filter { number: Some(number(2)), ..all() });

@@ -40,7 +40,7 @@ fn a_file_is_weighed_then_imported_once_and_told_when_it_comes_again() {
     assert_eq!((&first["numbers"], &first["is_earlier"]), (&2.into(), &false.into()), "{first}");
     assert_eq!((explained(&folder, "600123456"), explained(&folder, "600123458")), (1, 0));
     let why = folder.bajavoz(&["explain", "600123457", "--campaign", "promo-otono"]).out;
-    assert!(why.contains("(import)") && why.contains("a fair"), "{why}");
+    assert!(why.contains("imported") && why.contains("a fair"), "{why}");
     let again = &folder.bajavoz(&[&args[..], &["--json"]].concat()).json()[0];
     assert_eq!((&again["is_earlier"], &again["record"]), (&true.into(), &first["record"]));
     let told = folder.bajavoz(&args).out;

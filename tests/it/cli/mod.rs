@@ -88,7 +88,9 @@ fn opt_outs_go_round_where_no_engine_runs() {
     assert!(added.out.starts_with("+34600123456 is on comercial"), "{}", added.out);
     let after = folder.bajavoz(&explain);
     assert_eq!(after.code, 1, "{}", after.errors);
-    for want in ["must not be called", "ON list `comercial`", "config/bajavoz.toml:", "a letter"] {
+    for want in
+        ["must not be called", "REFUSED by list `comercial`", "config/bajavoz.toml:", "a letter"]
+    {
         assert!(after.out.contains(want), "{want}: {}", after.out);
     }
     let json = &folder.bajavoz(&[&explain[..], &["--json"]].concat()).json()[0];

@@ -52,6 +52,76 @@ fn press(folder: &Folder) {
     store.close().expect("its threads end");
 }
 
+/// A time as people read it.
+fn when(micros: &serde_json::Value) -> String {
+    let at = UnixMicros(micros.as_i64().expect("it is a number")).iso8601();
+    at.split('.').next().unwrap_or_default().replacen('T', " ", 1) + " UTC"
+}
+
+#[test]
+fn a_number_on_four_lists_from_three_origins_with_one_reversal_is_explained() {
+    let folder = Folder::shipped();
+    let lists = "[lists.vip]\ntitle = \"No molestar\"\nscope = \"global\"\n\n[lists.promo]";
+    folder.replace("config/bajavoz.toml", "[lists.promo]", lists);
+    press(&folder);
+    std::fs::write(folder.path("robinson.txt"), "600123456\n600123457\n").expect("it is written");
+    let import = ["import", "robinson.txt", "--list", "robinson", "--source", "Lista Robinson"];
+    let imported =
+        folder.bajavoz(&[&import[..], &["--as-of", "2026-11-01", "--actor", "eva"]].concat());
+    assert_eq!(imported.code, 0, "{}", imported.errors);
+    let add = ["optout", "add", "600123456", "--list", "vip", "--reason", "wrote a letter"];
+    let added = folder.bajavoz(&[&add[..], &["--actor", "ana"]].concat());
+    assert_eq!(added.code, 0, "{}", added.errors);
+    let reverse = ["optout", "reverse", "600123456", "--list", "comercial", "--actor", "luis"];
+    let reason = ["--reason", "signed a new consent, scan 2026/118"];
+    let rehearsed = folder.bajavoz(&[&reverse[..], &reason].concat());
+    assert_eq!(rehearsed.code, 1, "{}", rehearsed.errors);
+    assert!(rehearsed.out.contains("would be off comercial"), "{}", rehearsed.out);
+    assert!(rehearsed.out.ends_with("nothing was reversed; --yes does it\n"), "{}", rehearsed.out);
+    let reversed = folder.bajavoz(&[&reverse[..], &reason, &["--yes", "--json"]].concat());
+    assert_eq!(reversed.code, 0, "{}", reversed.errors);
+
+    let shown = folder.bajavoz(&["optout", "show", "600123456", "--json"]).json();
+    let text = |value: &serde_json::Value| value.as_str().expect("it is text").to_owned();
+    let record = |place: usize| text(&shown[place]["entry"]["record"]);
+    let at = |place: usize| when(&shown[place]["entry"]["optout"]["pressed_at"]);
+    let undone = &shown[0]["entry"]["reversed"][0];
+    assert_eq!(undone["record"], reversed.json()[0]["record"]);
+    let (pressed, added, imported) = (record(0), record(1), record(2));
+    let (reversal, reversed_at) = (text(&undone["record"]), when(&undone["reversed_at"]));
+    let (added_at, imported_at) = (at(1), at(2));
+
+    let why = folder.bajavoz(&["explain", "600123456", "--campaign", "promo-otono"]);
+    assert_eq!(why.code, 1, "{}", why.errors);
+    let want = format!(
+        "\
++34600123456 must not be called by campaign `promo-otono` of account `acme`.
+2 of the 3 lists that it checks refuse the number (the campaign is in config/campaigns/10-promo-otono.toml:3).
+
+REFUSED by list `robinson`, Lista Robinson
+  checked by config/campaigns/10-promo-otono.toml:3; the list is in config/bajavoz.toml:29; an entry reaches every campaign
+  - on {imported_at}: imported by eva: \"Lista Robinson, as of 2026-11-01\"
+    record {imported}
+
+not refused by list `comercial`, Lista negra comercial
+  checked by config/campaigns/10-promo-otono.toml:3; the list is in config/bajavoz.toml:33; an entry reaches the campaigns of its account
+  - on 2026-11-20 18:02:11 UTC: the person pressed 9 in campaign `promo-otono` for account `acme`
+    record {pressed}, SIP Call-ID 5f1c@carrier
+    REVERSED on {reversed_at} by luis: \"signed a new consent, scan 2026/118\"; it refuses no more; record {reversal}
+
+REFUSED by list `promo`, Baja de la promoción
+  checked by config/campaigns/10-promo-otono.toml:3; the list is in config/bajavoz.toml:41; an entry reaches its campaign alone
+  - on 2026-11-20 18:02:11 UTC: the person pressed 9 in campaign `promo-otono` for account `acme`
+    record {pressed}, SIP Call-ID 5f1c@carrier
+
+not checked by this campaign: list `vip`, No molestar
+  - on {added_at}: entered on the command line by ana: \"wrote a letter\"
+    record {added}
+"
+    );
+    assert_eq!(why.out, want);
+}
+
 #[test]
 fn a_reversal_is_shown_and_exported_beside_what_it_cancels() {
     let folder = Folder::shipped();
