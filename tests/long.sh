@@ -28,6 +28,12 @@ part_power() {
     BAJAVOZ_POWER_ROUNDS="${BAJAVOZ_POWER_ROUNDS:-20}" cargo test --locked --test it power::
 }
 
+# A registry of 250 million made-up numbers, imported beside calls; memory and restart are told.
+part_registry() {
+    BAJAVOZ_REGISTRY_NUMBERS="${BAJAVOZ_REGISTRY_NUMBERS:-250000000}" \
+        cargo test --locked --release --test it registry:: -- --nocapture
+}
+
 # Twenty thousand calls by SIPp at 50 a second, keys by three methods: each is on record, once.
 part_sipp_soak() {
     BAJAVOZ_SIPP_CALLS="${BAJAVOZ_SIPP_CALLS:-20000}" cargo test --locked --test it sipp::every

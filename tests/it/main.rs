@@ -9,6 +9,7 @@ mod harness;
 mod kill;
 mod no_numbers_in_logs;
 mod power;
+mod registry;
 mod run_sh;
 mod sim;
 mod sipp;
