@@ -34,6 +34,11 @@ part_registry() {
         cargo test --locked --release --test it registry:: -- --nocapture
 }
 
+# Ten million numbers of every region in every spelling: the byte path answers as the library does.
+part_numbers() {
+    BAJAVOZ_NUMBERS="${BAJAVOZ_NUMBERS:-10000000}" cargo test --locked --release --lib answered_at_once -- --nocapture
+}
+
 # Twenty thousand calls by SIPp at 50 a second, keys by three methods: each is on record, once.
 part_sipp_soak() {
     BAJAVOZ_SIPP_CALLS="${BAJAVOZ_SIPP_CALLS:-20000}" cargo test --locked --test it sipp::every

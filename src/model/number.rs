@@ -4,7 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod automaton;
 mod bulk;
+#[cfg(test)]
+mod exam;
+mod pattern;
+mod plan;
 mod reader;
 mod special;
 

@@ -102,7 +102,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("memchr",              &["sip", "suppression", "net"]),
     foreign("prometheus-client",  &["telemetry"]),
     foreign("refinery",           &["store"]),
-    foreign("rlibphonenumber",     &["model/number.rs", "model/number/reader.rs"]),
+    foreign("rlibphonenumber",     &["model/number.rs", "model/number/exam.rs", "model/number/reader.rs"]),
     foreign("rsip",               &["cli"]), // the demo's phones: never judge our parser by itself
     foreign("rtp-rs",             &["media", "cli"]),
     foreign("rust_xlsxwriter",    &["cli/xlsx.rs"]),
