@@ -294,6 +294,8 @@ impl api::Control for Page {
 
     fn metrics(&self) -> String {
         self.figures.metrics.store_alarm(self.is_alarmed());
+        let waiting = self.store.as_ref().map_or(0, |store| store.counters().facts_waiting);
+        self.figures.metrics.database(self.figures.is_database_down(), waiting);
         self.figures.metrics.render()
     }
 }
@@ -313,6 +315,8 @@ fn answer(inbox: InboxSender, receipts: Receipts) -> impl Fn(Ack) + Send + Sync 
 fn hear(vital: Vital, figures: &Arc<Figures>, index: &Arc<Index>) -> OnEvent {
     let (figures, index) = (Arc::clone(figures), Arc::clone(index));
     Arc::new(move |event| match event {
+        StoreEvent::DatabaseBack => figures.note_database(false),
+        StoreEvent::DatabaseFailed => figures.note_database(true),
         StoreEvent::Died(thread) => vital.died(thread),
         StoreEvent::JournalBack => figures.note_journal(false),
         StoreEvent::JournalFailed(_) => figures.note_journal(true),

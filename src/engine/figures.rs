@@ -16,6 +16,8 @@ pub(super) struct Figures {
     pub(super) metrics: Metrics,
     /// The journal takes nothing.
     journal_down: AtomicBool,
+    /// The database is behind the journal, since it cannot be written.
+    database_down: AtomicBool,
     /// An opt-out was not made durable in time, and none has been since.
     unrecorded: AtomicBool,
     draining: AtomicBool,
@@ -23,8 +25,8 @@ pub(super) struct Figures {
 
 impl Figures {
     pub(super) fn new(metrics: Metrics) -> Self {
-        let [journal_down, unrecorded, draining] = [false; 3].map(AtomicBool::new);
-        Self { metrics, journal_down, unrecorded, draining }
+        let [journal_down, database_down, unrecorded, draining] = [false; 4].map(AtomicBool::new);
+        Self { metrics, journal_down, database_down, unrecorded, draining }
     }
 
     /// A call is over, or was refused.
@@ -39,6 +41,16 @@ impl Figures {
     /// The journal has failed, or is back. Told by the thread that writes it, in that order.
     pub(super) fn note_journal(&self, is_down: bool) {
         self.journal_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// The database cannot be written, or is back. Told by the thread that writes it.
+    pub(super) fn note_database(&self, is_down: bool) {
+        self.database_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// Whether the database is behind the journal, since it cannot be written.
+    pub(super) fn is_database_down(&self) -> bool {
+        self.database_down.load(Ordering::Relaxed)
     }
 
     /// An opt-out could not be made durable, or not in time.

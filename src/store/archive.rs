@@ -1,5 +1,6 @@
 //! A store that this process alone holds: the lock, recovery, and questions.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -11,22 +12,28 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::suppression::Fact;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::Record;
 
+use super::Clock;
 use super::StoreError;
+use super::database::Cursor;
+use super::database::Database;
+use super::database::Projected;
 use super::journal::JournalEnd;
 use super::journal::Stream;
 use super::journal::Torn;
 use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
-use super::sqlite::Cursor;
-use super::sqlite::Database;
-use super::sqlite::Projected;
-use super::sqlite::Reader;
+use super::ledger::LooseEnd;
+use super::proof::is_own_checkpoint;
+use super::reader::Reader;
+use super::site::Site;
+use super::site::Target;
 
 /// Records that are taken in with one transaction.
 const TAKE_IN_MAX: usize = 1024;
@@ -42,14 +49,29 @@ pub struct Recovered {
     pub torn: Vec<Torn>,
     /// Facts whose key was destroyed, so that they stand in the database sealed only.
     pub erased: u64,
+    /// Whether the shared database could not be reached, so that it is brought up to date later.
+    pub is_away: bool,
+}
+
+/// How far a stream of the journal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its last durable record.
+    pub(super) last: RecordId,
+    /// Whether its process is gone and nothing will follow.
+    pub(super) is_past: bool,
 }
 
 /// A store held by this process, recovered, and open for questions; nothing is written to it.
 #[derive(Debug)]
 pub struct Archive {
-    dir: PathBuf,
+    pub(super) site: Site,
     pub(super) database: Database,
     pub(super) keys: KeyFile,
+    /// Streams that the database may lack, since it was away.
+    pub(super) behind: Vec<Head>,
+    /// The ends of this store's streams that no later one names yet.
+    pub(super) loose_ends: Vec<LooseEnd>,
     /// Held while the value lives.
     pub(super) lock: Hold,
 }
@@ -58,14 +80,35 @@ pub struct Archive {
 pub(super) const RESTORING: &str = "restoring";
 
 impl Archive {
+    /// Takes hold of the store in the folder `dir` with its own database, makes it when it is
+    /// missing, and takes everything into the database that only the journal has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_exclusive(dir: &Path) -> Result<(Self, Recovered), StoreError> {
+        Self::open_site(Site::embedded(dir))
+    }
+
     /// Takes hold of the store in the folder `dir`, makes it when it is missing, and takes
-    /// everything into the database that only the journal has.
+    /// everything into the database that only the journal has; a shared one that is away gets it
+    /// later. `clock` times the tries to reach it.
     ///
     /// # Errors
     ///
     /// [`StoreError::Held`] while another process has it, [`StoreError::RestoreCut`] where a restore
-    /// did not come to its end, and every way in which a disk can refuse or a journal be damaged.
-    pub fn open_exclusive(dir: &Path) -> Result<(Self, Recovered), StoreError> {
+    /// did not come to its end, [`StoreError::Server`] where the shared database refuses us, and
+    /// every way in which a disk can refuse or a journal be damaged.
+    pub fn open(
+        dir: &Path,
+        target: &Target,
+        clock: &Clock,
+    ) -> Result<(Self, Recovered), StoreError> {
+        Self::open_site(Site::new(dir, target.clone(), Clock::clone(clock)))
+    }
+
+    pub(super) fn open_site(site: Site) -> Result<(Self, Recovered), StoreError> {
+        let dir = &site.dir;
         let restoring = dir.join(RESTORING);
         if restoring.exists() {
             // What is missing here was to come from a backup: a new store would call those people.
@@ -76,28 +119,34 @@ impl Archive {
         sync_dir(dir).map_err(StoreError::io("sync", dir))?;
         let lock = lock(dir)?;
         let streams = streams(&journal_dir)?;
-        let database_path = database_path(dir);
-        let rebuilt = !streams.is_empty() && !database_path.exists();
-        let mut database = Database::open(&database_path)?;
-        let cursors = database.cursors()?;
+        let rebuilt = !streams.is_empty() && site.lacks_database();
+        let mut database = site.database()?;
+        let cursors = unless_away(database.cursors())?;
         let keys_path = dir.join("keys");
+        let known = cursors.as_deref().unwrap_or_default();
         // Without its keys a journal is unreadable: they are made once, with the store.
-        let is_new = streams.is_empty() && cursors.is_empty();
+        let is_new = streams.is_empty() && (known.is_empty() || database.is_shared());
         let mut keys =
             KeyFile::open(&keys_path, is_new).map_err(StoreError::io("open", &keys_path))?;
-        for (tag, slot) in database.number_keys()? {
-            keys.learn(tag, slot);
-        }
-        let mut recovered = Recovered { rebuilt, ..Recovered::default() };
-        check_all_there(&cursors, &streams)?;
-        for stream in &streams {
-            let cursor = cursors.iter().find(|cursor| cursor.writer == stream.writer);
-            if !cursor.is_some_and(|cursor| cursor.is_closed) {
-                let mut taking = Taking::new(&mut database, &mut keys, &mut recovered);
-                taking.stream(stream, cursor)?;
+        let mut loose_ends = Vec::new();
+        if database.is_shared() {
+            loose_ends = learn(&streams, &mut keys)?;
+        } else {
+            check_all_there(known, &streams)?;
+            for (tag, slot) in database.number_keys()? {
+                keys.learn(tag, slot);
             }
         }
-        Ok((Self { dir: dir.to_owned(), database, keys, lock }, recovered))
+        let recovered = Recovered { rebuilt, is_away: cursors.is_none(), ..Recovered::default() };
+        let mut opening = Opening { database, keys, recovered, behind: Vec::new() };
+        for stream in &streams {
+            opening.stream(stream, known)?;
+        }
+        let Opening { mut database, keys, recovered, behind } = opening;
+        if !database.is_shared() {
+            loose_ends = database.loose_ends()?;
+        }
+        Ok((Self { site, database, keys, behind, loose_ends, lock }, recovered))
     }
 
     /// The key that the store's checkpoints verify by; nothing where none was drawn yet.
@@ -111,16 +160,86 @@ impl Archive {
     ///
     /// [`StoreError::Database`].
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        Reader::open(&database_path(&self.dir))
+        self.site.reader()
+    }
+}
+
+/// What was answered; nothing when the database is only away.
+fn unless_away<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_passing() => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the shared database is away; facts wait in the journal");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Learns from the journal what a shared database does not know of this node: which number has
+/// which slot; and finds the ends of its streams that no later one names yet.
+fn learn(streams: &[Stream], keys: &mut KeyFile) -> Result<Vec<LooseEnd>, StoreError> {
+    let mut named = BTreeSet::new();
+    let mut ends = Vec::new();
+    for stream in streams {
+        let (mut is_signed, mut is_beginning) = (false, true);
+        let end = stream.read(0, |record| {
+            if let Some((tag, slot)) = record.key_slot() {
+                keys.learn(tag, slot);
+            }
+            let link = record.checkpoint().filter(|link| link.writer != stream.writer);
+            is_beginning &= link.is_some();
+            named.extend(link.filter(|_link| is_beginning).map(|link| link.record()));
+            is_signed = is_own_checkpoint(&record);
+            Ok::<_, StoreError>(())
+        })?;
+        let record = RecordId { writer: stream.writer, seq: end.seq };
+        ends.push(LooseEnd { record, hash: end.hash, is_signed });
+    }
+    ends.retain(|end| end.record.seq > 0 && !named.contains(&end.record));
+    Ok(ends)
+}
+
+/// A store that is being opened.
+struct Opening {
+    database: Database,
+    keys: KeyFile,
+    recovered: Recovered,
+    behind: Vec<Head>,
+}
+
+impl Opening {
+    /// Brings the database up to the end of `stream`; when it is away, notes that it is behind.
+    fn stream(&mut self, stream: &Stream, known: &[Cursor]) -> Result<(), StoreError> {
+        let cursor = known.iter().find(|cursor| cursor.writer == stream.writer);
+        if let Some(cursor) = cursor.filter(|cursor| cursor.is_closed) {
+            // A shared database may have been told so by whoever ran a copy of this folder.
+            if !self.database.is_shared() || stream.end()?.seq <= cursor.seq {
+                return Ok(());
+            }
+        }
+        if !self.recovered.is_away {
+            let mut taking = Taking::new(&mut self.database, &mut self.keys, &mut self.recovered);
+            if unless_away(taking.stream(stream, cursor))?.is_some() {
+                return Ok(());
+            }
+            self.recovered.is_away = true;
+        }
+        let end = stream.end()?;
+        stream.secure(&end)?;
+        stream.close(&end)?;
+        self.recovered.torn.extend(end.torn);
+        if end.seq > 0 {
+            let last = RecordId { writer: stream.writer, seq: end.seq };
+            self.behind.push(Head { last, is_past: true });
+        }
+        Ok(())
     }
 }
 
 pub(super) fn journal_dir(dir: &Path) -> PathBuf {
     dir.join("journal")
-}
-
-pub(super) fn database_path(dir: &Path) -> PathBuf {
-    dir.join("bajavoz.sqlite")
 }
 
 /// Makes the folder and those above it that are missing, for our user alone: what is in them
@@ -217,6 +336,11 @@ impl<'a> Taking<'a> {
         let end = stream.read(known, |record| self.record(record))?;
         if end.seq < known {
             let writer = stream.writer;
+            if self.database.is_shared() {
+                // As after a restore: what is missing here is safe there.
+                tracing::warn!(%writer, journal = end.seq, database = known, "the journal is older");
+                return stream.close(&end).map_err(StoreError::from);
+            }
             return Err(StoreError::JournalBehind { writer, journal: end.seq, database: known });
         }
         if let Some(cursor) = cursor

@@ -32,7 +32,6 @@ use super::StoreError;
 use super::archive::Archive;
 use super::archive::RESTORING;
 use super::archive::create_private;
-use super::archive::database_path;
 use super::archive::journal_dir;
 use super::archive::open_record;
 use super::journal::streams;
@@ -40,8 +39,9 @@ use super::journal::sync_dir;
 use super::keys::KeyFile;
 use super::segments::Segments;
 use super::segments::segments_dir;
-use super::sqlite::Database;
-use super::sqlite::Reader;
+use super::site::Site;
+use super::site::database_path;
+use super::sqlite::Sqlite;
 
 /// The form of a backup that we write and read.
 const VERSION: u32 = 1;
@@ -110,7 +110,7 @@ pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, St
     in_new_folder(to, "unfinished", |unfinished| {
         if database_path(dir).exists() {
             let copy = database_path(unfinished);
-            Reader::open(&database_path(dir))?.copy_to(&copy)?;
+            Sqlite::open_read_only(&database_path(dir))?.copy_to(&copy)?;
             sync(&copy)?;
         }
         for stream in streams(&journal_dir(dir))? {
@@ -224,7 +224,7 @@ fn prepare(
     copy(&from.join("keys"), &unfinished.join("keys"))?;
     if calls == Calls::Keep && database_path(from).exists() {
         copy(&database_path(from), &database_path(unfinished))?;
-        Database::open(&database_path(unfinished))?.forget_projection()?;
+        Sqlite::open(&database_path(unfinished))?.forget_projection()?;
     }
     let (archive, recovered) = Archive::open_exclusive(unfinished)?;
     compare("facts", manifest.facts, recovered.facts)?;
@@ -329,10 +329,10 @@ fn count_calls(dir: &Path) -> Result<u64, StoreError> {
     if !path.exists() {
         return Ok(0);
     }
-    let reader = Reader::open(&path)?;
+    let database = Sqlite::open_read_only(&path)?;
     let len = fs::metadata(&path).map_err(StoreError::io("measure", &path))?.len();
-    reader.check_sound(len > CHECKED_WHOLE_LEN_MAX)?;
-    reader.count_calls()
+    database.check_sound(len > CHECKED_WHOLE_LEN_MAX)?;
+    Site::embedded(dir).reader()?.count_calls()
 }
 
 fn compare(what: &'static str, expected: u64, found: u64) -> Result<(), StoreError> {

@@ -21,12 +21,12 @@ use crate::suppression::proof::PublicKey;
 use crate::suppression::segment::SegmentName;
 
 use super::StoreError;
-use super::archive::database_path;
 use super::archive::journal_dir;
 use super::journal::Stream;
 use super::journal::streams;
 use super::keys::KeyFile;
 use super::segments::Segments;
+use super::site::database_path;
 
 mod fault;
 mod judge;

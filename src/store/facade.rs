@@ -19,7 +19,6 @@ use super::StoreError;
 use super::archive::Archive;
 use super::archive::Hold;
 use super::archive::Recovered;
-use super::archive::database_path;
 use super::archive::journal_dir;
 use super::journal::Journal;
 use super::journal::JournalDisk;
@@ -35,9 +34,12 @@ use super::ledger::Ledger;
 use super::ledger::QUEUE_LEN_MAX;
 use super::ledger::REOPEN_EVERY;
 use super::ledger::Signing;
+use super::projection::Backlog;
 use super::projection::Projection;
 use super::random;
-use super::sqlite::Reader;
+use super::reader::Reader;
+use super::site::Site;
+use super::site::Target;
 use super::watch::OnEvent;
 use super::watch::Watch;
 
@@ -45,6 +47,8 @@ use super::watch::Watch;
 pub struct Settings {
     /// The store's folder; made when it is missing.
     pub dir: PathBuf,
+    /// The database behind the journal.
+    pub target: Target,
     /// Facts that may wait for the disk.
     pub queue_len_max: usize,
     /// Size of a journal segment, 8 KiB or more.
@@ -68,6 +72,7 @@ impl Settings {
     pub fn new(dir: impl Into<PathBuf>, clock: Clock) -> Self {
         Self {
             dir: dir.into(),
+            target: Target::default(),
             queue_len_max: QUEUE_LEN_MAX,
             segment_bytes: SEGMENT_BYTES,
             clock,
@@ -111,6 +116,8 @@ pub struct Counters {
     /// Facts that found no room on their way to the database, since it was stalled; they are
     /// taken in later, from the journal.
     pub projection_overflowed: u64,
+    /// Facts that are durable here and, as far as is known, not yet in the database.
+    pub facts_waiting: u64,
 }
 
 /// A store open for writing.
@@ -123,7 +130,7 @@ pub struct Store {
     // last.
     ledger: Ledger,
     projection: Projection,
-    pub(super) dir: PathBuf,
+    pub(super) site: Site,
     pub(super) signer: Signer,
     _lock: Hold,
 }
@@ -152,19 +159,27 @@ impl Store {
         on_ack: Box<dyn Fn(Ack) + Send + Sync>,
     ) -> Result<(Self, Recovered), StoreError> {
         let Settings {
-            dir, queue_len_max, segment_bytes, clock, reopen_every, on_event, ack, ..
+            dir,
+            target,
+            queue_len_max,
+            segment_bytes,
+            clock,
+            reopen_every,
+            on_event,
+            ack,
+            ..
         } = settings;
         let held = Arc::new(Held::new(ack, on_ack, Arc::clone(&on_event)));
-        let (archive, recovered) = Archive::open_exclusive(&dir)?;
+        let (archive, recovered) = Archive::open(&dir, &target, &clock)?;
         let keys_path = dir.join("keys");
         let signer = archive.keys.signer().map_err(StoreError::io("sign under", &keys_path))?;
+        let Archive { site, database, keys, behind, loose_ends, lock } = archive;
         let signing = Signing::new(
             signer.clone(),
             settings.checkpoint_every,
             settings.checkpoint_records_max,
-            archive.database.loose_ends()?,
+            loose_ends,
         );
-        let Archive { database, keys, lock, .. } = archive;
         let writer = random::writer().map_err(StoreError::io("draw", "a writer id"))?;
         let journal_dir = journal_dir(&dir);
         let journal = Journal::create(disk, segment_bytes, writer)
@@ -172,8 +187,9 @@ impl Store {
         let reading_keys =
             KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
         let watch = Watch::new("projection", &on_event);
+        let backlog = Backlog { journal_dir, keys: reading_keys, behind };
         let projection =
-            Projection::start(database, reading_keys, journal_dir, Arc::clone(&held), watch)?;
+            Projection::start(database, backlog, Arc::clone(&held), watch, Arc::clone(&on_event))?;
         let feed = projection.feed.clone();
         let watch = Watch::new("commit", &on_event);
         let ledger = Ledger::start(queue_len_max, watch, |failure, stats| Committer {
@@ -192,7 +208,7 @@ impl Store {
             head: (0, Hash::NONE),
             signing,
         })?;
-        Ok((Self { ledger, projection, dir, signer, _lock: lock }, recovered))
+        Ok((Self { ledger, projection, site, signer, _lock: lock }, recovered))
     }
 
     /// Keeps a call record, a moment later and with others; lost in a crash, or when the
@@ -238,7 +254,7 @@ impl Store {
     ///
     /// [`StoreError::Database`].
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        Reader::open(&database_path(&self.dir))
+        self.site.reader()
     }
 
     /// Why the journal cannot be written now, if it cannot: the alarm to raise.
@@ -263,6 +279,7 @@ impl Store {
             calls_lost: projection.calls_lost.load(Ordering::Relaxed),
             projection_failed: projection.failed.load(Ordering::Relaxed),
             projection_overflowed: projection.overflowed.load(Ordering::Relaxed),
+            facts_waiting: self.projection.feed.waiting(),
         }
     }
 

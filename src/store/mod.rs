@@ -22,7 +22,9 @@ use crate::model::WriterId;
 use crate::suppression::segment::SegmentError;
 
 mod archive;
+mod backend;
 mod backup;
+mod database;
 mod exam;
 mod facade;
 pub mod import;
@@ -30,12 +32,16 @@ mod imported;
 pub mod journal;
 mod keys;
 pub mod ledger;
+mod migrations;
+pub mod postgres;
 mod projection;
 mod proof;
 mod random;
+mod reader;
 mod segments;
+mod site;
 mod snapshot;
-pub mod sqlite;
+mod sqlite;
 mod watch;
 
 pub use archive::{Archive, Recovered};
@@ -43,8 +49,9 @@ pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
 pub use exam::{Examined, Place, StoreFault, StoreFound, examine};
 pub use facade::{Counters, Settings, Store};
 pub use ledger::{AckPolicy, Ledger};
+pub use reader::{CallFilter, Reader};
+pub use site::Target;
 pub use snapshot::Snapshot;
-pub use sqlite::{CallFilter, Reader};
 pub use watch::{OnEvent, StoreEvent};
 
 /// Reads the wall clock; handed in, since only the driver of the clock may read it.
@@ -79,6 +86,12 @@ pub enum StoreError {
     /// The ledger or the projection is gone.
     #[error("the store is closed")]
     Closed,
+    /// A column of a row is not of its table's kind.
+    #[error("column {at} of a row of the database is not what was written")]
+    Column {
+        /// Which, from 0 on.
+        at: usize,
+    },
     /// SQLite refused.
     #[error("the database failed")]
     Database(#[from] rusqlite::Error),
@@ -200,13 +213,13 @@ pub enum StoreError {
     },
     /// What the database says of an opt-out is not what was written.
     #[error(
-        "the opt-out {} in the database `{path}` cannot be read: {what}; move the database away \
-         and it is made anew from the journal, save the call records",
+        "the opt-out {} in {place} cannot be read: {what}; an embedded database is made anew from \
+         the journal, save the call records, when it is moved away",
         named(*.record)
     )]
     OptOutRow {
-        /// The database's file.
-        path: PathBuf,
+        /// The database.
+        place: String,
         /// The record that the row is of, where it names one.
         record: Option<RecordId>,
         /// What is wrong with it.
@@ -222,6 +235,9 @@ pub enum StoreError {
         /// What is wrong with it.
         source: crate::suppression::proof::RecordError,
     },
+    /// The shared database did not do what it was asked.
+    #[error(transparent)]
+    Server(#[from] postgres::ServerError),
     /// A row is not what was written.
     #[error("a row of the database cannot be read")]
     Row {
@@ -247,6 +263,11 @@ impl StoreError {
             ),
             _ => false,
         }
+    }
+
+    /// Whether the database is only away, and may do later what it was asked.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_passing())
     }
 
     /// An I/O error's context, for `map_err`.

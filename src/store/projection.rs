@@ -2,11 +2,12 @@
 //!
 //! It may fall behind and it may fail; neither holds up an opt-out: nobody ever waits for room in
 //! its queue. What it could not be handed it reads from the journal later, from its cursor; call
-//! records, which stand nowhere else, are lost and counted.
+//! records stand nowhere else: so many wait in memory, and those beyond are lost and counted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -26,13 +27,18 @@ use crate::record::Cdr;
 use crate::suppression::proof::Hash;
 
 use super::StoreError;
+use super::archive::Head;
 use super::archive::open_record;
+use super::database::Cursor;
+use super::database::Database;
+use super::database::Projected;
+use super::journal::Stream;
 use super::journal::streams;
 use super::keys::KeyFile;
 use super::ledger::Held;
-use super::sqlite::Cursor;
-use super::sqlite::Database;
-use super::sqlite::Projected;
+use super::postgres::ServerError;
+use super::watch::OnEvent;
+use super::watch::StoreEvent;
 use super::watch::Watch;
 
 /// Messages that wait at most: groups of facts and single call records. A full queue loses call
@@ -44,6 +50,9 @@ const QUEUE_LEN_MAX: usize = 1024;
 const FACTS_QUEUED_MAX: usize = 8192;
 /// Call records written with one transaction at most.
 const CALLS_MAX: usize = 512;
+/// Call records that wait for a database that is away, some 1 KB each; at 50 calls a second it may
+/// be away for five minutes before any is lost.
+const CALLS_WAIT_MAX: usize = 16_384;
 /// Facts written with one transaction at most.
 const FACTS_MAX: usize = 1024;
 /// How long a fact or call record waits for others to share its transaction, and how soon a
@@ -53,8 +62,17 @@ const IDLE_MAX: Duration = Duration::from_millis(50);
 /// How long the thread looks away once it has taken in what waited. Whoever hands over to a thread
 /// that waits pays for waking it, at 200 calls a second more than for all else that is done here.
 const GATHER: Duration = Duration::from_millis(10);
+/// Messages after which a database that fails is tried again, however many more wait.
+const SETTLE_EVERY: u32 = 64;
 /// The same under load, by the stamps of the facts that wait.
 const WAIT_MAX_MICROS: i64 = 50_000;
+
+/// How far a stream reaches, and how much of it is known to be in the database.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    head: Head,
+    taken: u64,
+}
 
 enum Message {
     Facts {
@@ -85,10 +103,11 @@ pub(super) struct Feed {
     messages: SyncSender<Message>,
     /// Set when facts could not be handed over and stand in the journal only.
     missed: Arc<AtomicBool>,
-    /// The last record that is durable in each stream of this process (another one for each time
-    /// that the disk failed), the one being written last: what the journal holds behind it may be
-    /// lost in a power cut, and the database must never know more than the journal.
-    durable: Arc<Mutex<Vec<RecordId>>>,
+    /// How far each stream reaches: those of processes before us that the database may lack, and
+    /// ours (another one for each time that the disk failed), the one being written last. What the
+    /// journal holds behind our last durable record may be lost in a power cut, and the database
+    /// must never know more than the journal.
+    durable: Arc<Mutex<Vec<Reach>>>,
     /// Facts that stand in the queue.
     queued: Arc<AtomicUsize>,
     pub(super) stats: Arc<ProjectionStats>,
@@ -96,12 +115,14 @@ pub(super) struct Feed {
 
 impl Feed {
     /// A feed with the far end of its queue.
-    fn new() -> (Self, Receiver<Message>) {
+    fn new(behind: Vec<Head>) -> (Self, Receiver<Message>) {
         let (messages, queue) = sync_channel(QUEUE_LEN_MAX);
+        let missed = Arc::new(AtomicBool::new(!behind.is_empty()));
+        let reaches = behind.into_iter().map(|head| Reach { head, taken: 0 }).collect();
         let feed = Self {
             messages,
-            missed: Arc::default(),
-            durable: Arc::default(),
+            missed,
+            durable: Arc::new(Mutex::new(reaches)),
             queued: Arc::default(),
             stats: Arc::default(),
         };
@@ -113,10 +134,13 @@ impl Feed {
     pub(super) fn facts(&self, facts: Vec<Projected>, hash: Hash) {
         let Some(last) = facts.last().map(|projected| projected.record.id) else { return };
         {
-            let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-            match durable.last_mut().filter(|head| head.writer == last.writer) {
-                Some(head) => *head = last,
-                None => durable.push(last),
+            let mut durable = self.reaches();
+            match durable.last_mut().filter(|reach| reach.head.last.writer == last.writer) {
+                Some(reach) => reach.head.last = last,
+                None => {
+                    let head = Head { last, is_past: false };
+                    durable.push(Reach { head, taken: 0 });
+                }
             }
         }
         let count = facts.len();
@@ -128,6 +152,16 @@ impl Feed {
             self.stats.overflowed.fetch_add(count as u64, Ordering::Relaxed);
             self.missed.store(true, Ordering::Release);
         }
+    }
+
+    fn reaches(&self) -> MutexGuard<'_, Vec<Reach>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Facts that are durable here and, as far as is known, not yet in the database.
+    pub(super) fn waiting(&self) -> u64 {
+        let of = |reach: &Reach| reach.head.last.seq.saturating_sub(reach.taken);
+        self.reaches().iter().map(of).sum()
     }
 
     /// Hands over a call record, or counts it as lost.
@@ -162,6 +196,16 @@ impl Feed {
     }
 }
 
+/// What is not yet in the database, and where it is read.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    pub(super) journal_dir: PathBuf,
+    /// A handle of its own, for facts read from the journal.
+    pub(super) keys: KeyFile,
+    /// Streams of processes before us that the database may lack, since it was away.
+    pub(super) behind: Vec<Head>,
+}
+
 /// The projection thread, with its handle.
 #[derive(Debug)]
 pub(super) struct Projection {
@@ -171,31 +215,36 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    /// Starts the thread; `keys` is a handle of its own, for facts read from the journal.
+    /// Starts the thread; `on_event` hears that the database fails, and that it works again.
     pub(super) fn start(
         database: Database,
-        keys: KeyFile,
-        journal_dir: PathBuf,
+        backlog: Backlog,
         held: Arc<Held>,
         watch: Watch,
+        on_event: OnEvent,
     ) -> Result<Self, StoreError> {
-        let (feed, queue) = Feed::new();
+        let Backlog { journal_dir, keys, behind } = backlog;
+        let is_failing = !behind.is_empty();
+        let (feed, queue) = Feed::new(behind);
         let projector = Projector {
             held: Arc::clone(&held),
             database,
             keys,
             journal_dir,
             cursors: Vec::new(),
-            missed: Arc::clone(&feed.missed),
-            durable: Arc::clone(&feed.durable),
-            queued: Arc::clone(&feed.queued),
-            stats: Arc::clone(&feed.stats),
+            knows_cursors: !is_failing,
+            feed: feed.clone(),
+            on_event,
             calls: Vec::new(),
             waiting: Vec::new(),
             waiting_hash: Hash::NONE,
-            is_failing: false,
+            is_failing,
             is_hurried: false,
+            unsettled: 0,
         };
+        if is_failing {
+            (projector.on_event)(StoreEvent::DatabaseFailed);
+        }
         let thread = std::thread::Builder::new()
             .name("projection".to_owned())
             .spawn(move || {
@@ -231,12 +280,12 @@ struct Projector {
     keys: KeyFile,
     journal_dir: PathBuf,
     /// How far each stream of this process has been taken in: one, and one for each time that the
-    /// disk failed.
+    /// disk failed; and the streams that the database knew when it was back.
     cursors: Vec<Cursor>,
-    missed: Arc<AtomicBool>,
-    durable: Arc<Mutex<Vec<RecordId>>>,
-    queued: Arc<AtomicUsize>,
-    stats: Arc<ProjectionStats>,
+    /// Whether no stream of a process before us is to be taken in, or it is known from where on.
+    knows_cursors: bool,
+    feed: Feed,
+    on_event: OnEvent,
     calls: Vec<Cdr>,
     /// Facts that wait for a transaction, and the hash of the last.
     waiting: Vec<Projected>,
@@ -244,6 +293,8 @@ struct Projector {
     is_failing: bool,
     /// Whether somebody waits for what was taken from the queue.
     is_hurried: bool,
+    /// Messages since it was last tried to bring the database up to date.
+    unsettled: u32,
 }
 
 /// The next message, when there is one within [`IDLE_MAX`].
@@ -274,33 +325,57 @@ impl Projector {
         loop {
             match self.next(queue) {
                 Ok(Message::Facts { facts, hash }) => {
-                    self.queued.fetch_sub(facts.len(), Ordering::AcqRel);
+                    self.feed.queued.fetch_sub(facts.len(), Ordering::AcqRel);
                     self.facts(facts, hash);
                     self.is_hurried = self.held.is_awaited();
                 }
-                Ok(Message::Call(call)) => {
-                    self.calls.push(*call);
-                    if self.calls.len() >= CALLS_MAX {
-                        self.take_in();
-                    }
-                }
+                Ok(Message::Call(call)) => self.call(*call),
                 Ok(Message::Flush(done)) => {
                     self.settle();
                     // Whoever waited may have given up.
-                    let _ = done.send(!self.missed.load(Ordering::Acquire));
+                    let is_behind =
+                        self.feed.missed.load(Ordering::Acquire) || !self.calls.is_empty();
+                    let _ = done.send(!is_behind);
                 }
                 Err(RecvTimeoutError::Timeout) => self.settle(),
                 #[cfg(test)]
                 Ok(Message::Panic) => panic!("the test has the projection thread panic"),
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.settle_at_times();
         }
         self.settle();
     }
 
     fn settle(&mut self) {
         self.take_in();
+        while !self.calls.is_empty() && !self.is_failing {
+            self.take_in();
+        }
         self.catch_up();
+    }
+
+    /// While the database fails it is tried again when nothing else is to do, and at least so
+    /// often.
+    fn settle_at_times(&mut self) {
+        if self.is_failing || self.feed.missed.load(Ordering::Acquire) {
+            self.unsettled += 1;
+            if self.unsettled >= SETTLE_EVERY {
+                self.unsettled = 0;
+                self.settle();
+            }
+        }
+    }
+
+    fn call(&mut self, call: Cdr) {
+        if self.calls.len() >= CALLS_WAIT_MAX {
+            self.feed.stats.calls_lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.calls.push(call);
+        if self.calls.len() >= CALLS_MAX && !self.is_failing {
+            self.take_in();
+        }
     }
 
     /// Puts a group to those that wait for a transaction, unless one before it was missed: then
@@ -321,7 +396,7 @@ impl Projector {
             return; // The journal was read while this group stood in the queue.
         }
         if first.seq != known + 1 {
-            self.missed.store(true, Ordering::Release);
+            self.feed.missed.store(true, Ordering::Release);
             return;
         }
         self.waiting.extend(facts);
@@ -338,7 +413,8 @@ impl Projector {
     /// Writes what waits in one transaction.
     fn take_in(&mut self) {
         let facts = std::mem::take(&mut self.waiting);
-        let calls = std::mem::take(&mut self.calls);
+        let calls_len = self.calls.len().min(CALLS_MAX);
+        let calls: Vec<Cdr> = self.calls.drain(..calls_len).collect();
         if facts.is_empty() && calls.is_empty() {
             return;
         }
@@ -350,31 +426,48 @@ impl Projector {
             Ok(()) => {
                 if let Some(cursor) = cursor {
                     *self.cursor(cursor.writer) = cursor;
-                    self.held.is_stored(RecordId { writer: cursor.writer, seq: cursor.seq });
+                    self.note_taken(cursor);
                 }
                 self.worked();
             }
             Err(error) => {
-                self.failed(&error, calls.len());
+                self.failed(&error);
+                self.calls.splice(..0, calls);
                 if cursor.is_some() {
-                    self.missed.store(true, Ordering::Release);
+                    self.feed.missed.store(true, Ordering::Release);
                 }
             }
         }
     }
 
-    /// Counts a failed transaction; says so once, until one works again.
-    fn failed(&mut self, error: &StoreError, calls_lost: usize) {
-        self.stats.failed.fetch_add(1, Ordering::Relaxed);
-        self.stats.calls_lost.fetch_add(calls_lost as u64, Ordering::Relaxed);
-        if !std::mem::replace(&mut self.is_failing, true) {
-            tracing::warn!(%error, "the database cannot be written; facts wait in the journal");
+    /// Tells who waits for the database, and who asks how many facts wait.
+    fn note_taken(&self, cursor: Cursor) {
+        self.held.is_stored(RecordId { writer: cursor.writer, seq: cursor.seq });
+        let mut reaches = self.feed.reaches();
+        let of_writer = reaches.iter_mut().find(|reach| reach.head.last.writer == cursor.writer);
+        if let Some(reach) = of_writer {
+            reach.taken = cursor.seq;
         }
     }
 
+    /// Counts a failed transaction; says so once, until one works again.
+    fn failed(&mut self, error: &StoreError) {
+        if !matches!(error, StoreError::Server(ServerError::Later)) {
+            self.feed.stats.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        if !std::mem::replace(&mut self.is_failing, true) {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "the database cannot be written; facts wait in the journal");
+            (self.on_event)(StoreEvent::DatabaseFailed);
+        }
+    }
+
+    /// The database took what it was given; it is back once it has everything.
     fn worked(&mut self) {
-        if std::mem::take(&mut self.is_failing) {
+        if self.is_failing && !self.feed.missed.load(Ordering::Acquire) {
+            self.is_failing = false;
             tracing::info!("the database is written again");
+            (self.on_event)(StoreEvent::DatabaseBack);
         }
     }
 
@@ -388,54 +481,75 @@ impl Projector {
         &mut self.cursors[at]
     }
 
-    /// Reads what was missed from our own streams in the journal, the last of which may be growing.
+    /// Reads what was missed from the journal: from our own streams, the last of which may be
+    /// growing, and from those of processes before us.
     fn catch_up(&mut self) {
-        if !self.missed.swap(false, Ordering::AcqRel) {
+        if !self.feed.missed.swap(false, Ordering::AcqRel) {
             return;
         }
-        let durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match durable.into_iter().try_for_each(|head| self.read_missed(head)) {
+        match self.read_all_missed() {
             Ok(()) => self.worked(),
             Err(error) => {
-                self.failed(&error, 0);
-                self.missed.store(true, Ordering::Release);
+                self.failed(&error);
+                self.feed.missed.store(true, Ordering::Release);
             }
         }
     }
 
-    fn read_missed(&mut self, head: RecordId) -> Result<(), StoreError> {
-        let mut cursor = *self.cursor(head.writer);
-        if cursor.seq >= head.seq {
-            return Ok(());
+    fn read_all_missed(&mut self) -> Result<(), StoreError> {
+        if !self.knows_cursors {
+            for known in self.database.cursors()? {
+                *self.cursor(known.writer) = known;
+            }
+            self.knows_cursors = true;
         }
-        let after = cursor.seq;
+        let heads: Vec<Head> = self.feed.reaches().iter().map(|reach| reach.head).collect();
         let streams = streams(&self.journal_dir)?;
-        let stream = streams.into_iter().find(|stream| stream.writer == head.writer);
-        let Some(stream) = stream else { return Ok(()) };
-        let Self { database, keys, cursors, held, .. } = self;
-        let mut facts: Vec<Projected> = Vec::new();
-        let mut take_in = |facts: &mut Vec<Projected>| {
-            let Some(Projected { record, .. }) = facts.last() else { return Ok(()) };
-            let next = Cursor { seq: record.id.seq, hash: record.hash(), ..cursor };
-            database.take_in(Some(next), facts, &[])?;
-            held.is_stored(record.id);
-            cursor = next;
-            if let Some(known) = cursors.iter_mut().find(|known| known.writer == next.writer) {
-                *known = next;
+        for head in heads {
+            let stream = streams.iter().find(|stream| stream.writer == head.last.writer);
+            if let Some(stream) = stream {
+                self.read_missed(head, stream)?;
             }
-            facts.clear();
-            Ok::<_, StoreError>(())
-        };
-        // A batch that is being written right now looks like a cut one: it is handed over later.
-        stream.read(after, |record| {
-            if record.id.seq > head.seq {
-                return Ok(());
-            }
-            let fact = open_record(keys, &record)?;
-            facts.push(Projected { record, fact });
-            if facts.len() >= FACTS_MAX { take_in(&mut facts) } else { Ok(()) }
-        })?;
-        take_in(&mut facts)
+        }
+        Ok(())
+    }
+
+    fn read_missed(&mut self, head: Head, stream: &Stream) -> Result<(), StoreError> {
+        let mut cursor = *self.cursor(head.last.writer);
+        if cursor.seq < head.last.seq {
+            // A batch that is being written right now looks like a cut one: it is handed over
+            // later.
+            let mut facts: Vec<Projected> = Vec::new();
+            stream.read(cursor.seq, |record| {
+                if record.id.seq > head.last.seq {
+                    return Ok(());
+                }
+                let fact = open_record(&self.keys, &record)?;
+                facts.push(Projected { record, fact });
+                if facts.len() >= FACTS_MAX { self.take_missed(&mut facts) } else { Ok(()) }
+            })?;
+            self.take_missed(&mut facts)?;
+            cursor = *self.cursor(head.last.writer);
+        }
+        if head.is_past && !cursor.is_closed {
+            let closed = Cursor { is_closed: true, ..cursor };
+            self.database.take_in(Some(closed), &[], &[])?;
+            *self.cursor(head.last.writer) = closed;
+        }
+        self.note_taken(cursor);
+        Ok(())
+    }
+
+    /// Takes in `facts` of one stream and empties them.
+    fn take_missed(&mut self, facts: &mut Vec<Projected>) -> Result<(), StoreError> {
+        let Some(Projected { record, .. }) = facts.last() else { return Ok(()) };
+        let RecordId { writer, seq } = record.id;
+        let next = Cursor { writer, seq, hash: record.hash(), is_closed: false };
+        self.database.take_in(Some(next), facts, &[])?;
+        *self.cursor(writer) = next;
+        self.note_taken(next);
+        facts.clear();
+        Ok(())
     }
 }
 
@@ -472,7 +586,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_projection_that_stands_still() {
-        let (feed, _nobody_reads) = Feed::new();
+        let (feed, _nobody_reads) = Feed::new(Vec::new());
         for _ in 0..2 * QUEUE_LEN_MAX {
             feed.facts(group(1), Hash::NONE);
         }
@@ -492,7 +606,7 @@ mod tests {
 
     #[test]
     fn the_queue_holds_so_many_facts_however_large_the_groups() {
-        let (feed, queue) = Feed::new();
+        let (feed, queue) = Feed::new(Vec::new());
         for _ in 0..16 {
             feed.facts(group(512), Hash::NONE);
         }

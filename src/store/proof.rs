@@ -16,7 +16,7 @@ use crate::suppression::proof::bundle::RECORDS_MAX;
 use super::Store;
 use super::StoreError;
 use super::keys::KeyFile;
-use super::sqlite::Reader;
+use super::reader::Reader;
 
 impl Store {
     /// The bundle of `number`, signed, as the octets of its file; nothing when nothing is on record
@@ -35,7 +35,7 @@ impl Store {
         made_at: UnixMicros,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         self.checkpoint()?;
-        let keys_path = self.dir.join("keys");
+        let keys_path = self.site.dir.join("keys");
         let keys =
             KeyFile::open_read_only(&keys_path).map_err(StoreError::io("open", &keys_path))?;
         let reader = self.reader()?;

@@ -2,13 +2,16 @@
 
 mod acks;
 mod backup;
+pub(crate) mod cluster;
 mod exam;
 mod faults;
 mod history;
 mod imports;
 mod kill;
 mod reversals;
+mod server;
 mod signing;
+pub(crate) mod stand;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,6 +37,9 @@ use crate::suppression::OptOut;
 use crate::suppression::Origin;
 use crate::suppression::Outcome;
 use crate::suppression::export::Filter;
+use stand::Stand;
+use stand::on_both;
+use stand::open_with;
 
 /// A clock that goes on by a millisecond at each reading.
 fn clock() -> Clock {
@@ -77,18 +83,19 @@ pub(super) fn optout(n: u64) -> OptOut {
 }
 
 fn open(dir: &std::path::Path) -> (Store, Recovered, Receiver<Ack>) {
-    let (acks, received) = channel();
-    let (store, recovered) = Store::open(settings(dir), move |ack| {
-        acks.send(ack).expect("the test listens until the store is closed");
-    })
-    .expect("the store opens");
-    (store, recovered, received)
+    open_with(settings(dir))
 }
 
-#[test]
-fn what_is_acknowledged_is_found_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, recovered, acks) = open(dir.path());
+on_both! {
+    what_is_acknowledged_is_found_after_a_restart,
+    two_processes_never_share_a_store,
+    calls_are_kept_and_found_by_what_they_were,
+    opt_outs_are_found_by_every_condition,
+    a_list_beyond_the_64th_is_left_out_since_nobody_can_ask_for_it,
+}
+
+fn what_is_acknowledged_is_found_after_a_restart(stand: &Stand) {
+    let (store, recovered, acks) = stand.open();
     assert_eq!(recovered, Recovered::default());
     for n in 0..100 {
         store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
@@ -114,7 +121,7 @@ fn what_is_acknowledged_is_found_after_a_restart() {
     assert_eq!(entries[0].durable_at, Some(records[3].durable_at));
     store.close().unwrap();
 
-    let (store, recovered, _acks) = open(dir.path());
+    let (store, recovered, _acks) = stand.open();
     assert_eq!(recovered, Recovered::default(), "the database had it all");
     let reader = store.reader().unwrap();
     assert_eq!(reader.count(&Filter::default()).unwrap(), 100);
@@ -146,15 +153,13 @@ fn the_database_is_rebuilt_from_the_journal_when_it_is_missing() {
     assert_eq!(entries[0].optout, optout(49));
 }
 
-#[test]
-fn two_processes_never_share_a_store() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, ..) = open(dir.path());
-    let error = Archive::open_exclusive(dir.path()).unwrap_err().to_string();
+fn two_processes_never_share_a_store(stand: &Stand) {
+    let (store, ..) = stand.open();
+    let error = Archive::open(stand.path(), &stand.target, &clock()).unwrap_err().to_string();
     let held = format!("is held by process {}", std::process::id());
     assert!(error.ends_with(&held), "{error}");
     store.close().unwrap();
-    assert!(Archive::open_exclusive(dir.path()).is_ok());
+    assert!(Archive::open(stand.path(), &stand.target, &clock()).is_ok());
 }
 
 #[test]
@@ -244,10 +249,8 @@ fn call(n: u64) -> Cdr {
     }
 }
 
-#[test]
-fn calls_are_kept_and_found_by_what_they_were() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, ..) = open(dir.path());
+fn calls_are_kept_and_found_by_what_they_were(stand: &Stand) {
+    let (store, ..) = stand.open();
     for n in 0..20 {
         store.record_call(call(n));
     }
@@ -276,10 +279,8 @@ fn calls_are_kept_and_found_by_what_they_were() {
     assert_eq!(found(other), []);
 }
 
-#[test]
-fn opt_outs_are_found_by_every_condition() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _recovered, acks) = open(dir.path());
+fn opt_outs_are_found_by_every_condition(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
     let mut facts: Vec<OptOut> = (0..6).map(optout).collect();
     facts[1].campaign = Some("autumn".into());
     facts[2].origin = Origin::ManualWeb;
@@ -391,10 +392,8 @@ fn an_opt_out_that_cannot_be_read_back_stops_the_start_and_is_named() {
     assert_eq!(archive.reader().unwrap().fill(&Index::default()).unwrap(), (6, 0));
 }
 
-#[test]
-fn a_list_beyond_the_64th_is_left_out_since_nobody_can_ask_for_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _recovered, acks) = open(dir.path());
+fn a_list_beyond_the_64th_is_left_out_since_nobody_can_ask_for_it(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
     let lists = (0..65).map(|n| ListName::from(format!("list-{n:02}").as_str())).collect();
     let optout = OptOut { lists, ..optout(1) };
     store.submit(0, Fact::OptOut(Box::new(optout))).unwrap();

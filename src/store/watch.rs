@@ -12,6 +12,10 @@ use crate::suppression::OptOut;
 /// What a store tells while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreEvent {
+    /// The database is written again, and knows everything that the journal does.
+    DatabaseBack,
+    /// The database cannot be written: facts wait in the journal, and nothing is lost.
+    DatabaseFailed,
     /// A thread of the store has panicked, `commit` or `projection`; the store is of no more use.
     Died(&'static str),
     /// The journal is written again, and so are the opt-outs that were refused meanwhile.

@@ -46,6 +46,8 @@ struct Inner {
     optouts: Bounded<4, Counter>,
     optout_commit: Histogram,
     store_alarm: Gauge,
+    database_alarm: Gauge,
+    facts_waiting: Gauge,
     config_reload: Gauge<f64, AtomicU64>,
     totals: Arc<Totals>,
 }
@@ -88,6 +90,18 @@ impl Metrics {
             "1 while opt-outs cannot be made durable as configured",
             store_alarm.clone(),
         );
+        let database_alarm = Gauge::default();
+        registry.register(
+            "database_alarm",
+            "1 while the database cannot be written, so that facts wait in the journal",
+            database_alarm.clone(),
+        );
+        let facts_waiting = Gauge::default();
+        registry.register(
+            "facts_waiting",
+            "Durable facts of this node that are not known to be in the database",
+            facts_waiting.clone(),
+        );
         let config_reload = Gauge::<f64, AtomicU64>::default();
         registry.register_with_unit(
             "config_reload_timestamp",
@@ -105,6 +119,8 @@ impl Metrics {
             optouts,
             optout_commit,
             store_alarm,
+            database_alarm,
+            facts_waiting,
             config_reload,
             totals,
         }))
@@ -164,6 +180,12 @@ impl Metrics {
     /// Whether opt-outs cannot be made durable as configured.
     pub fn store_alarm(&self, is_raised: bool) {
         self.0.store_alarm.set(i64::from(is_raised));
+    }
+
+    /// Whether the database cannot be written, and how many durable facts it lacks by it.
+    pub fn database(&self, is_away: bool, facts_waiting: u64) {
+        self.0.database_alarm.set(i64::from(is_away));
+        self.0.facts_waiting.set(i64::try_from(facts_waiting).unwrap_or(i64::MAX));
     }
 
     /// A configuration was loaded at `at`.
@@ -251,6 +273,7 @@ mod tests {
         metrics.opted_out("dialled_code", &list, Some(&campaign), "*9".parse().ok().as_ref());
         metrics.optout_committed(Duration::from_micros(700));
         metrics.store_alarm(true);
+        metrics.database(true, 17);
         metrics.config_loaded(UnixMicros(1_795_000_000_500_000));
         let page = metrics.render();
         #[rustfmt::skip]
@@ -265,6 +288,8 @@ mod tests {
             ("bajavoz_optout_commit_seconds_bucket{le=\"0.001\"}",                                 "1"),
             ("bajavoz_optout_commit_seconds_count",                                                  "1"),
             ("bajavoz_store_alarm",                                                                  "1"),
+            ("bajavoz_database_alarm",                                                               "1"),
+            ("bajavoz_facts_waiting",                                                                "17"),
             ("bajavoz_config_reload_timestamp_seconds",                                              "1795000000.5"),
         ];
         for (series, want) in cases {

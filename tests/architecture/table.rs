@@ -93,6 +93,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("dashmap",            &["suppression", "engine"]),
     foreign("ed25519-dalek",       &["suppression/proof/signature.rs"]), // signed checkpoints and bundles
     foreign("flate2",             &["store/import/input.rs"]),
+    foreign("futures-util",       &["store/postgres/link.rs"]),
     foreign("getrandom",           &["net", "store/random.rs"]), // in store: keys and salts of the sealed fields
     foreign("hmac",               &["suppression"]),
     foreign("hound",              &["media", "cli"]),
@@ -107,6 +108,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("rtp-rs",             &["media", "cli"]),
     foreign("rust_xlsxwriter",    &["cli/xlsx.rs"]),
     foreign("rusqlite",           &["store"]),
+    foreign("rustls",             &["store/postgres/tls.rs"]),
     foreign("sdp-types",          &["sdp"]),
     foreign("serde",              &["*"]),
     foreign("serde_json",          &["suppression", "net", "store", "api", "engine", "cli"]),
@@ -117,6 +119,8 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("tempfile",           &["store/import/runs.rs", "cli"]), // in cli: the demo's store
     foreign("thiserror",          &["*"]),
     foreign("tokio",              &["net", "store", "api", "engine", "cli"]),
+    foreign("tokio-postgres",     &["store/postgres.rs", "store/postgres"]),
+    foreign("tokio-rustls",       &["store/postgres/tls.rs"]),
     foreign("toml",               &["config"]),
     foreign("tracing",            &["*"]),
     foreign("tracing-subscriber", &["telemetry"]),
@@ -125,7 +129,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
 ];
 
 /// Crates that only tests, benches and examples name.
-pub(crate) const DEV_ONLY: &[&str] = &["proc-macro2", "syn"];
+pub(crate) const DEV_ONLY: &[&str] = &["proc-macro2", "sqlparser", "syn"];
 
 /// What a pure room may not name, by the beginning of the full path.
 #[rustfmt::skip]

@@ -7,17 +7,18 @@ use rusqlite::OpenFlags;
 use rusqlite::OptionalExtension;
 use rusqlite::Statement;
 use rusqlite::params;
-use rusqlite::types::Value;
 
 use crate::model::RecordId;
 use crate::model::WriterId;
-use crate::store::sqlite::Cursor;
-use crate::store::sqlite::confirmation_values;
-use crate::store::sqlite::import_values;
-use crate::store::sqlite::optout_values;
-use crate::store::sqlite::reversal_values;
-use crate::store::sqlite::reversed_values;
-use crate::store::sqlite::tag_text;
+use crate::store::backend::Value;
+use crate::store::database::Cursor;
+use crate::store::database::tables::confirmation_values;
+use crate::store::database::tables::import_values;
+use crate::store::database::tables::optout_values;
+use crate::store::database::tables::reversal_values;
+use crate::store::database::tables::reversed_values;
+use crate::store::database::tag_text;
+use crate::store::sqlite;
 use crate::suppression::Fact;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Record;
@@ -152,7 +153,7 @@ impl Rows {
         let mut statement = self.0.prepare_cached(&sql)?;
         let key = rusqlite::params_from_iter(want.iter().take(keys));
         let row = statement.query_row(key, |row| {
-            (0..want.len()).map(|index| row.get::<_, Value>(index)).collect()
+            (0..want.len()).map(|index| row.get_ref(index).map(sqlite::value)).collect()
         });
         row.optional()
     }
@@ -177,7 +178,7 @@ impl Rows {
         let columns = statement.column_count();
         let rows = statement
             .query_map(params![id.writer.0.cast_signed(), id.seq.cast_signed()], |row| {
-                (0..columns).map(|column| row.get(column)).collect()
+                (0..columns).map(|column| row.get_ref(column).map(sqlite::value)).collect()
             })?;
         rows.collect()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
-use crate::store::sqlite::Projected;
+use crate::store::database::Projected;
 use crate::suppression::Fact;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Hash;

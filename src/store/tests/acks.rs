@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::archive::database_path;
+use crate::store::site::database_path;
 use crate::suppression::Durable;
 use crate::suppression::LedgerError;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::*;
 use crate::model::RecordId;
-use crate::store::archive::database_path;
 use crate::store::archive::journal_dir;
+use crate::store::site::database_path;
 use crate::suppression::segment::Content;
 
 /// A store of two streams: opt-outs, a confirmation, imports of the same segment, and checkpoints.

@@ -14,7 +14,7 @@ use crate::model::token::TokenSource;
 type Model = BTreeMap<RecordId, (Number, bool)>;
 
 struct Run {
-    dir: tempfile::TempDir,
+    stand: Stand,
     open: Option<(Store, Receiver<Ack>)>,
     model: Model,
     next: u64,
@@ -23,7 +23,7 @@ struct Run {
 impl Run {
     fn store(&mut self) -> &(Store, Receiver<Ack>) {
         self.open.get_or_insert_with(|| {
-            let (store, _recovered, acks) = open(self.dir.path());
+            let (store, _recovered, acks) = self.stand.open();
             (store, acks)
         })
     }
@@ -62,16 +62,16 @@ impl Run {
     }
 
     /// What a crash leaves: the journal and the keys, with the database or without.
-    fn crash_copy(&self, with_database: bool) -> tempfile::TempDir {
+    fn crash_copy(&self, with_database: bool) -> Stand {
         if let Some((store, _acks)) = &self.open
             && with_database
         {
             // A database that is being written cannot be copied file by file.
             store.flush().expect("the threads live");
         }
-        let copy = tempfile::tempdir().expect("a temporary folder can be made");
-        copy_files(self.dir.path(), copy.path(), with_database);
-        copy_journal(self.dir.path(), copy.path());
+        let copy = if with_database { self.stand.another_node() } else { self.stand.anew() };
+        copy_files(self.stand.path(), copy.path(), with_database);
+        copy_journal(self.stand.path(), copy.path());
         copy
     }
 }
@@ -102,9 +102,8 @@ fn copy_files(from: &Path, to: &Path, with_database: bool) {
     }
 }
 
-fn on_record(dir: &Path) -> Model {
-    let (archive, _recovered) =
-        Archive::open_exclusive(dir).unwrap_or_else(|error| panic!("{error}"));
+fn on_record(stand: &Stand) -> Model {
+    let (archive, _recovered) = stand.archive();
     let mut model = Model::new();
     let reader = archive.reader().expect("the database can be read");
     reader
@@ -118,10 +117,9 @@ fn on_record(dir: &Path) -> Model {
     model
 }
 
-fn play(seed: Seed) {
+fn play(seed: Seed, stand: Stand) {
     let mut tokens = TokenSource::new(seed);
-    let dir = tempfile::tempdir().expect("a temporary folder can be made");
-    let mut run = Run { dir, open: None, model: Model::new(), next: 0 };
+    let mut run = Run { stand, open: None, model: Model::new(), next: 0 };
     for step in 0..40 {
         let n = tokens.next_u64() % 50;
         match tokens.next_u64() % 16 {
@@ -130,28 +128,26 @@ fn play(seed: Seed) {
             12 => run.close(),
             13 => {
                 let copy = run.crash_copy(tokens.next_u64().is_multiple_of(2));
-                assert_eq!(on_record(copy.path()), run.model, "{seed:?}, step {step}: crash");
+                assert_eq!(on_record(&copy), run.model, "{seed:?}, step {step}: crash");
             }
             14 => {
                 run.close();
-                let path = run.dir.path().join("bajavoz.sqlite");
-                if path.exists() {
-                    fs::remove_file(path).expect("a closed database is one file");
-                }
+                run.stand.lose_database();
             }
             _ => {
                 run.close();
-                assert_eq!(on_record(run.dir.path()), run.model, "{seed:?}, step {step}: opened");
+                assert_eq!(on_record(&run.stand), run.model, "{seed:?}, step {step}: opened");
             }
         }
     }
     run.close();
-    assert_eq!(on_record(run.dir.path()), run.model, "{seed:?}: the end");
+    assert_eq!(on_record(&run.stand), run.model, "{seed:?}: the end");
 }
 
-#[test]
-fn any_history_leaves_exactly_what_was_acknowledged() {
+fn any_history_leaves_exactly_what_was_acknowledged(stand: &Stand) {
     for seed in 0..8 {
-        play(Seed(2026, seed));
+        play(Seed(2026, seed), stand.anew());
     }
 }
+
+on_both! { any_history_leaves_exactly_what_was_acknowledged }

@@ -12,6 +12,11 @@ pub(super) use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentHeader;
 use crate::suppression::segment::SegmentWriter;
 
+on_both! {
+    what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others,
+    a_segment_that_is_missing_or_damaged_stops_the_start,
+}
+
 /// Writes a segment into the store's folder.
 pub(super) fn segment(dir: &std::path::Path, content: Content, numbers: &[u64]) -> Part {
     let count = numbers.len() as u64;
@@ -54,15 +59,13 @@ fn refused(reader: &Reader) -> Vec<u64> {
     (0..10).filter(is_on).collect()
 }
 
-#[test]
-fn what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _recovered, acks) = open(dir.path());
+fn what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
     let submit = |fact| {
         store.submit(0, fact).unwrap();
         acks.recv().unwrap().result.unwrap().record
     };
-    let part = |content, numbers: &[u64]| segment(dir.path(), content, numbers);
+    let part = |content, numbers: &[u64]| segment(stand.path(), content, numbers);
     let first = submit(import(Some(part(Content::Listed, &[1, 2, 3])), None));
     submit(import(Some(part(Content::Listed, &[3, 4])), None));
     let off = part(Content::TakenOff, &[2, 3, 4, 7]);
@@ -84,25 +87,20 @@ fn what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others() {
     assert!(reader.show(number(2)).unwrap().is_empty());
     drop(reader);
     store.close().unwrap();
-    for name in ["bajavoz.sqlite", "bajavoz.sqlite-wal", "bajavoz.sqlite-shm"] {
-        // Those that are there; the journal makes the database anew.
-        let _ = fs::remove_file(dir.path().join(name));
-    }
-    let (archive, recovered) = Archive::open_exclusive(dir.path()).unwrap();
-    assert!(recovered.rebuilt);
+    stand.lose_database();
+    let (archive, recovered) = stand.archive();
+    assert_eq!(recovered.facts, 3);
     assert_eq!(refused(&archive.reader().unwrap()), [1, 3, 4, 8]);
 }
 
-#[test]
-fn a_segment_that_is_missing_or_damaged_stops_the_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _recovered, acks) = open(dir.path());
-    let part = segment(dir.path(), Content::Listed, &[1, 2, 3]);
+fn a_segment_that_is_missing_or_damaged_stops_the_start(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
+    let part = segment(stand.path(), Content::Listed, &[1, 2, 3]);
     store.submit(0, import(Some(part), None)).unwrap();
     acks.recv().unwrap().result.unwrap();
     store.flush().unwrap();
     let reader = store.reader().unwrap();
-    let path = dir.path().join("segments").join(format!("{}.seg", part.segment));
+    let path = stand.path().join("segments").join(format!("{}.seg", part.segment));
     let whole = fs::read(&path).unwrap();
     let mut damaged = whole.clone();
     *damaged.last_mut().unwrap() ^= 1;

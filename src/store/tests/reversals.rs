@@ -56,7 +56,13 @@ fn entries(reader: &Reader, filter: &Filter) -> Vec<Entry> {
 /// A store with opt-outs of 0, 1 and 0 again, an import of 1, 2 and 3 on `ftc`, and reversals of
 /// some of it; and the records, in that order.
 fn filled(dir: &std::path::Path) -> (Store, Vec<RecordId>) {
-    let (store, _recovered, acks) = open(dir);
+    fill(dir, open(dir))
+}
+
+fn fill(
+    dir: &std::path::Path,
+    (store, _recovered, acks): (Store, Recovered, Receiver<Ack>),
+) -> (Store, Vec<RecordId>) {
     let submit = |fact| {
         store.submit(0, fact).unwrap();
         acks.recv().unwrap().result.unwrap().record
@@ -113,11 +119,12 @@ fn what_a_reversal_names_refuses_no_more_and_all_else_does() {
     assert_eq!(standing, ["global"]);
 }
 
-#[test]
-fn an_export_has_one_row_a_fact_and_leaves_out_what_no_longer_refuses_where_asked() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, records) = filled(dir.path());
+on_both! { an_export_has_one_row_a_fact_and_leaves_out_what_no_longer_refuses_where_asked }
+
+fn an_export_has_one_row_a_fact_and_leaves_out_what_no_longer_refuses_where_asked(stand: &Stand) {
+    let (store, records) = fill(stand.path(), stand.open());
     let reader = store.reader().unwrap();
+    assert_eq!(refused(&reader), WANT);
     let list = |name: &str| Some(name.into());
     let all = Filter::default;
     #[rustfmt::skip]

@@ -1,39 +1,18 @@
 //! The table of imports.
 
-use rusqlite::Row;
-use rusqlite::Transaction;
-
 use crate::model::ListName;
 use crate::model::UnixMicros;
 use crate::store::StoreError;
+use crate::store::backend::Row;
 use crate::store::imported;
 use crate::store::snapshot::Snapshot;
 use crate::suppression::base::Base;
-use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
-use crate::suppression::proof::Record;
 use crate::suppression::segment::Content;
 
 use super::Reader;
-use super::import_values;
-use super::query::record_id;
-
-/// Takes an import in.
-pub(super) fn insert(
-    transaction: &Transaction<'_>,
-    record: &Record,
-    import: &Import,
-) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO imports (writer_id, writer_seq, written_us, imported_us, list, account,
-                 file_sha256, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-        )?
-        .execute(rusqlite::params_from_iter(import_values(record, import)?))?;
-    Ok(())
-}
+use super::record_id;
 
 impl Reader {
     /// Every import, oldest first.
@@ -44,12 +23,11 @@ impl Reader {
     pub fn imports(&self) -> Result<Vec<Imported>, StoreError> {
         let sql = "SELECT writer_id, writer_seq, written_us, body FROM imports
                    ORDER BY imported_us, writer_id, writer_seq";
-        let mut statement = self.connection().prepare(sql)?;
-        let mut rows = statement.query([])?;
         let mut imports = Vec::new();
-        while let Some(row) = rows.next()? {
+        self.each(sql, &[], |row| {
             imports.push(imported(row)?);
-        }
+            Ok(())
+        })?;
         Ok(imports)
     }
 }
@@ -81,7 +59,7 @@ impl Reader {
         imports: &[Imported],
         tell: &mut dyn FnMut(u64, u64),
     ) -> Result<Base, StoreError> {
-        imported::build_base(&self.dir(), imports, tell)
+        imported::build_base(&self.dir, imports, tell)
     }
 
     /// Keeps `base`, which is that of `imports`, for the next start. One thread at a time may.
@@ -90,15 +68,14 @@ impl Reader {
     ///
     /// [`StoreError::Io`]; the next start then makes it of the segments.
     pub fn save_base(&self, base: &Base, imports: &[Imported]) -> Result<(), StoreError> {
-        Snapshot::of_store(self.dir()).save(base, &imported::cursor(imports))
+        Snapshot::of_store(&self.dir).save(base, &imported::cursor(imports))
     }
 }
 
-fn imported(row: &Row<'_>) -> Result<Imported, StoreError> {
-    let body: String = row.get(3)?;
+fn imported(row: Row<'_>) -> Result<Imported, StoreError> {
     Ok(Imported {
         record: record_id(row, 0)?,
-        written_at: UnixMicros(row.get(2)?),
-        import: serde_json::from_str(&body).map_err(|source| StoreError::Row { source })?,
+        written_at: UnixMicros(row.int(2)?),
+        import: serde_json::from_str(row.text(3)?).map_err(|source| StoreError::Row { source })?,
     })
 }

@@ -1,0 +1,191 @@
+//! What SQLite and PostgreSQL both do for the store: rows in, in one transaction, and rows out.
+//!
+//! All SQL of the store is written once, in the subset that SQLite and the PostgreSQL family share
+//! (`tests/portable_sql.rs`); a driver says nothing but how its database is reached. Parameters are
+//! `$1`, `$2` .. in the order in which they first appear, which both understand.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use super::StoreError;
+
+/// A database, behind its driver.
+pub(super) trait Backend: fmt::Debug + Send {
+    /// Hands each row that `sql` finds to `visit`, as it comes, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database, among them that it does not answer; and those of `visit`.
+    fn select(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError>;
+
+    /// Makes all `changes` or none, in their order.
+    ///
+    /// An error may be of a transaction that was made all the same, when the answer was lost: who
+    /// calls does it again with the same rows, which changes nothing where they are there.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    fn change(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Whether other nodes write to it too, so that it knows streams that are not in our journal.
+    fn is_shared(&self) -> bool;
+}
+
+/// Takes a row, and says whether it wants another.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, StoreError>;
+
+/// What stands in one column of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Nothing.
+    Null,
+    /// BIGINT and INT.
+    Int(i64),
+    /// TEXT.
+    Text(String),
+    /// BYTEA.
+    Octets(Vec<u8>),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<u64> for Value {
+    /// SQL's BIGINT is signed; what goes in has at most 63 bits (writer ids, sequence numbers, and
+    /// E.164 digits below 10^15).
+    fn from(value: u64) -> Self {
+        Self::Int(value.cast_signed())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Octets(value)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A row that was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a>(pub(super) &'a [Value]);
+
+impl Row<'_> {
+    /// The whole number in column `at`, from 0 on.
+    pub(super) fn int(self, at: usize) -> Result<i64, StoreError> {
+        self.maybe_int(at)?.ok_or(StoreError::Column { at })
+    }
+
+    /// The same, of numbers that are never negative.
+    pub(super) fn unsigned(self, at: usize) -> Result<u64, StoreError> {
+        self.int(at).map(i64::cast_unsigned)
+    }
+
+    /// The whole number in column `at`, if one is there.
+    pub(super) fn maybe_int(self, at: usize) -> Result<Option<i64>, StoreError> {
+        match self.0.get(at) {
+            Some(Value::Int(value)) => Ok(Some(*value)),
+            Some(Value::Null) => Ok(None),
+            _ => Err(StoreError::Column { at }),
+        }
+    }
+
+    /// The text in column `at`.
+    pub(super) fn text(&self, at: usize) -> Result<&str, StoreError> {
+        self.maybe_text(at)?.ok_or(StoreError::Column { at })
+    }
+
+    /// The text in column `at`, if one is there.
+    pub(super) fn maybe_text(&self, at: usize) -> Result<Option<&str>, StoreError> {
+        match self.0.get(at) {
+            Some(Value::Text(value)) => Ok(Some(value)),
+            Some(Value::Null) => Ok(None),
+            _ => Err(StoreError::Column { at }),
+        }
+    }
+
+    /// The octets in column `at`.
+    pub(super) fn octets(&self, at: usize) -> Result<&[u8], StoreError> {
+        match self.0.get(at) {
+            Some(Value::Octets(value)) => Ok(value),
+            _ => Err(StoreError::Column { at }),
+        }
+    }
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A whole number.
+    BigInt,
+    /// A small whole number.
+    Int,
+    /// Octets.
+    Bytea,
+    /// Text.
+    Text,
+}
+
+/// A table that rows are put into.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its columns, in the order of their values.
+    pub(super) columns: &'static [(&'static str, Kind)],
+    /// How many of them, from the first on, are its key.
+    pub(super) key_len: usize,
+}
+
+impl Table {
+    /// Its columns, apart by commas.
+    pub(super) fn column_names(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|(name, _kind)| *name).collect();
+        names.join(", ")
+    }
+}
+
+/// One step of a transaction.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// Puts rows into a table; one whose key is there already is left as it is.
+    Insert(&'static Table, Vec<Vec<Value>>),
+    /// Runs a statement.
+    Run(&'static str, Vec<Value>),
+}
+
+/// Hands every row that `sql` finds to `visit`.
+pub(super) fn each(
+    backend: &mut dyn Backend,
+    sql: &str,
+    values: &[Value],
+    mut visit: impl FnMut(Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    backend.select(sql, values, &mut |row| visit(row).map(ControlFlow::Continue))
+}

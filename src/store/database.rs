@@ -1,0 +1,194 @@
+//! The database as the projection writes it: how far each stream is, and what its records say.
+
+use std::collections::BTreeSet;
+
+use crate::model::RecordId;
+use crate::model::WriterId;
+use crate::record::Cdr;
+use crate::suppression::Fact;
+use crate::suppression::proof::Checkpoint;
+use crate::suppression::proof::Hash;
+use crate::suppression::proof::KeyTag;
+use crate::suppression::proof::Record;
+
+use super::StoreError;
+use super::backend::Backend;
+use super::backend::Change;
+use super::backend::each;
+use super::ledger::LooseEnd;
+use super::proof::is_own_checkpoint;
+
+pub(super) mod tables;
+
+/// How far a writer's stream has been taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) writer: WriterId,
+    pub(super) seq: u64,
+    pub(super) hash: Hash,
+    /// Whether its process is gone and nothing will follow.
+    pub(super) is_closed: bool,
+}
+
+impl Cursor {
+    /// The columns of its row, save the writer's own.
+    pub(super) fn from_row(writer: WriterId, seq: i64, hash: &str, is_closed: bool) -> Self {
+        Self { writer, seq: seq.cast_unsigned(), hash: parse_hash(hash), is_closed }
+    }
+}
+
+/// A record with the fact in it; without, once its key is destroyed.
+#[derive(Debug)]
+pub(super) struct Projected {
+    pub(super) record: Record,
+    pub(super) fact: Option<Fact>,
+}
+
+/// The writing side of a database.
+#[derive(Debug)]
+pub(super) struct Database(Box<dyn Backend>);
+
+impl Database {
+    /// The database behind `backend`.
+    pub(super) fn new(backend: impl Backend + 'static) -> Self {
+        Self(Box::new(backend))
+    }
+
+    /// Whether other nodes write to it too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
+    /// All cursors, by writer.
+    pub(super) fn cursors(&mut self) -> Result<Vec<Cursor>, StoreError> {
+        let sql = "SELECT writer_id, last_seq, last_hash, is_closed FROM writer ORDER BY writer_id";
+        let mut cursors = Vec::new();
+        each(self.0.as_mut(), sql, &[], |row| {
+            let writer = WriterId(row.unsigned(0)?);
+            let is_closed = row.int(3)? != 0;
+            cursors.push(Cursor::from_row(writer, row.int(1)?, row.text(2)?, is_closed));
+            Ok(())
+        })?;
+        Ok(cursors)
+    }
+
+    /// All keys that numbers have taken. A shared database does not know them: each node has a key
+    /// file of its own, and learns from its journal which number has which slot.
+    pub(super) fn number_keys(&mut self) -> Result<Vec<(KeyTag, u32)>, StoreError> {
+        let sql = "SELECT tag, slot FROM number_key ORDER BY slot";
+        let mut keys = Vec::new();
+        each(self.0.as_mut(), sql, &[], |row| {
+            let slot = u32::try_from(row.int(1)?).map_err(|_| StoreError::Column { at: 1 })?;
+            keys.push((parse_tag(row.text(0)?), slot));
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+
+    /// The ends of streams that no later stream names yet.
+    pub(super) fn loose_ends(&mut self) -> Result<Vec<LooseEnd>, StoreError> {
+        let cursors = self.cursors()?;
+        let mut named = BTreeSet::new();
+        for cursor in &cursors {
+            let links = links(self.0.as_mut(), cursor.writer)?.into_iter();
+            named.extend(links.map(|(_place, link)| link.record()));
+        }
+        let mut loose = Vec::new();
+        for cursor in cursors {
+            let record = RecordId { writer: cursor.writer, seq: cursor.seq };
+            if cursor.seq > 0 && !named.contains(&record) {
+                let last = record_at(self.0.as_mut(), record)?;
+                let is_signed = last.is_some_and(|last| is_own_checkpoint(&last));
+                loose.push(LooseEnd { record, hash: cursor.hash, is_signed });
+            }
+        }
+        Ok(loose)
+    }
+
+    /// Takes in a writer's next records and calls, in one transaction. Records that are there
+    /// already are left as they are, so that doing it twice is doing it once; and so is a cursor
+    /// that is further on, since a transaction whose answer was lost may come late.
+    pub(super) fn take_in(
+        &mut self,
+        cursor: Option<Cursor>,
+        records: &[Projected],
+        calls: &[Cdr],
+    ) -> Result<(), StoreError> {
+        let mut changes = tables::of_records(records, !self.is_shared())?;
+        changes.extend(tables::of_calls(calls)?);
+        if let Some(cursor) = cursor {
+            changes.extend(move_cursor(cursor));
+        }
+        self.0.change(&changes)
+    }
+}
+
+fn move_cursor(cursor: Cursor) -> [Change; 2] {
+    let begin = vec![cursor.writer.0.into(), 0_i64.into(), "".into(), false.into()];
+    let moved = "UPDATE writer SET last_seq = $2, last_hash = $3, is_closed = $4
+                 WHERE writer_id = $1
+                     AND (last_seq < $2 OR (last_seq = $2 AND is_closed <= $4))";
+    let place = vec![
+        cursor.writer.0.into(),
+        cursor.seq.into(),
+        cursor.hash.to_string().into(),
+        cursor.is_closed.into(),
+    ];
+    [Change::Insert(&tables::WRITER, vec![begin]), Change::Run(moved, place)]
+}
+
+/// A record; nothing when it is not there.
+pub(super) fn record_at(
+    backend: &mut dyn Backend,
+    id: RecordId,
+) -> Result<Option<Record>, StoreError> {
+    let sql = "SELECT record FROM fact WHERE writer_id = $1 AND writer_seq = $2";
+    let mut found = None;
+    each(backend, sql, &[id.writer.0.into(), id.seq.into()], |row| {
+        let fail = |source| StoreError::Record { writer: id.writer, seq: id.seq, source };
+        found = Some(Record::parse(row.octets(0)?).map_err(fail)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The checkpoints at the beginning of the stream of `writer` that are about streams before it,
+/// each with its own place.
+pub(super) fn links(
+    backend: &mut dyn Backend,
+    writer: WriterId,
+) -> Result<Vec<(RecordId, Checkpoint)>, StoreError> {
+    let mut links = Vec::new();
+    for seq in 1.. {
+        let id = RecordId { writer, seq };
+        let Some(record) = record_at(backend, id)? else { break };
+        let link = record.checkpoint().filter(|checkpoint| checkpoint.writer != writer);
+        let Some(link) = link else { break };
+        links.push((id, link));
+    }
+    Ok(links)
+}
+
+/// The text of a tag in its table.
+pub(super) fn tag_text(tag: KeyTag) -> String {
+    tag.0.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The reverse of [`tag_text`]; what is no tag names no key.
+fn parse_tag(text: &str) -> KeyTag {
+    KeyTag(parse_hex(text))
+}
+
+/// The hash that [`Hash`] printed; what is none matches no record.
+fn parse_hash(text: &str) -> Hash {
+    Hash(parse_hex(text))
+}
+
+fn parse_hex<const N: usize>(text: &str) -> [u8; N] {
+    let mut octets = [0; N];
+    for (octet, digits) in octets.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *octet = u8::from_str_radix(digits, 16).unwrap_or_default();
+    }
+    octets
+}

@@ -1,0 +1,330 @@
+//! The tables, and what the rows of a record and of a call say, in the order of the columns.
+
+use crate::model::RecordId;
+use crate::record::Cdr;
+use crate::store::StoreError;
+use crate::store::backend::Change;
+use crate::store::backend::Kind::BigInt;
+use crate::store::backend::Kind::Bytea;
+use crate::store::backend::Kind::Int;
+use crate::store::backend::Kind::Text;
+use crate::store::backend::Table;
+use crate::store::backend::Value;
+use crate::suppression::Confirmation;
+use crate::suppression::Fact;
+use crate::suppression::OptOut;
+use crate::suppression::Reversal;
+use crate::suppression::import::Import;
+use crate::suppression::proof::Hash;
+use crate::suppression::proof::Record;
+
+use super::Projected;
+use super::tag_text;
+
+/// How far each writer's stream has been taken in.
+pub(in crate::store) static WRITER: Table = Table {
+    name: "writer",
+    columns: &[
+        ("writer_id", BigInt),
+        ("last_seq", BigInt),
+        ("last_hash", Text),
+        ("is_closed", Int),
+    ],
+    key_len: 1,
+};
+
+/// The stored form of each fact.
+pub(in crate::store) static FACT: Table = Table {
+    name: "fact",
+    columns: &[("writer_id", BigInt), ("writer_seq", BigInt), ("record", Bytea)],
+    key_len: 2,
+};
+
+/// Opt-outs in the clear.
+pub(in crate::store) static OPTOUT: Table = Table {
+    name: "optout",
+    columns: &[
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+        ("number", BigInt),
+        ("pressed_us", BigInt),
+        ("written_us", BigInt),
+        ("account", Text),
+        ("campaign", Text),
+        ("dialer", Text),
+        ("trunk", Text),
+        ("digits", Text),
+        ("method", Text),
+        ("origin", Text),
+        ("node", Text),
+        ("body", Text),
+    ],
+    key_len: 2,
+};
+
+/// Why a number is refused.
+pub(in crate::store) static SUPPRESSED: Table = Table {
+    name: "suppressed",
+    columns: &[("number", BigInt), ("list", Text), ("writer_id", BigInt), ("writer_seq", BigInt)],
+    key_len: 4,
+};
+
+/// What became of confirmations.
+pub(in crate::store) static CONFIRMATION: Table = Table {
+    name: "confirmation",
+    columns: &[
+        ("ref_writer", BigInt),
+        ("ref_seq", BigInt),
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+        ("durable_us", BigInt),
+        ("confirmed_us", BigInt),
+        ("outcome", Text),
+    ],
+    key_len: 2,
+};
+
+/// Which slot of the key file a number's key is in.
+pub(in crate::store) static NUMBER_KEY: Table =
+    Table { name: "number_key", columns: &[("tag", Text), ("slot", BigInt)], key_len: 2 };
+
+/// Files of numbers that were put on lists.
+pub(in crate::store) static IMPORTS: Table = Table {
+    name: "imports",
+    columns: &[
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+        ("written_us", BigInt),
+        ("imported_us", BigInt),
+        ("list", Text),
+        ("account", Text),
+        ("file_sha256", Text),
+        ("body", Text),
+    ],
+    key_len: 2,
+};
+
+/// Reversals.
+pub(in crate::store) static REVERSAL: Table = Table {
+    name: "reversal",
+    columns: &[
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+        ("number", BigInt),
+        ("reversed_us", BigInt),
+        ("body", Text),
+    ],
+    key_len: 2,
+};
+
+/// On which list which record no longer refuses a number.
+pub(in crate::store) static REVERSED: Table = Table {
+    name: "reversed",
+    columns: &[
+        ("ref_writer", BigInt),
+        ("ref_seq", BigInt),
+        ("number", BigInt),
+        ("list", Text),
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+    ],
+    key_len: 6,
+};
+
+/// Calls.
+pub(in crate::store) static CALL_RECORD: Table = Table {
+    name: "call_record",
+    columns: &[
+        ("call_id", Text),
+        ("started_us", BigInt),
+        ("ended_us", BigInt),
+        ("dialer", Text),
+        ("campaign", Text),
+        ("account", Text),
+        ("trunk", Text),
+        ("number", BigInt),
+        ("disposition", Text),
+        ("sip_status", Int),
+        ("node", Text),
+        ("body", Text),
+    ],
+    key_len: 1,
+};
+
+/// The rows of `records`, table by table; `with_keys` where the database is this node's own.
+pub(super) fn of_records(
+    records: &[Projected],
+    with_keys: bool,
+) -> Result<Vec<Change>, StoreError> {
+    let (mut facts, mut keys) = (Vec::with_capacity(records.len()), Vec::new());
+    let (mut optouts, mut suppressed) = (Vec::new(), Vec::new());
+    let (mut confirmations, mut imports) = (Vec::new(), Vec::new());
+    let (mut reversals, mut reversed) = (Vec::new(), Vec::new());
+    for Projected { record, fact } in records {
+        facts.push(fact_values(record));
+        if let Some((tag, slot)) = record.key_slot().filter(|_slot| with_keys) {
+            keys.push(vec![tag_text(tag).into(), i64::from(slot).into()]);
+        }
+        match fact {
+            Some(Fact::OptOut(optout)) => {
+                optouts.push(optout_values(record, optout)?);
+                suppressed.extend(suppressed_values(record, optout));
+            }
+            Some(Fact::Confirmed(confirmation)) => {
+                confirmations.push(confirmation_values(record, confirmation));
+            }
+            Some(Fact::Import(import)) => imports.push(import_values(record, import)?),
+            Some(Fact::Reversal(reversal)) => {
+                reversals.push(reversal_values(record, reversal)?);
+                reversed.extend(reversed_values(record, reversal));
+            }
+            // What a checkpoint says is in the record, which is asked for by its place.
+            Some(Fact::Checkpoint(_)) | None => {}
+        }
+    }
+    let all = [
+        (&FACT, facts),
+        (&NUMBER_KEY, keys),
+        (&OPTOUT, optouts),
+        (&SUPPRESSED, suppressed),
+        (&CONFIRMATION, confirmations),
+        (&IMPORTS, imports),
+        (&REVERSAL, reversals),
+        (&REVERSED, reversed),
+    ];
+    let filled = all.into_iter().filter(|(_table, rows)| !rows.is_empty());
+    Ok(filled.map(|(table, rows)| Change::Insert(table, rows)).collect())
+}
+
+fn fact_values(record: &Record) -> Vec<Value> {
+    let mut stored = Vec::new();
+    record.write(&mut stored);
+    vec![record.id.writer.0.into(), record.id.seq.into(), stored.into()]
+}
+
+/// The row of an opt-out.
+pub(in crate::store) fn optout_values(
+    record: &Record,
+    optout: &OptOut,
+) -> Result<Vec<Value>, StoreError> {
+    Ok(vec![
+        record.id.writer.0.into(),
+        record.id.seq.into(),
+        optout.number.digits().into(),
+        optout.pressed_at.0.into(),
+        record.written_at.0.into(),
+        optout.account.as_ref().map(|name| name.as_str()).into(),
+        optout.campaign.as_ref().map(|name| name.as_str()).into(),
+        optout.dialer.as_ref().map(|name| name.as_str()).into(),
+        optout.trunk.as_ref().map(|name| name.as_str()).into(),
+        optout.digits.to_string().into(),
+        optout.method.map(|method| method.as_str()).into(),
+        optout.origin.as_str().into(),
+        optout.node.as_str().into(),
+        json(optout)?.into(),
+    ])
+}
+
+fn suppressed_values(record: &Record, optout: &OptOut) -> impl Iterator<Item = Vec<Value>> {
+    let (number, id) = (optout.number.digits(), record.id);
+    optout.lists.iter().map(move |list| {
+        vec![number.into(), list.as_str().into(), id.writer.0.into(), id.seq.into()]
+    })
+}
+
+/// The row of what became of a confirmation.
+pub(in crate::store) fn confirmation_values(
+    record: &Record,
+    confirmation: &Confirmation,
+) -> Vec<Value> {
+    vec![
+        confirmation.record.writer.0.into(),
+        confirmation.record.seq.into(),
+        record.id.writer.0.into(),
+        record.id.seq.into(),
+        confirmation.durable_at.0.into(),
+        confirmation.at.0.into(),
+        confirmation.outcome.as_str().into(),
+    ]
+}
+
+/// The row of an import.
+pub(in crate::store) fn import_values(
+    record: &Record,
+    import: &Import,
+) -> Result<Vec<Value>, StoreError> {
+    Ok(vec![
+        record.id.writer.0.into(),
+        record.id.seq.into(),
+        record.written_at.0.into(),
+        import.imported_at.0.into(),
+        import.list.as_str().into(),
+        import.account.as_ref().map(|name| name.as_str()).into(),
+        Hash(import.file_sha256).to_string().into(),
+        json(import)?.into(),
+    ])
+}
+
+/// The row of a reversal.
+pub(in crate::store) fn reversal_values(
+    record: &Record,
+    reversal: &Reversal,
+) -> Result<Vec<Value>, StoreError> {
+    Ok(vec![
+        record.id.writer.0.into(),
+        record.id.seq.into(),
+        reversal.number.digits().into(),
+        reversal.reversed_at.0.into(),
+        json(reversal)?.into(),
+    ])
+}
+
+/// What a reversal cancels: a row for each list of each record, each once, by record and then by
+/// list.
+pub(in crate::store) fn reversed_values(record: &Record, reversal: &Reversal) -> Vec<Vec<Value>> {
+    let mut keys: Vec<(RecordId, &str)> = Vec::new();
+    for cancelled in &reversal.cancels {
+        keys.extend(cancelled.lists.iter().map(|list| (cancelled.record, list.as_str())));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let (number, id) = (reversal.number.digits(), record.id);
+    let row = |(cancelled, list): (RecordId, &str)| {
+        vec![
+            cancelled.writer.0.into(),
+            cancelled.seq.into(),
+            number.into(),
+            list.into(),
+            id.writer.0.into(),
+            id.seq.into(),
+        ]
+    };
+    keys.into_iter().map(row).collect()
+}
+
+/// The rows of `calls`.
+pub(super) fn of_calls(calls: &[Cdr]) -> Result<Option<Change>, StoreError> {
+    let rows = calls.iter().map(call_values).collect::<Result<Vec<_>, _>>()?;
+    Ok((!rows.is_empty()).then_some(Change::Insert(&CALL_RECORD, rows)))
+}
+
+fn call_values(call: &Cdr) -> Result<Vec<Value>, StoreError> {
+    Ok(vec![
+        call.call.to_string().into(),
+        call.started_at.0.into(),
+        call.ended_at.0.into(),
+        call.dialer.as_ref().map(|name| name.as_str()).into(),
+        call.campaign.as_ref().map(|name| name.as_str()).into(),
+        call.account.as_ref().map(|name| name.as_str()).into(),
+        call.trunk.as_ref().map(|name| name.as_str()).into(),
+        call.number.map(|number| number.digits()).into(),
+        call.disposition.as_str().into(),
+        call.sip_status.map(i64::from).into(),
+        call.node.as_str().into(),
+        json(call)?.into(),
+    ])
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|source| StoreError::Row { source })
+}

@@ -1,0 +1,85 @@
+//! What a PostgreSQL server answers in place of what was asked, or that it does not answer.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use super::settings::SettingsError;
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// There is no connection.
+    #[error("PostgreSQL cannot be reached")]
+    Away(#[source] Box<dyn Error + Send + Sync>),
+    /// There was none a moment ago, and it is not yet time to try again.
+    #[error("PostgreSQL could not be reached, and is tried again soon")]
+    Later,
+    /// It took too long.
+    #[error("PostgreSQL has not answered within {} s", limit.as_secs_f32())]
+    Silent {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// It refused.
+    #[error("PostgreSQL refused: {message} ({code})")]
+    Refused {
+        /// The SQLSTATE.
+        code: String,
+        /// What it said; never the values.
+        message: String,
+    },
+    /// The tables are older than this program, which may not change them.
+    #[error(
+        "the tables are of version {found}, and this program needs version {needed}: have their \
+         owner run `bajavoz store migrate`"
+    )]
+    Tables {
+        /// Their version, 0 when there are none.
+        found: i32,
+        /// Ours.
+        needed: i32,
+        /// Why they cannot be brought up to date.
+        source: Box<refinery::Error>,
+    },
+    /// It cannot be reached as it is said to be.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The connection has been given up.
+    #[error("the connection to PostgreSQL is closed")]
+    Closed,
+    /// No runtime for a connection.
+    #[error("cannot prepare a connection to PostgreSQL")]
+    Runtime(#[source] io::Error),
+    /// A column of a kind that no table of ours has.
+    #[error("PostgreSQL answers with a column of a kind that is not ours")]
+    Kind,
+}
+
+impl ServerError {
+    /// Whether it may do what it was asked later, as it stands.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Later | Self::Silent { .. } | Self::Closed => true,
+            // Class 40: rolled back for the sake of others; 53: too little of something;
+            // 57P: shut down, or not yet up; 25006: a standby now.
+            Self::Refused { code, .. } => {
+                ["40", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "25006"
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for ServerError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(told) => Self::Refused {
+                code: told.code().code().to_owned(),
+                message: told.message().to_owned(),
+            },
+            None => Self::Away(Box::new(error)),
+        }
+    }
+}

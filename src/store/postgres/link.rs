@@ -1,0 +1,207 @@
+//! One connection: every step of it has a deadline of ours, so that nobody hangs on a server that
+//! is silent.
+//!
+//! The keepalives of the system find out about a server that is gone; a proxy that takes what it is
+//! sent and hands nothing on looks alive to them. So each answer is waited for with a clock of our
+//! own, on a small runtime that runs only while its thread waits here.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::runtime::Runtime;
+use tokio_postgres::AsyncMessage;
+use tokio_postgres::Client;
+use tokio_postgres::RowStream;
+use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
+
+use super::ServerError;
+use super::Settings;
+
+/// Statements that are kept prepared at most; the store has some forty.
+const PREPARED_MAX: usize = 128;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Use {
+    /// Short transactions: the server ends one that takes longer than we wait.
+    Writing,
+    /// Questions, whose answers may take long as a whole.
+    Reading,
+}
+
+/// A value of a statement.
+pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// A connection.
+pub(super) struct Link {
+    client: Client,
+    prepared: HashMap<String, Statement>,
+    answer_max: Duration,
+    /// Runs while somebody waits. In an option, since its end must not wait for anything.
+    runtime: Option<Runtime>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("prepared", &self.prepared.len()).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Connects.
+    pub(super) fn open(settings: &Settings, purpose: Use) -> Result<Self, ServerError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServerError::Runtime)?;
+        let connecting = settings.config.connect(settings.connector.clone());
+        let limit = settings.connect_max();
+        let (client, mut connection) = wait(&runtime, limit, connecting)?;
+        runtime.spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
+            {
+                if let AsyncMessage::Notice(notice) = message {
+                    tracing::debug!(code = notice.code().code(), "the server gives notice");
+                }
+            }
+        });
+        let answer_max = settings.answer_max;
+        let link = Self { client, prepared: HashMap::new(), answer_max, runtime: Some(runtime) };
+        let limit_ms = match purpose {
+            Use::Writing => answer_max.as_millis(),
+            Use::Reading => 0,
+        };
+        // Locks of a transaction whose client is gone would stand in the way of its next try.
+        let idle_ms = answer_max.as_millis();
+        link.batch(&format!(
+            "SET statement_timeout = {limit_ms}; \
+             SET idle_in_transaction_session_timeout = {idle_ms}"
+        ))?;
+        Ok(link)
+    }
+
+    fn wait<T>(
+        &self,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, ServerError> {
+        let Some(runtime) = &self.runtime else { return Err(ServerError::Closed) };
+        wait(runtime, self.answer_max, work)
+    }
+
+    /// Runs statements without parameters.
+    pub(super) fn batch(&self, sql: &str) -> Result<(), ServerError> {
+        self.wait(self.client.batch_execute(sql))
+    }
+
+    /// The prepared form of `sql`.
+    pub(super) fn prepare(&mut self, sql: &str) -> Result<Statement, ServerError> {
+        if let Some(statement) = self.prepared.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.wait(self.client.prepare(sql))?;
+        if self.prepared.len() >= PREPARED_MAX {
+            self.prepared.clear();
+        }
+        self.prepared.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Asks, and returns once the first rows are on their way.
+    pub(super) fn query(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<RowStream, ServerError> {
+        self.wait(self.client.query_raw(statement, parameters.iter().copied()))
+    }
+
+    /// The next rows of an answer, `len_max` at most; fewer are the last.
+    pub(super) fn rows(
+        &self,
+        stream: &mut Pin<Box<RowStream>>,
+        len_max: usize,
+    ) -> Result<Vec<tokio_postgres::Row>, ServerError> {
+        self.wait(async {
+            let mut rows = Vec::new();
+            while rows.len() < len_max
+                && let Some(row) = stream.next().await
+            {
+                rows.push(row?);
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Runs `statements` in one transaction, all of them on their way before the first is answered.
+    pub(super) fn transaction(
+        &self,
+        statements: &[(&Statement, Vec<Parameter<'_>>)],
+    ) -> Result<(), ServerError> {
+        let client = &self.client;
+        let mut steps: Vec<Step<'_>> = Vec::with_capacity(statements.len() + 2);
+        steps.push(Box::pin(client.batch_execute("BEGIN")));
+        for (statement, parameters) in statements {
+            steps.push(Box::pin(async move {
+                client.execute_raw(*statement, parameters.iter().copied()).await.map(drop)
+            }));
+        }
+        steps.push(Box::pin(client.batch_execute("COMMIT")));
+        self.wait(all(steps))
+    }
+
+    /// Hands the client to `work`, which may take `limit`.
+    pub(super) fn with_client<T>(
+        &mut self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut Client) -> T,
+    ) -> Result<T, ServerError> {
+        let Some(runtime) = &self.runtime else { return Err(ServerError::Closed) };
+        let client = &mut self.client;
+        wait(runtime, limit, async { Ok(work(client).await) })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // It has no work that must come to its end.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+type Step<'a> = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + 'a>>;
+
+/// Drives all `steps` at once, begun in their order; the first error in that order is the answer.
+async fn all(steps: Vec<Step<'_>>) -> Result<(), tokio_postgres::Error> {
+    let mut waiting: Vec<Option<Step<'_>>> = steps.into_iter().map(Some).collect();
+    let mut results: Vec<Result<(), tokio_postgres::Error>> = Vec::new();
+    results.resize_with(waiting.len(), || Ok(()));
+    poll_fn(|context| {
+        for (step, result) in waiting.iter_mut().zip(&mut results) {
+            let Some(future) = step else { continue };
+            if let Poll::Ready(done) = future.as_mut().poll(context) {
+                (*step, *result) = (None, done);
+            }
+        }
+        if waiting.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results.into_iter().collect()
+}
+
+/// Runs `work` to its end, for `limit` at most.
+fn wait<T>(
+    runtime: &Runtime,
+    limit: Duration,
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, ServerError> {
+    let done = runtime.block_on(async { tokio::time::timeout(limit, work).await });
+    done.map_err(|_elapsed| ServerError::Silent { limit })?.map_err(ServerError::from)
+}

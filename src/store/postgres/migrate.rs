@@ -1,0 +1,59 @@
+//! The tables of the shared database, brought up to date by whoever may.
+//!
+//! Migrations only ever add, so that nodes of the version before go on with tables of the next.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::ServerError;
+use super::Settings;
+use super::link::Link;
+use crate::store::migrations;
+
+/// How long the migrations may take: those of a large table build an index.
+const MIGRATION_MAX: Duration = Duration::from_secs(600);
+/// How often they are tried while others make headway with them.
+const TRIES_MAX: u32 = 8;
+/// SQLSTATE of a table that is not there.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// Brings the tables up to date.
+///
+/// # Errors
+///
+/// [`ServerError::Tables`] when they are not and our role may not change them.
+pub(super) fn bring_up_to_date(link: &mut Link, settings: &Settings) -> Result<(), ServerError> {
+    let needed = migrations::newest();
+    let mut found = version(link, settings)?;
+    for _try in 0..TRIES_MAX {
+        if found >= needed {
+            return Ok(());
+        }
+        link.batch("SET statement_timeout = 0")?;
+        let run = async |client: &mut Client| migrations::runner().run_async(client).await;
+        let done = link.with_client(MIGRATION_MAX, run)?;
+        let limit_ms = settings.answer_max.as_millis();
+        link.batch(&format!("SET statement_timeout = {limit_ms}"))?;
+        let before = found;
+        found = version(link, settings)?;
+        if let Err(source) = done
+            && found <= before
+        {
+            // Nobody else brought them on meanwhile either.
+            return Err(ServerError::Tables { found, needed, source: Box::new(source) });
+        }
+    }
+    if found >= needed { Ok(()) } else { Err(ServerError::Later) }
+}
+
+/// The version of the tables, 0 when there are none.
+fn version(link: &mut Link, settings: &Settings) -> Result<i32, ServerError> {
+    let sql = "SELECT MAX(version) FROM refinery_schema_history";
+    let read = async |client: &mut Client| client.query_one(sql, &[]).await;
+    match link.with_client(settings.answer_max, read)?.map_err(ServerError::from) {
+        Ok(row) => Ok(row.try_get::<_, Option<i32>>(0)?.unwrap_or(0)),
+        Err(ServerError::Refused { code, .. }) if code == UNDEFINED_TABLE => Ok(0),
+        Err(error) => Err(error),
+    }
+}

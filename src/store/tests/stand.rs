@@ -1,0 +1,116 @@
+//! A store for a test, with its own database or with one on a server; and the same tests on both.
+
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::channel;
+
+use super::clock;
+use super::cluster::Cluster;
+use super::cluster::TestDatabase;
+use super::settings;
+use crate::store::Archive;
+use crate::store::Recovered;
+use crate::store::Settings;
+use crate::store::Store;
+use crate::store::Target;
+use crate::store::postgres;
+use crate::suppression::Ack;
+
+/// Makes two tests of each function that takes a [`Stand`]: one on SQLite, one on PostgreSQL.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[test] fn $name() { super::$name(&$crate::store::tests::stand::Stand::sqlite()) })*
+        }
+        mod on_postgres {
+            $(#[test] fn $name() { super::$name(&$crate::store::tests::stand::Stand::postgres()) })*
+        }
+    };
+}
+pub(super) use on_both;
+
+/// A store's folder, and its database.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) target: Target,
+    /// The database, where it is on a server.
+    pub(super) server: Option<TestDatabase>,
+}
+
+impl Stand {
+    /// With the embedded database.
+    pub(crate) fn sqlite() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder can be made");
+        Self { dir, target: Target::Sqlite, server: None }
+    }
+
+    /// With a new database on a server.
+    pub(crate) fn postgres() -> Self {
+        Self::on_server(Cluster::shared().database())
+    }
+
+    /// With a database of a server.
+    pub(crate) fn on_server(database: TestDatabase) -> Self {
+        let target = target_of(&database.url());
+        Self { target, server: Some(database), ..Self::sqlite() }
+    }
+
+    /// Another folder; with the same database where that is on a server.
+    pub(crate) fn another_node(&self) -> Self {
+        self.server.clone().map_or_else(Self::sqlite, Self::on_server)
+    }
+
+    /// Another folder with another database, of the same kind.
+    pub(crate) fn anew(&self) -> Self {
+        if self.server.is_some() { Self::postgres() } else { Self::sqlite() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings { target: self.target.clone(), ..settings(self.path()) }
+    }
+
+    pub(crate) fn open(&self) -> (Store, Recovered, Receiver<Ack>) {
+        open_with(self.settings())
+    }
+
+    pub(crate) fn archive(&self) -> (Archive, Recovered) {
+        Archive::open(self.path(), &self.target, &clock())
+            .unwrap_or_else(|error| panic!("the store opens: {error}"))
+    }
+
+    /// Loses the database, which is closed.
+    pub(crate) fn lose_database(&self) {
+        match &self.server {
+            None => {
+                for name in ["bajavoz.sqlite", "bajavoz.sqlite-wal", "bajavoz.sqlite-shm"] {
+                    // Those that are there.
+                    let _ = std::fs::remove_file(self.path().join(name));
+                }
+            }
+            Some(server) => {
+                server.psql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+            }
+        }
+    }
+}
+
+pub(crate) fn open_with(settings: Settings) -> (Store, Recovered, Receiver<Ack>) {
+    let (acks, received) = channel();
+    let opened = Store::open(settings, move |ack| {
+        // A test that is over listens no more.
+        let _ = acks.send(ack);
+    });
+    let (store, recovered) = opened.unwrap_or_else(|error| panic!("the store opens: {error}"));
+    (store, recovered, received)
+}
+
+/// The server at `url`.
+pub(crate) fn target_of(url: &str) -> Target {
+    let settings = postgres::Settings::new(url, None);
+    Target::Postgres(Box::new(settings.unwrap_or_else(|error| panic!("{error}"))))
+}
