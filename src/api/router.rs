@@ -63,6 +63,8 @@ pub enum NotReady {
     Starting,
     /// Running calls finish, new ones are refused.
     Draining,
+    /// Opt-outs of other engines may be unknown here.
+    Stale,
     /// Opt-outs cannot be made durable as configured.
     StoreAlarm,
 }

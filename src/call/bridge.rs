@@ -39,6 +39,10 @@ impl Call {
             self.refuse_suppressed(step, hit);
             return;
         }
+        if gate::is_blind(step.now, step.index, &self.admitted) {
+            let phrase = "Service Unavailable";
+            return self.refuse_a(step, 503, phrase, gate::STALE, Disposition::Refused);
+        }
         let local = LocalMedia { codecs, ..local_b };
         let invite = self.trunk_invite(&trunk, &local);
         let sip_call_id = invite.call_id.clone().unwrap_or_default();

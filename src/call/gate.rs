@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::ivr::SDP;
 use super::outcome::OUTCOME_HEADER;
@@ -14,6 +15,7 @@ use super::rules::Rules;
 use crate::campaign::CallFacts;
 use crate::campaign::Campaign;
 use crate::campaign::Mode;
+use crate::campaign::OnStale;
 use crate::campaign::Subject;
 use crate::model::ListName;
 use crate::model::Number;
@@ -27,12 +29,19 @@ use crate::sip::Message;
 use crate::sip::Scheme;
 use crate::sip::StartLine;
 use crate::sip::Uri;
+use crate::suppression::Freshness;
 use crate::suppression::Hit;
 use crate::suppression::Index;
 use crate::suppression::Leg;
 
 /// When a dialer may try again whose channels are all in use. Our choice: a short call's length.
 const RETRY_AFTER_S: &str = "10";
+
+/// Why a call is refused while this node may have missed an opt-out.
+pub(super) const STALE: &str = "stale";
+
+/// When a dialer may try again then. Our choice: stores come back within a restart.
+const STALE_RETRY_AFTER_S: &str = "30";
 
 /// A call that may be made: what the INVITE said, read once.
 #[derive(Debug)]
@@ -96,9 +105,14 @@ impl Refused {
 
     /// All of a cap's channels are in use.
     pub(super) fn full(why: &'static str, admitted: &Admitted) -> Self {
+        Self::later(why, RETRY_AFTER_S, admitted)
+    }
+
+    /// It cannot be made now; `after_s` seconds later it may.
+    fn later(why: &'static str, after_s: &str, admitted: &Admitted) -> Self {
         let mut refused = Self::new(503, "Service Unavailable", why)
             .of(&admitted.dialer, Some(&admitted.campaign));
-        refused.headers = refused.headers.with("Retry-After", RETRY_AFTER_S);
+        refused.headers = refused.headers.with("Retry-After", after_s);
         refused.number = Some(admitted.number);
         refused
     }
@@ -113,6 +127,7 @@ impl Refused {
 
 /// Decides on an INVITE from `source`.
 pub(super) fn admit(
+    now: Instant,
     rules: &Arc<Rules>,
     index: &Index,
     source: SocketAddr,
@@ -125,6 +140,9 @@ pub(super) fn admit(
     if let Some(hit) = suppressed(index, &admitted) {
         return Err(Box::new(refuse_suppressed(&admitted, hit)));
     }
+    if is_blind(now, index, &admitted) {
+        return Err(Box::new(Refused::later(STALE, STALE_RETRY_AFTER_S, &admitted)));
+    }
     Ok(admitted)
 }
 
@@ -135,6 +153,17 @@ pub(super) fn suppressed(index: &Index, admitted: &Admitted) -> Option<Hit> {
     admitted
         .numbers()
         .find_map(|number| index.check(number, checked, &campaign.account, &campaign.name))
+}
+
+/// Whether this node may not know that somebody of this call has opted out, and the campaign does
+/// not call then. A node that never knew has nothing to call by, whatever the campaign says. Who
+/// calls in is answered all the same: nobody is dialled who may not be.
+pub(super) fn is_blind(now: Instant, index: &Index, admitted: &Admitted) -> bool {
+    let campaign = &admitted.campaign;
+    let is_dialled = campaign.subject != Subject::Calling;
+    let never_knew = index.freshness() == Freshness::Never;
+    let may_call = campaign.on_stale == OnStale::Call && !never_knew;
+    is_dialled && !may_call && index.is_stale(now)
 }
 
 fn refuse_suppressed(admitted: &Admitted, hit: Hit) -> Refused {

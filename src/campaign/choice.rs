@@ -201,7 +201,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::campaign::{Greeting, Listening, Match, Mode, OnUnconfirmed, Origin, Subject};
+    use crate::campaign::{
+        Greeting, Listening, Match, Mode, OnStale, OnUnconfirmed, Origin, Subject,
+    };
 
     fn campaign(name: &str, matches: Match) -> Campaign {
         Campaign {
@@ -219,6 +221,7 @@ mod tests {
                 confirm_max: Duration::from_secs(10),
             },
             on_unconfirmed: OnUnconfirmed::Block,
+            on_stale: OnStale::Refuse,
             other_way: Some("by post".to_owned()),
             greeting: Greeting::default(),
             route: Vec::new(),

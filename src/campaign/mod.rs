@@ -8,6 +8,6 @@ mod rule;
 
 pub use choice::{CallFacts, Campaigns, Clash, ClashOn};
 pub use rule::{
-    Campaign, CodePrompts, Confirm, Greeting, Listening, Match, Mode, OnUnconfirmed, Origin,
-    PromptName, ResponseCode, Subject, Then,
+    Campaign, CodePrompts, Confirm, Greeting, Listening, Match, Mode, OnStale, OnUnconfirmed,
+    Origin, PromptName, ResponseCode, Subject, Then,
 };

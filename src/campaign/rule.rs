@@ -32,6 +32,8 @@ pub struct Campaign {
     pub listening: Listening,
     /// What a code means whose confirmation press never came.
     pub on_unconfirmed: OnUnconfirmed,
+    /// What becomes of a call while this node cannot know every opt-out.
+    pub on_stale: OnStale,
     /// How a person opts out where no code is listened for, in the operator's words; reports and
     /// `explain` print it. Always there when `codes` is empty.
     pub other_way: Option<String>,
@@ -153,6 +155,18 @@ pub enum OnUnconfirmed {
     Block,
     /// The press is forgotten.
     Ignore,
+}
+
+/// What becomes of a call while the shared store has been out of reach for too long, so that an
+/// opt-out elsewhere may be unknown here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnStale {
+    /// It is refused: who cannot know does not dial.
+    #[default]
+    Refuse,
+    /// It is made by what is known here.
+    Call,
 }
 
 /// How long keys are waited for.

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::checked::{LogFormat, Scope};
 use super::value::{PortRange, TypedDuration, TypedNetwork};
-use crate::campaign::{Confirm, Mode, OnUnconfirmed, Then};
+use crate::campaign::{Confirm, Mode, OnStale, OnUnconfirmed, Then};
 
 pub(super) type Text = Spanned<String>;
 
@@ -145,6 +145,7 @@ pub(super) struct Campaign {
     pub(super) ring_max: TypedDuration,
     pub(super) call_max: Option<Spanned<TypedDuration>>,
     pub(super) on_unconfirmed: OnUnconfirmed,
+    pub(super) on_stale: OnStale,
     pub(super) other_way: Option<String>,
     #[serde(rename = "match")]
     pub(super) matches: Match,

@@ -221,6 +221,8 @@ pub(super) const KEYS: &[Key] = &[
         "The longest call of this campaign."),
     key("campaigns.NAME.on-unconfirmed", OneOf(&["block", "ignore"]), Default("\"block\"", "a person who pressed once meant it"), "",
         "What a code means whose second press never came: an opt-out all the same, or nothing."),
+    key("campaigns.NAME.on-stale", OneOf(&["refuse", "call"]), Default("\"refuse\"", "who cannot know does not dial"), "",
+        "What becomes of a call while other engines' opt-outs cannot be known, the shared store being out of reach for longer than store.stale-after: 503, or made by what is known here. Who calls in is answered all the same."),
     key("campaigns.NAME.other-way", Text, Optional("its codes are the way"), "\"the caller is told to write to bajas@acme.example\"",
         "How a person opts out where no code is listened for; a campaign without codes must say."),
 

@@ -125,8 +125,6 @@ pub struct Desk {
     checked: Arc<ArcSwap<Checked>>,
     receipts: Receipts,
     herald: Herald,
-    /// Held while an import is taken down.
-    importing: Mutex<()>,
 }
 
 impl Desk {
@@ -139,8 +137,7 @@ impl Desk {
         receipts: Receipts,
         herald: Herald,
     ) -> Self {
-        let importing = Mutex::new(());
-        Self { books: Books::Open(store), index, checked, receipts, herald, importing }
+        Self { books: Books::Open(store), index, checked, receipts, herald }
     }
 
     /// Opens the store by itself, as long as no engine holds it.
@@ -168,8 +165,8 @@ impl Desk {
         };
         let index = Arc::new(Index::new(&lists(&checked))?);
         let checked = Arc::new(ArcSwap::from_pointee(checked));
-        let (herald, importing) = (Herald::none(), Mutex::new(()));
-        let desk = Self { books, index, checked, receipts, herald, importing };
+        let herald = Herald::none();
+        let desk = Self { books, index, checked, receipts, herald };
         desk.reader()?.fill(&desk.index)?;
         Ok(desk)
     }

@@ -161,7 +161,8 @@ impl Engine {
 
     /// What the health and metrics page asks.
     pub fn control(&self) -> Arc<dyn api::Control> {
-        let page = Page { figures: Arc::clone(&self.core.figures), store: self.store.clone() };
+        let (figures, index) = (Arc::clone(&self.core.figures), Arc::clone(&self.core.index));
+        let page = Page { figures, index, store: self.store.clone() };
         Arc::new(page)
     }
 
@@ -265,6 +266,7 @@ impl Steer for Core {
 /// What the health and metrics page reads.
 struct Page {
     figures: Arc<Figures>,
+    index: Arc<Index>,
     store: Option<Arc<Store>>,
 }
 
@@ -289,6 +291,9 @@ impl api::Control for Page {
         if self.is_alarmed() {
             reasons.push(api::NotReady::StoreAlarm);
         }
+        if self.index.is_stale(clock::now()) {
+            reasons.push(api::NotReady::Stale);
+        }
         api::Readiness { reasons }
     }
 
@@ -296,6 +301,9 @@ impl api::Control for Page {
         self.figures.metrics.store_alarm(self.is_alarmed());
         let waiting = self.store.as_ref().map_or(0, |store| store.counters().facts_waiting);
         self.figures.metrics.database(self.figures.is_database_down(), waiting);
+        if let Some(followed) = self.store.as_ref().and_then(|store| store.followed()) {
+            self.figures.note_feed(&followed);
+        }
         self.figures.metrics.render()
     }
 }

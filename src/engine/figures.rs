@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::call::VoiceReport;
 use crate::record::Cdr;
 use crate::sip;
+use crate::store::Followed;
 use crate::telemetry::Metrics;
 use crate::telemetry::Side;
 use crate::telemetry::Snapshot;
@@ -51,6 +52,16 @@ impl Figures {
     /// Whether the database is behind the journal, since it cannot be written.
     pub(super) fn is_database_down(&self) -> bool {
         self.database_down.load(Ordering::Relaxed)
+    }
+
+    /// How far this engine is behind the others, and what it met in following them.
+    pub(super) fn note_feed(&self, followed: &Followed) {
+        self.metrics.feed_lag(followed.lag);
+        let mut met = Snapshot::default();
+        met.refused("feed_hole", followed.holes);
+        met.refused("feed_regression", followed.regressions);
+        met.refused("feed_failed", followed.failures);
+        self.metrics.publish("follow", met);
     }
 
     /// An opt-out could not be made durable, or not in time.

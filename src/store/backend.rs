@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::StoreError;
 
@@ -27,6 +28,10 @@ pub(super) trait Backend: fmt::Debug + Send {
     ///
     /// Those of the database.
     fn change(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Waits until somebody else may have changed something, for `limit` at most. Says nothing
+    /// about whether anybody has.
+    fn wait(&mut self, limit: Duration);
 
     /// Whether other nodes write to it too, so that it knows streams that are not in our journal.
     fn is_shared(&self) -> bool;
@@ -178,6 +183,9 @@ pub(super) enum Change {
     Insert(&'static Table, Vec<Vec<Value>>),
     /// Runs a statement.
     Run(&'static str, Vec<Value>),
+    /// Wakes whoever waits in [`Backend::wait`], where the database can; behind the transaction,
+    /// and no part of it.
+    Wake,
 }
 
 /// Hands every row that `sql` finds to `visit`.

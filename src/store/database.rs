@@ -118,6 +118,7 @@ impl Database {
         changes.extend(tables::of_calls(calls)?);
         if let Some(cursor) = cursor {
             changes.extend(move_cursor(cursor));
+            changes.push(Change::Wake);
         }
         self.0.change(&changes)
     }

@@ -20,6 +20,9 @@ use super::archive::Archive;
 use super::archive::Hold;
 use super::archive::Recovered;
 use super::archive::journal_dir;
+use super::follow::Followed;
+use super::follow::Follower;
+use super::follow::Following;
 use super::journal::Journal;
 use super::journal::JournalDisk;
 use super::journal::RealDisk;
@@ -59,6 +62,9 @@ pub struct Settings {
     pub reopen_every: Duration,
     /// When a fact counts as durable.
     pub ack: AckPolicy,
+    /// How other nodes are followed that write to the same database; nothing for a store that is
+    /// only asked. The follower fills the index by itself.
+    pub following: Option<Following>,
     /// How long a record stays without a signed checkpoint behind it, while the journal works.
     pub checkpoint_every: Duration,
     /// Records between two checkpoints at most, 1 or more.
@@ -78,6 +84,7 @@ impl Settings {
             clock,
             reopen_every: REOPEN_EVERY,
             ack: AckPolicy::default(),
+            following: None,
             checkpoint_every: CHECKPOINT_EVERY,
             checkpoint_records_max: CHECKPOINT_RECORDS_MAX,
             on_event: Arc::new(|_event| {}),
@@ -128,6 +135,7 @@ pub struct Counters {
 pub struct Store {
     // The order matters when it is dropped: the ledger feeds the projection, and the lock goes
     // last.
+    follower: Option<Follower>,
     ledger: Ledger,
     projection: Projection,
     pub(super) site: Site,
@@ -167,6 +175,7 @@ impl Store {
             reopen_every,
             on_event,
             ack,
+            following,
             ..
         } = settings;
         let held = Arc::new(Held::new(ack, on_ack, Arc::clone(&on_event)));
@@ -191,6 +200,11 @@ impl Store {
         let projection =
             Projection::start(database, backlog, Arc::clone(&held), watch, Arc::clone(&on_event))?;
         let feed = projection.feed.clone();
+        let follower = following.map(|following| {
+            let watch = Watch::new("follow", &on_event);
+            Follower::start(site.clone(), following, feed.clone(), watch)
+        });
+        let follower = follower.transpose()?;
         let watch = Watch::new("commit", &on_event);
         let ledger = Ledger::start(queue_len_max, watch, |failure, stats| Committer {
             journal,
@@ -208,7 +222,7 @@ impl Store {
             head: (0, Hash::NONE),
             signing,
         })?;
-        Ok((Self { ledger, projection, site, signer, _lock: lock }, recovered))
+        Ok((Self { follower, ledger, projection, site, signer, _lock: lock }, recovered))
     }
 
     /// Keeps a call record, a moment later and with others; lost in a crash, or when the
@@ -257,6 +271,11 @@ impl Store {
         self.site.reader()
     }
 
+    /// How far this node is behind the others; nothing where it follows none.
+    pub fn followed(&self) -> Option<Followed> {
+        self.follower.as_ref().map(Follower::followed)
+    }
+
     /// Why the journal cannot be written now, if it cannot: the alarm to raise.
     pub fn failure(&self) -> Option<LedgerError> {
         self.ledger.failure()
@@ -298,6 +317,7 @@ impl Store {
     ///
     /// [`StoreError::Closed`] when a thread had panicked.
     pub fn close(mut self) -> Result<(), StoreError> {
+        self.follower = None;
         self.ledger.close()?;
         self.projection.close()
     }

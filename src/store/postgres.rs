@@ -100,9 +100,11 @@ impl Postgres {
     fn try_change(&mut self, changes: &[Change]) -> Result<(), ServerError> {
         let link = self.connect()?;
         let mut steps = Vec::with_capacity(changes.len());
+        let mut wakes = false;
         for change in changes {
             match change {
                 Change::Insert(_, rows) if rows.is_empty() => {}
+                Change::Wake => wakes = true,
                 Change::Insert(table, rows) => {
                     let kinds = table.columns.iter().enumerate();
                     let columns = kinds.map(|(at, (_name, kind))| Column::all(rows, at, *kind));
@@ -117,7 +119,7 @@ impl Postgres {
         }
         let steps: Vec<_> =
             steps.iter().map(|(statement, columns)| (statement, parameters(columns))).collect();
-        if steps.is_empty() { Ok(()) } else { link.transaction(&steps) }
+        if steps.is_empty() { Ok(()) } else { link.transaction(&steps, wakes) }
     }
 
     fn try_ask(&mut self, sql: &str, values: &[Value]) -> Result<Answer, ServerError> {
@@ -170,6 +172,15 @@ impl Backend for Postgres {
     fn change(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let done = self.try_change(changes);
         self.settle(done)
+    }
+
+    fn wait(&mut self, limit: Duration) {
+        let waited = self.link.as_mut().map(|link| link.wait_for_notice(limit));
+        if !matches!(waited, Some(Ok(()))) {
+            // Nothing can be heard without a connection, and the next question makes one.
+            self.link = None;
+            std::thread::park_timeout(limit);
+        }
     }
 
     fn is_shared(&self) -> bool {

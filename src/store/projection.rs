@@ -158,6 +158,18 @@ impl Feed {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether `writer` is a stream of this process.
+    pub(super) fn is_own(&self, writer: WriterId) -> bool {
+        let is_own = |reach: &Reach| !reach.head.is_past && reach.head.last.writer == writer;
+        self.reaches().iter().any(is_own)
+    }
+
+    /// Whether the database has everything of processes before us.
+    pub(super) fn is_recovered(&self) -> bool {
+        let is_there = |reach: &Reach| !reach.head.is_past || reach.taken >= reach.head.last.seq;
+        self.reaches().iter().all(is_there)
+    }
+
     /// Facts that are durable here and, as far as is known, not yet in the database.
     pub(super) fn waiting(&self) -> u64 {
         let of = |reach: &Reach| reach.head.last.seq.saturating_sub(reach.taken);
@@ -454,6 +466,12 @@ impl Projector {
     fn failed(&mut self, error: &StoreError) {
         if !matches!(error, StoreError::Server(ServerError::Later)) {
             self.feed.stats.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.database.is_shared() {
+            // A server that takes its place may know less than this one did.
+            self.knows_cursors = false;
+            self.cursors.clear();
+            self.feed.missed.store(true, Ordering::Release);
         }
         if !std::mem::replace(&mut self.is_failing, true) {
             let error = error as &dyn std::error::Error;

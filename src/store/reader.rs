@@ -29,6 +29,7 @@ use super::imported;
 use super::segments::Segments;
 use reversals::undone;
 
+mod follow;
 mod imports;
 mod reversals;
 mod streams;

@@ -5,6 +5,7 @@ mod backup;
 pub(crate) mod cluster;
 mod exam;
 mod faults;
+mod follow;
 mod history;
 mod imports;
 mod kill;

@@ -8,11 +8,13 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicIsize;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -24,6 +26,7 @@ use crate::model::Number;
 use crate::model::RecordId;
 
 use super::base::Base;
+use super::feed::Freshness;
 use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
@@ -62,8 +65,12 @@ pub struct Index {
     waiting: AtomicUsize,
     /// Reversals that found no room to wait in.
     overflowed: AtomicU64,
+    /// Held while a base is made.
+    making: Mutex<()>,
     /// Held while a base is exchanged.
     mounting: Mutex<()>,
+    /// Until when it knows what others have made durable.
+    freshness: ArcSwap<Freshness>,
 }
 
 /// A base with its layers as this process names lists.
@@ -173,9 +180,31 @@ impl Index {
         left_out
     }
 
+    /// Keep what this returns from asking which imports there are until their base is mounted, so
+    /// that a base of fewer imports never takes the place of one of more.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Shows the mounted base to `look`.
     pub fn with_base<T>(&self, look: impl FnOnce(&Base) -> T) -> T {
         look(&self.mounted.load().base)
+    }
+
+    /// Says until when it knows what other nodes have made durable; see [`super::Feed`]. An index
+    /// that is not told is alone.
+    pub fn set_freshness(&self, freshness: Freshness) {
+        self.freshness.store(Arc::new(freshness));
+    }
+
+    /// Until when it does.
+    pub fn freshness(&self) -> Freshness {
+        **self.freshness.load()
+    }
+
+    /// Whether an opt-out made on another node may be unknown here, longer after than is allowed.
+    pub fn is_stale(&self, now: Instant) -> bool {
+        self.freshness.load().is_stale(now)
     }
 
     /// The set of `names` in this index's bits; ask once a campaign, not once a call.

@@ -7,6 +7,7 @@
 pub mod base;
 pub mod export;
 pub mod fact;
+pub mod feed;
 pub mod import;
 pub mod index;
 pub mod ledger;
@@ -19,6 +20,7 @@ pub mod segment;
 
 pub use base::{Base, Layer};
 pub use fact::{Confirmation, Fact, Outcome};
+pub use feed::{Feed, Freshness};
 pub use index::{Hit, Index};
 pub use ledger::{Ack, Durable, FactLedger, LedgerError};
 pub use list::{List, ListMask, Scope};

@@ -48,6 +48,7 @@ struct Inner {
     store_alarm: Gauge,
     database_alarm: Gauge,
     facts_waiting: Gauge,
+    feed_lag: Gauge<f64, AtomicU64>,
     config_reload: Gauge<f64, AtomicU64>,
     totals: Arc<Totals>,
 }
@@ -102,6 +103,13 @@ impl Metrics {
             "Durable facts of this node that are not known to be in the database",
             facts_waiting.clone(),
         );
+        let feed_lag = Gauge::<f64, AtomicU64>::default();
+        registry.register_with_unit(
+            "feed_lag",
+            "For how long opt-outs of other engines may be unknown here",
+            Unit::Seconds,
+            feed_lag.clone(),
+        );
         let config_reload = Gauge::<f64, AtomicU64>::default();
         registry.register_with_unit(
             "config_reload_timestamp",
@@ -121,6 +129,7 @@ impl Metrics {
             store_alarm,
             database_alarm,
             facts_waiting,
+            feed_lag,
             config_reload,
             totals,
         }))
@@ -186,6 +195,11 @@ impl Metrics {
     pub fn database(&self, is_away: bool, facts_waiting: u64) {
         self.0.database_alarm.set(i64::from(is_away));
         self.0.facts_waiting.set(i64::try_from(facts_waiting).unwrap_or(i64::MAX));
+    }
+
+    /// For how long this engine may have missed what others have made durable.
+    pub fn feed_lag(&self, lag: Duration) {
+        self.0.feed_lag.set(lag.as_secs_f64());
     }
 
     /// A configuration was loaded at `at`.
@@ -274,6 +288,7 @@ mod tests {
         metrics.optout_committed(Duration::from_micros(700));
         metrics.store_alarm(true);
         metrics.database(true, 17);
+        metrics.feed_lag(Duration::from_millis(1_250));
         metrics.config_loaded(UnixMicros(1_795_000_000_500_000));
         let page = metrics.render();
         #[rustfmt::skip]
@@ -290,6 +305,7 @@ mod tests {
             ("bajavoz_store_alarm",                                                                  "1"),
             ("bajavoz_database_alarm",                                                               "1"),
             ("bajavoz_facts_waiting",                                                                "17"),
+            ("bajavoz_feed_lag_seconds",                                                             "1.25"),
             ("bajavoz_config_reload_timestamp_seconds",                                              "1795000000.5"),
         ];
         for (series, want) in cases {

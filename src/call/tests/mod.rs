@@ -5,7 +5,8 @@
 //! carrier: `A.INVITE=pcmu+pcma`, `B.183=pcmu`, `A.REINVITE=pcma@192.0.2.11:9000!sendonly`,
 //! `B.INFO/7=9` with its CSeq. The media is told and told of: `key=9` is pressed on the person's
 //! leg, `played` ends a prompt (`played=0`: nobody could hear it). The ledger says `ack` or
-//! `fail`; `optout=+34600000001` is somebody else's opt-out; `drain` hangs everything up, `stop` at once, and `lost` is
+//! `fail`; `optout=+34600000001` is somebody else's opt-out; `new`, `stale` and `fresh` say whether those are known
+//! here; `drain` hangs everything up, `stop` at once, and `lost` is
 //! media that has closed by itself.
 //!
 //! What comes out begins with whom it concerns: `A<200=pcmu#1` (codecs and version of the
@@ -51,11 +52,15 @@ use crate::sip::ListenerId;
 use crate::sip::Settings;
 use crate::suppression::Durable;
 use crate::suppression::Fact;
+use crate::suppression::Freshness;
 use crate::suppression::Index;
 use crate::suppression::Leg;
 
 use peer::Opening;
 use peer::Peer;
+
+/// Longer ago than a node may be without the others.
+const OLD: Duration = Duration::from_millis(1);
 
 /// Where the engine is.
 const ENGINE: &str = "198.51.100.1:5060";
@@ -173,6 +178,9 @@ impl<'a> Play<'a> {
                 self.calls.handle_voice(now, self.voice, event);
             }
             "optout" => self.opt_out_elsewhere(argument),
+            "new" => self.index.set_freshness(Freshness::Never),
+            "stale" => self.index.set_freshness(Freshness::Until(self.start - OLD)),
+            "fresh" => self.index.set_freshness(Freshness::Until(now)),
             _ => self.say(word),
         }
     }

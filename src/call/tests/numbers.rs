@@ -52,6 +52,28 @@ fn a_number_that_is_dialled_is_checked_whoever_the_person_is() {
 }
 
 #[test]
+fn a_node_that_may_have_missed_an_opt_out_does_not_dial() {
+    let now = "0:A<503(refused;reason=stale)";
+    let dialled = "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 10:A<486(refused;reason=carrier)";
+    #[rustfmt::skip]
+    let cases = [
+        ("a node that follows", "bridge", "", dialled),
+        ("one that does not any more", "bridge", "0:stale", now),
+        ("one that follows again", "bridge", "0:stale 0:fresh", dialled),
+        ("our own answer to a call that somebody made", "ivr", "0:stale", now),
+        ("a campaign that calls all the same", "bridge-stale", "0:stale", dialled),
+        ("though one that never knew has nothing to call by", "bridge-stale", "0:new", now),
+        ("who calls in is not dialled", "bridge-calling", "0:stale", dialled),
+        ("an opt-out is named before that", "bridge", "0:stale 0:optout=+34600000001", "0:A<603(suppressed;list=all)"),
+    ];
+    compare(cases.map(|(name, campaign, before, want)| {
+        let opening = Opening { campaign, to: "600000001", ..Opening::default() };
+        let script = format!("{before} 0:A.INVITE=pcmu 10:B.486");
+        (name, before.to_owned(), play_from(opening, &script, "B<INVITE A<4 A<5 A<6"), want)
+    }));
+}
+
+#[test]
 fn the_caller_is_a_number_or_anonymous() {
     let number = "0:B<INVITE(+34910000001>+34600000001)=pcmu#1 10:A<486(refused;reason=carrier)";
     let anonymous = "0:B<INVITE(anonymous>+34600000001)=pcmu#1 10:A<486(refused;reason=carrier)";

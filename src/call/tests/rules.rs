@@ -18,6 +18,7 @@ use crate::campaign::Greeting;
 use crate::campaign::Listening;
 use crate::campaign::Match;
 use crate::campaign::Mode;
+use crate::campaign::OnStale;
 use crate::campaign::OnUnconfirmed;
 use crate::campaign::Origin;
 use crate::campaign::PromptName;
@@ -43,6 +44,7 @@ fn table() -> Vec<(&'static str, Mode, Subject, Option<Then>)> {
         ("bridge-on", Mode::Bridge, Subject::Called, Some(Then::Continue)),
         ("bridge-calling", Mode::Bridge, Subject::Calling, Some(Then::Hangup)),
         ("bridge-header", Mode::Bridge, Subject::Header("X-Person".into()), Some(Then::Hangup)),
+        ("bridge-stale", Mode::Bridge, Subject::Called, Some(Then::Hangup)),
         ("ivr", Mode::Ivr, Subject::Called, Some(Then::Hangup)),
         ("ivr-on", Mode::Ivr, Subject::Called, Some(Then::Continue)),
         ("ivr-mute", Mode::Ivr, Subject::Called, None),
@@ -128,6 +130,7 @@ fn campaign((name, mode, subject, then): (&str, Mode, Subject, Option<Then>)) ->
             confirm_max: Duration::from_secs(5),
         },
         on_unconfirmed: OnUnconfirmed::Block,
+        on_stale: if name == "bridge-stale" { OnStale::Call } else { OnStale::Refuse },
         other_way: None,
         greeting: Greeting {
             play: if is_bridge { Vec::new() } else { vec![prompt("greeting")] },

@@ -73,6 +73,7 @@ impl Check<'_> {
                 confirm_max: typed.digits.confirm_timeout.0,
             },
             on_unconfirmed: typed.on_unconfirmed,
+            on_stale: typed.on_stale,
             other_way: typed.other_way.clone(),
             greeting: self.greeting(table, language),
             route: typed.route.get_ref().iter().map(|t| t.get_ref().as_str().into()).collect(),

@@ -160,7 +160,7 @@ impl Desk {
     ) -> Result<ImportDone, DeskError> {
         let Books::Open(_store) = &self.books else { return Err(DeskError::ReadOnly) };
         // One at a time: a change list must see the imports that it may take off from.
-        let _turn = self.importing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self.index.turn();
         if let Some(Earlier { record, imported_at }) = self.weigh(&claim)? {
             return Ok(ImportDone { record, durable_at: imported_at, is_earlier: true });
         }

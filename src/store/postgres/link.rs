@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio_postgres::AsyncMessage;
 use tokio_postgres::Client;
 use tokio_postgres::RowStream;
@@ -25,6 +27,11 @@ use super::Settings;
 
 /// Statements that are kept prepared at most; the store has some forty.
 const PREPARED_MAX: usize = 128;
+
+/// What nodes tell each other when they have written something, and nothing more. A server that
+/// knows no notices is asked as often without them.
+const NOTIFY: &str = "NOTIFY bajavoz";
+const LISTEN: &str = "LISTEN bajavoz";
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +50,9 @@ pub(super) struct Link {
     client: Client,
     prepared: HashMap<String, Statement>,
     answer_max: Duration,
+    /// Told by each notice.
+    noticed: Arc<Notify>,
+    is_listening: bool,
     /// Runs while somebody waits. In an option, since its end must not wait for anything.
     runtime: Option<Runtime>,
 }
@@ -63,16 +73,23 @@ impl Link {
         let connecting = settings.config.connect(settings.connector.clone());
         let limit = settings.connect_max();
         let (client, mut connection) = wait(&runtime, limit, connecting)?;
+        let noticed = Arc::new(Notify::new());
+        let notice = Arc::clone(&noticed);
         runtime.spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
             {
-                if let AsyncMessage::Notice(notice) = message {
-                    tracing::debug!(code = notice.code().code(), "the server gives notice");
+                match message {
+                    AsyncMessage::Notice(notice) => {
+                        tracing::debug!(code = notice.code().code(), "the server says something");
+                    }
+                    AsyncMessage::Notification(_) => notice.notify_one(),
+                    _ => {}
                 }
             }
         });
         let answer_max = settings.answer_max;
-        let link = Self { client, prepared: HashMap::new(), answer_max, runtime: Some(runtime) };
+        let (prepared, runtime) = (HashMap::new(), Some(runtime));
+        let link = Self { client, prepared, answer_max, noticed, is_listening: false, runtime };
         let limit_ms = match purpose {
             Use::Writing => answer_max.as_millis(),
             Use::Reading => 0,
@@ -138,10 +155,27 @@ impl Link {
         })
     }
 
-    /// Runs `statements` in one transaction, all of them on their way before the first is answered.
+    /// Waits for a notice, for `limit` at most. What was told since it was last waited for counts.
+    pub(super) fn wait_for_notice(&mut self, limit: Duration) -> Result<(), ServerError> {
+        if !std::mem::replace(&mut self.is_listening, true)
+            && let Err(error) = self.batch(LISTEN)
+        {
+            // Looking now and then is enough by itself.
+            tracing::debug!(%error, "the server gives no notices");
+        }
+        let Some(runtime) = &self.runtime else { return Err(ServerError::Closed) };
+        let noticed = self.noticed.notified();
+        // Whether it came or the time is over does not matter.
+        let _ = runtime.block_on(async { tokio::time::timeout(limit, noticed).await });
+        if self.client.is_closed() { Err(ServerError::Closed) } else { Ok(()) }
+    }
+
+    /// Runs `statements` in one transaction, all of them on their way before the first is answered,
+    /// and gives notice behind it if `wakes`.
     pub(super) fn transaction(
         &self,
         statements: &[(&Statement, Vec<Parameter<'_>>)],
+        wakes: bool,
     ) -> Result<(), ServerError> {
         let client = &self.client;
         let mut steps: Vec<Step<'_>> = Vec::with_capacity(statements.len() + 2);
@@ -152,6 +186,10 @@ impl Link {
             }));
         }
         steps.push(Box::pin(client.batch_execute("COMMIT")));
+        if wakes {
+            // Without it the others look all the same, a little later.
+            steps.push(Box::pin(async { client.batch_execute(NOTIFY).await.or(Ok(())) }));
+        }
         self.wait(all(steps))
     }
 

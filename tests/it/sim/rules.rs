@@ -20,6 +20,7 @@ use bajavoz::campaign::Greeting;
 use bajavoz::campaign::Listening;
 use bajavoz::campaign::Match;
 use bajavoz::campaign::Mode;
+use bajavoz::campaign::OnStale;
 use bajavoz::campaign::OnUnconfirmed;
 use bajavoz::campaign::Origin;
 use bajavoz::campaign::PromptName;
@@ -177,6 +178,7 @@ fn campaign(style: &Style, name: &str, mode: Mode, subject: Subject) -> Campaign
             confirm_max: CONFIRM_MAX,
         },
         on_unconfirmed: style.on_unconfirmed,
+        on_stale: OnStale::Refuse,
         other_way: None,
         greeting: Greeting {
             play: if greets { vec![prompt_name("greeting")] } else { Vec::new() },

@@ -1,0 +1,337 @@
+//! The follower: reads what other nodes have made durable into this node's index.
+//!
+//! ```text
+//! heads ──► Feed: what is due ──► records, in order ──► index, and whose phone still rings
+//!                     \──► complete, as of when the heads were asked for ──► Freshness
+//! ```
+//!
+//! A thread and a connection of its own, so that neither the journal nor a question waits for it. A
+//! notice of the server wakes it; without one it looks every [`POLL_EVERY`]. What this process wrote
+//! itself it knows without the server. It begins with everything that is on record, and the index
+//! counts as fresh only after that, and after the database has what earlier processes of this node
+//! left in the journal.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::model::Number;
+use crate::model::RecordId;
+use crate::suppression::Fact;
+use crate::suppression::Feed;
+use crate::suppression::Freshness;
+use crate::suppression::Index;
+use crate::suppression::feed::Due;
+use crate::suppression::feed::Step;
+
+use super::StoreError;
+use super::projection;
+use super::reader::Reader;
+use super::site::Site;
+use super::watch::Watch;
+
+/// How soon another node's record is looked for when no notice tells of it.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+
+/// Records of one stream that are read at a time.
+const PAGE_LEN: usize = 1_000;
+
+/// After how many rounds imports that could not be mounted are tried again: five seconds or less.
+const IMPORTS_PAUSE_ROUNDS: u32 = 20;
+
+/// Reads the clock that nobody sets; handed in, since only the driver of the clock may read it.
+pub type Monotonic = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// Hears of each number that another node has put on a list, once the index refuses it.
+pub type OnNumber = Arc<dyn Fn(Number) + Send + Sync>;
+
+/// How other nodes are followed.
+#[derive(Clone)]
+pub struct Following {
+    /// What is kept up to date.
+    pub index: Arc<Index>,
+    /// The clock by which the index's freshness is told.
+    pub now: Monotonic,
+    /// For how long the database may be out of reach before calls are refused.
+    pub stale_after: Duration,
+    /// Told of each number, on the follower's thread: it must hand the news on and return.
+    pub on_number: OnNumber,
+}
+
+/// What a follower has met, and how far it is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// For how long this node may have missed something.
+    pub lag: Duration,
+    /// Records taken over.
+    pub records: u64,
+    /// Records that were waited for, since one before them was missing.
+    pub holes: u64,
+    /// Streams that ended before a record that had been taken: the database has lost some.
+    pub regressions: u64,
+    /// Rounds that failed.
+    pub failures: u64,
+}
+
+/// The follower, with its handle.
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Shared with the thread.
+struct Shared {
+    following: Following,
+    /// Knows which streams are this process's own, and whether the database has what earlier
+    /// processes of this node left in the journal.
+    written: projection::Feed,
+    feed: Mutex<Option<Feed>>,
+    began_at: Instant,
+    failures: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Follower {
+    /// Starts the thread. The index is stale until it has caught up once.
+    pub(super) fn start(
+        site: Site,
+        following: Following,
+        written: projection::Feed,
+        watch: Watch,
+    ) -> Result<Self, StoreError> {
+        following.index.set_freshness(Freshness::Never);
+        let shared = Arc::new(Shared {
+            began_at: (following.now)(),
+            following,
+            written,
+            feed: Mutex::default(),
+            failures: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        });
+        let reader = site.reader()?;
+        let mut round = Round {
+            shared: Arc::clone(&shared),
+            site,
+            reader,
+            imports: Imports::default(),
+            is_failing: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("follow".to_owned())
+            .spawn(move || {
+                let _watch = watch;
+                while !round.shared.is_over.load(Ordering::Acquire) {
+                    round.play();
+                    round.reader.wait(POLL_EVERY);
+                }
+            })
+            .map_err(StoreError::io("start", "the follower"))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// What was met, and how far this node is behind.
+    pub(super) fn followed(&self) -> Followed {
+        let shared = &self.shared;
+        let (now, feed) = ((shared.following.now)(), shared.feed());
+        let counters = feed.as_ref().map(Feed::counters).unwrap_or_default();
+        let waited = now.saturating_duration_since(shared.began_at);
+        Followed {
+            lag: feed.as_ref().map_or(waited, |feed| feed.lag(now)),
+            records: counters.taken,
+            holes: counters.holes,
+            regressions: counters.regressions,
+            failures: shared.failures.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").field("followed", &self.followed()).finish()
+    }
+}
+
+impl Shared {
+    fn feed(&self) -> MutexGuard<'_, Option<Feed>> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the index until when it is fresh.
+    fn tell(&self, feed: &Feed) {
+        self.following.index.set_freshness(feed.freshness());
+    }
+}
+
+/// What the thread owns.
+struct Round {
+    shared: Arc<Shared>,
+    site: Site,
+    reader: Reader,
+    imports: Imports,
+    is_failing: bool,
+}
+
+impl Round {
+    /// Looks once for what is new.
+    fn play(&mut self) {
+        match self.look() {
+            Ok(()) => {
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("other nodes' records are read again");
+                }
+            }
+            Err(error) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "other nodes' records cannot be read");
+                }
+            }
+        }
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        if !self.shared.written.is_recovered() {
+            // What this node promised before its restart is in the journal alone.
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let asked_at = (shared.following.now)();
+        let mut heads = self.reader.heads()?;
+        if shared.feed().is_none() {
+            let (reasons, left_out) = self.reader.fill(&shared.following.index)?;
+            tracing::info!(reasons, left_out, "everything on record is in the index");
+            let feed = Feed::new(asked_at, heads.iter().copied(), shared.following.stale_after);
+            *shared.feed() = Some(feed);
+        }
+        heads.retain(|(writer, _seq)| !shared.written.is_own(*writer));
+        let due = {
+            let mut feed = shared.feed();
+            let Some(feed) = feed.as_mut() else { return Ok(()) };
+            let lost = feed.counters().regressions;
+            let due = feed.heads(asked_at, heads);
+            if feed.counters().regressions > lost {
+                tracing::error!("the database has lost records of other nodes that this one knows");
+            }
+            shared.tell(feed);
+            due
+        };
+        for stream in due {
+            self.read(stream)?;
+        }
+        self.imports.look_after(&self.site, &shared.following.index);
+        Ok(())
+    }
+
+    /// Reads one stream as far as it goes.
+    fn read(&mut self, Due { writer, mut after }: Due) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let page = self.reader.page(writer, after, PAGE_LEN)?;
+            let is_last = page.len() < PAGE_LEN;
+            for (record, fact) in page {
+                let mut feed = shared.feed();
+                let Some(feed) = feed.as_mut() else { return Ok(()) };
+                match feed.record(record) {
+                    Step::Hole => return Ok(()),
+                    Step::Known => {}
+                    Step::Apply => self.apply(record, fact.as_ref()),
+                }
+                // Behind the index: a node that counts as fresh knows what it counts as known.
+                shared.tell(feed);
+                after = record.seq;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does to the index what a record of another node says.
+    fn apply(&mut self, record: RecordId, fact: Option<&Fact>) {
+        let Following { index, on_number, .. } = &self.shared.following;
+        match fact {
+            Some(Fact::OptOut(optout)) => {
+                let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
+                let settled = index.settle(optout.number, &optout.lists, account, campaign, record);
+                if let Err(error) = settled {
+                    tracing::warn!(%record, %error, "the index has no room for a list");
+                }
+                on_number(optout.number);
+            }
+            Some(Fact::Import(_)) => self.imports.are_due(),
+            Some(Fact::Reversal(reversal)) => {
+                for cancelled in &reversal.cancels {
+                    index.reverse(reversal.number, cancelled.record, &cancelled.lists);
+                }
+            }
+            // Without a fact its key was destroyed, and nobody is named any more.
+            Some(Fact::Checkpoint(_) | Fact::Confirmed(_)) | None => {}
+        }
+    }
+}
+
+/// Brings imports of other nodes into the index, on a thread of their own: fetching a registry and
+/// making a base of it may take a minute, in which opt-outs come in as ever.
+#[derive(Default)]
+struct Imports {
+    is_due: bool,
+    /// Rounds to wait after a failure.
+    pause: u32,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Imports {
+    fn are_due(&mut self) {
+        self.is_due = true;
+    }
+
+    fn look_after(&mut self, site: &Site, index: &Arc<Index>) {
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(Ok(done)) = self.thread.take().map(JoinHandle::join)
+        {
+            match done {
+                Ok(()) => tracing::info!("other nodes' imports are in the index"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "other nodes' imports are not in the index yet");
+                    (self.is_due, self.pause) = (true, IMPORTS_PAUSE_ROUNDS);
+                }
+            }
+        }
+        self.pause = self.pause.saturating_sub(1);
+        if self.is_due && self.pause == 0 && self.thread.is_none() {
+            let (site, index) = (site.clone(), Arc::clone(index));
+            let work = move || mount_imports(&site, &index);
+            self.thread = std::thread::Builder::new().name("imports".to_owned()).spawn(work).ok();
+            self.is_due = self.thread.is_none();
+        }
+    }
+}
+
+/// Makes the base of all imports on record, with the segments that other nodes wrote.
+fn mount_imports(site: &Site, index: &Index) -> Result<(), StoreError> {
+    let _turn = index.turn();
+    let reader = site.reader()?;
+    let imports = reader.imports()?;
+    let base = reader.build_base(&imports, &mut |_done, _of| {})?;
+    index.mount(base);
+    index.with_base(|base| reader.save_base(base, &imports))
+}

@@ -1,0 +1,163 @@
+//! Nodes that follow each other over one database: what one knows, the others know, or they know
+//! that they do not.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use super::cluster::Cluster;
+use super::server::wait_for;
+use super::stand::Stand;
+use super::stand::open_with;
+use super::*;
+use crate::store::Following;
+use crate::suppression::ListMask;
+
+const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// A node with its index, whose clock for freshness goes on when it is told to.
+struct Node {
+    store: Store,
+    acks: Receiver<Ack>,
+    index: Arc<Index>,
+    lists: ListMask,
+    now: Arc<Mutex<Instant>>,
+    told: Arc<Mutex<Vec<Number>>>,
+}
+
+impl Node {
+    fn open(stand: &Stand) -> Self {
+        let index = Arc::new(Index::default());
+        let lists = index.mask(&["global".into(), "acme".into()]).expect("two lists fit");
+        let now = Arc::new(Mutex::new(crate::net::clock::now()));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (clock, numbers) = (Arc::clone(&now), Arc::clone(&told));
+        let following = Following {
+            index: Arc::clone(&index),
+            now: Arc::new(move || *clock.lock().unwrap()),
+            stale_after: STALE_AFTER,
+            on_number: Arc::new(move |number| numbers.lock().unwrap().push(number)),
+        };
+        let settings = Settings { following: Some(following), ..stand.settings() };
+        let (store, _recovered, acks) = open_with(settings);
+        Self { store, acks, index, lists, now, told }
+    }
+
+    fn add(&self, n: u64) {
+        self.store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        self.acks.recv().unwrap().result.unwrap();
+    }
+
+    fn refuses(&self, n: u64) -> bool {
+        self.index.check(number(n), self.lists, &"acme".into(), &"spring".into()).is_some()
+    }
+
+    fn is_stale(&self) -> bool {
+        self.index.is_stale(*self.now.lock().unwrap())
+    }
+
+    fn pass(&self, time: Duration) {
+        *self.now.lock().unwrap() += time;
+    }
+}
+
+#[test]
+fn what_one_node_knows_the_others_refuse() {
+    let stand = Stand::postgres();
+    let first = Node::open(&stand);
+    first.add(1);
+    first.store.flush().unwrap();
+    let second = Node::open(&stand.another_node());
+    wait_for("the second has caught up", || !second.is_stale());
+    assert!(second.refuses(1), "from its start on");
+    assert!(second.told.lock().unwrap().is_empty(), "nobody rings for it yet");
+    for n in 2..40 {
+        let (from, to) = if n % 2 == 0 { (&first, &second) } else { (&second, &first) };
+        from.add(n);
+        wait_for("the other refuses it", || to.refuses(n));
+    }
+    let told = second.told.lock().unwrap().clone();
+    assert_eq!(told, (2..40).step_by(2).map(number).collect::<Vec<_>>(), "in order, and no own");
+    assert_eq!(second.store.followed().map(|followed| followed.holes), Some(0));
+}
+
+#[test]
+fn a_node_without_its_database_turns_stale_and_knows_all_when_it_is_back() {
+    let mut cluster = Cluster::start();
+    let stand = Stand::on_server(cluster.database());
+    let other = stand.another_node();
+    let (first, second) = (Node::open(&stand), Node::open(&other));
+    for node in [&first, &second] {
+        wait_for("it has caught up", || !node.is_stale());
+    }
+    cluster.stop();
+    first.add(1);
+    for node in [&first, &second] {
+        node.pass(STALE_AFTER / 2);
+        assert!(!node.is_stale(), "it may still be dialled for a moment");
+        node.pass(STALE_AFTER);
+        assert!(node.is_stale());
+    }
+    let lag = second.store.followed().map(|followed| followed.lag).unwrap();
+    assert!(lag > STALE_AFTER, "{lag:?}");
+    // A node that starts without the database knows nothing, and what it promised is in its journal.
+    drop(first);
+    let first = Node::open(&stand);
+    assert!(first.is_stale());
+    cluster.start_again();
+    for node in [&first, &second] {
+        wait_for("it is fresh again", || !node.is_stale());
+    }
+    assert!(first.refuses(1), "before it counted as fresh");
+    wait_for("the other knows it too", || second.refuses(1));
+}
+
+#[test]
+fn a_record_that_is_missing_is_waited_for() {
+    let stand = Stand::postgres();
+    let server = stand.server.clone().unwrap();
+    let node = Node::open(&stand);
+    wait_for("it has caught up", || !node.is_stale());
+    // What another node wrote becomes visible out of order.
+    let (writer, body) = (77, serde_json::to_string(&optout(1)).unwrap());
+    let fact = |seq: u64| format!("INSERT INTO fact VALUES ({writer}, {seq}, '\\x00');");
+    server.psql(&format!(
+        "{}; INSERT INTO optout VALUES ({writer}, 2, 1, 1, 1, NULL, NULL, NULL, NULL, '9', NULL, \
+         'dialled_code', 'n', '{body}'); INSERT INTO writer VALUES ({writer}, 2, '', 0)",
+        fact(2)
+    ));
+    wait_for("it meets the hole", || node.store.followed().unwrap().holes > 2);
+    assert!(!node.refuses(1));
+    node.pass(STALE_AFTER * 2);
+    wait_for("it is asked again", || {
+        let holes = node.store.followed().unwrap().holes;
+        holes > 5
+    });
+    assert!(node.is_stale(), "it cannot know what it waits for");
+    server.psql(&fact(1));
+    wait_for("the hole is filled", || node.refuses(1));
+    wait_for("it is fresh", || !node.is_stale());
+}
+
+#[test]
+fn what_a_server_has_lost_is_forwarded_again() {
+    let stand = Stand::postgres();
+    let server = stand.server.clone().unwrap();
+    let node = Node::open(&stand);
+    for n in 0..5 {
+        node.add(n);
+    }
+    node.store.flush().unwrap();
+    // A replica takes its place that had not heard of the last ones.
+    server.psql(
+        "DELETE FROM fact WHERE writer_seq > 2; DELETE FROM optout WHERE writer_seq > 2;
+         DELETE FROM suppressed WHERE writer_seq > 2; UPDATE writer SET last_seq = 2;
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    node.add(5);
+    wait_for("the database has all of it", || {
+        node.store.flush().is_ok()
+            && node.store.reader().unwrap().count(&Filter::default()).is_ok_and(|count| count == 6)
+    });
+    assert_eq!(server.psql("SELECT COUNT(*), MAX(writer_seq) FROM fact"), "6|6");
+}
