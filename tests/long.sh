@@ -39,6 +39,11 @@ part_numbers() {
     BAJAVOZ_NUMBERS="${BAJAVOZ_NUMBERS:-10000000}" cargo test --locked --release --lib answered_at_once -- --nocapture
 }
 
+# Every bit of a bundle, and of a store's journal, rows and keys: each that is flipped is named.
+part_flips() {
+    BAJAVOZ_FLIP_STEP="${BAJAVOZ_FLIP_STEP:-1}" cargo test --locked --release --lib flipped_bit
+}
+
 # Twenty thousand calls by SIPp at 50 a second, keys by three methods: each is on record, once.
 part_sipp_soak() {
     BAJAVOZ_SIPP_CALLS="${BAJAVOZ_SIPP_CALLS:-20000}" cargo test --locked --test it sipp::every

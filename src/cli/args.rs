@@ -172,10 +172,13 @@ const PROOF_EXAMPLES: &str = "\
 Examples:
   bajavoz proof +34600123456 --out proof.jsonl
   bajavoz proof --key            the public key; give it to auditors before they need it
+  bajavoz proof --heads --out /mnt/elsewhere/$(date +%F).heads
 
 A bundle has every record of the number with its evidence, and the hash chain from each to the next
 signed checkpoint. Records of other people in between are in it without saying whom they are about. A number
 that stands on a list by an import comes with its place in the import's file of numbers.
+Heads are one signed line that says how each stream of the store ended. Without one from elsewhere
+nobody can tell that the end of the newest stream was cut off together with what was signed there.
 Exits with 1 when nothing is on record of the number. Who may read the bundle reads the number.";
 
 const VERIFY_EXAMPLES: &str = "\
@@ -183,10 +186,12 @@ Examples:
   bajavoz verify proof.jsonl --key \"$(cat key-of-the-store)\"
   bajavoz verify proof.jsonl --json | jq -r 'select(.kind == \"fault\") | .message'
   bajavoz verify --store /var/backups/bajavoz       a copy of a store, journal against database
+  bajavoz verify --store COPY --heads 2026-11-22.heads
 
 Needs no engine and no configuration. Without --key it shows that the bundle is whole and names the
 key it was signed by; that this is the store's key you must know from elsewhere. A store is only
-read, and must not be in use; its call records are in no chain and are not looked at.
+read, and must not be in use; its call records are in no chain and are not looked at. With --heads
+everything must still be there that was there when they were made.
 Exits with 0 when it is whole, 1 when not, 2 when the file is no bundle.";
 
 const DRAIN_EXAMPLES: &str = "\
@@ -495,14 +500,17 @@ pub(super) struct Status {
 #[derive(Debug, Args)]
 pub(super) struct Proof {
     /// The number, as +34600123456 or as people write it in node.default-region.
-    #[arg(allow_hyphen_values = true, required_unless_present = "key", conflicts_with = "key")]
+    #[arg(allow_hyphen_values = true, required_unless_present_any = ["key", "heads"])]
     pub(super) number: Option<String>,
     /// Where to write the bundle, a file that is not there yet; standard output unless given.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Print the store's public key instead.
-    #[arg(long, conflicts_with = "out")]
+    #[arg(long, conflicts_with_all = ["number", "heads", "out"])]
     pub(super) key: bool,
+    /// Write where each stream of the store ends instead, signed: keep it elsewhere.
+    #[arg(long, conflicts_with = "number")]
+    pub(super) heads: bool,
 }
 
 /// Arguments of `verify`.
@@ -514,6 +522,9 @@ pub(super) struct Verify {
     /// A whole store instead: the folder of [store] path, or a copy of it.
     #[arg(long, value_name = "DIR")]
     pub(super) store: Option<PathBuf>,
+    /// A file of `bajavoz proof --heads` that the store must still agree with.
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub(super) heads: Option<PathBuf>,
     /// The store's public key, as `bajavoz proof --key` has printed it.
     #[arg(long, value_name = "PUBLICKEY")]
     pub(super) key: Option<PublicKey>,

@@ -253,12 +253,17 @@ impl Counter {
             Self::Engine(engine) => engine,
         };
         engine.send(&Request::Proof { number })?;
-        let mut bundle = Vec::new();
-        loop {
-            match engine.next()? {
-                Reply::Text(text) => bundle.extend_from_slice(text.as_bytes()),
-                Reply::End => return Ok(Some(bundle).filter(|bundle| !bundle.is_empty())),
-                reply => return Err(unexpected(&reply)),
+        let bundle = texts(engine)?.into_bytes();
+        Ok(Some(bundle).filter(|bundle| !bundle.is_empty()))
+    }
+
+    /// As [`Desk::heads`].
+    pub(super) fn heads(&mut self) -> Result<String, Failure> {
+        match self {
+            Self::Desk(desk) => Ok(desk.heads()?),
+            Self::Engine(engine) => {
+                engine.send(&Request::Heads)?;
+                texts(engine)
             }
         }
     }
@@ -294,6 +299,18 @@ impl Counter {
                 Reply::End => return Ok(()),
                 reply => return Err(unexpected(&reply)),
             }
+        }
+    }
+}
+
+/// The pieces of an answer, one behind the other.
+fn texts(engine: &mut Engine) -> Result<String, Failure> {
+    let mut whole = String::new();
+    loop {
+        match engine.next()? {
+            Reply::Text(text) => whole.push_str(&text),
+            Reply::End => return Ok(whole),
+            reply => return Err(unexpected(&reply)),
         }
     }
 }

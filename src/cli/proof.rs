@@ -15,6 +15,10 @@ use crate::engine::desk::Access;
 
 /// Writes the bundle of a number, or prints the store's public key.
 pub(super) fn proof(common: &Common, proof: Proof, page: &mut Page) -> Result<Code, Failure> {
+    if proof.heads {
+        let heads = Counter::open(common, Access::Sign)?.heads()?;
+        return hand_over(common, proof.out.as_deref(), heads.as_bytes(), page);
+    }
     let Some(number) = proof.number else { return key(common, page) };
     let Some(bundle) = Counter::open(common, Access::Sign)?.proof(number)? else {
         if common.json {
@@ -27,23 +31,29 @@ pub(super) fn proof(common: &Common, proof: Proof, page: &mut Page) -> Result<Co
         }
         return Ok(Code::No);
     };
-    let Some(path) = proof.out else {
-        page.write_all(&bundle)?;
+    hand_over(common, proof.out.as_deref(), &bundle, page)
+}
+
+/// Writes what was asked for to a new file, or else to standard output.
+fn hand_over(
+    common: &Common,
+    path: Option<&Path>,
+    bytes: &[u8],
+    page: &mut Page,
+) -> Result<Code, Failure> {
+    let Some(path) = path else {
+        page.write_all(bytes)?;
         return Ok(Code::Yes);
     };
-    write(&path, &bundle).map_err(|error| {
+    write(path, bytes).map_err(|error| {
         let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
         Failure { code: Code::Usage, error }
     })?;
+    let len = bytes.len();
     if common.json {
-        page.json(&serde_json::json!({ "file": path, "bytes": bundle.len() }))?;
+        page.json(&serde_json::json!({ "file": path, "bytes": len }))?;
     } else {
-        writeln!(
-            page,
-            "{} bytes in {}; check it by `bajavoz verify`",
-            bundle.len(),
-            path.display()
-        )?;
+        writeln!(page, "{len} bytes in {}; check it by `bajavoz verify`", path.display())?;
     }
     Ok(Code::Yes)
 }

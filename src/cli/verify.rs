@@ -37,7 +37,7 @@ const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Checks a bundle or a store.
 pub(super) fn verify(common: &Common, verify: &Verify, page: &mut Page) -> Result<Code, Failure> {
     match (&verify.store, &verify.file) {
-        (Some(dir), _) => store::verify(common, dir, verify.key, page),
+        (Some(dir), _) => store::verify(common, dir, verify, page),
         (None, Some(file)) => verify_file(common, file, verify.key, page),
         (None, None) => Err(Failure::new(Code::Usage, "expected a FILE or --store")),
     }

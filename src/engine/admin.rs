@@ -106,6 +106,8 @@ pub enum Request {
         /// The number as typed.
         number: String,
     },
+    /// [`Desk::heads`]: [`Reply::Text`]s and [`Reply::End`].
+    Heads,
     /// [`Desk::export`]: [`Reply::Text`]s and [`Reply::End`].
     Export {
         /// Which opt-outs.
@@ -145,7 +147,7 @@ pub enum Reply {
     Imported(ImportDone),
     /// Of [`Request::Show`].
     Record(Box<Shown>),
-    /// Of [`Request::Export`] and [`Request::Proof`]: the next piece of it.
+    /// Of [`Request::Export`], [`Request::Heads`] and [`Request::Proof`]: the next piece of it.
     Text(String),
     /// All lines of the answer have come.
     End,
@@ -326,6 +328,13 @@ impl Clerk {
                     if let Some(bundle) = desk.proof(&number)? {
                         io::Write::write_all(out, &bundle)?;
                     }
+                    out.put(Reply::End)
+                })
+                .await
+            }
+            Request::Heads => {
+                self.asked(|desk, out| {
+                    io::Write::write_all(out, desk.heads()?.as_bytes())?;
                     out.put(Reply::End)
                 })
                 .await

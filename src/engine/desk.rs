@@ -278,6 +278,17 @@ impl Desk {
         Ok(store.prove(number, checked.node.name.clone(), clock::unix_now())?)
     }
 
+    /// Where every stream of the store ends, signed, as one line.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn heads(&self) -> Result<String, DeskError> {
+        let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
+        let node = self.checked.load().node.name.clone();
+        Ok(store.heads(node, clock::unix_now())?)
+    }
+
     /// The public key that bundles and checkpoints of the store verify by; nothing for a store
     /// that has never been written to since there are any.
     pub fn proof_key(&self) -> Option<PublicKey> {

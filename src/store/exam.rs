@@ -23,6 +23,7 @@ use crate::suppression::segment::SegmentName;
 use super::StoreError;
 use super::archive::journal_dir;
 use super::journal::Stream;
+use super::journal::Torn;
 use super::journal::streams;
 use super::keys::KeyFile;
 use super::segments::Segments;
@@ -31,6 +32,8 @@ use super::site::database_path;
 mod fault;
 mod judge;
 mod rows;
+mod schema;
+mod strays;
 mod walk;
 
 pub use fault::{Place, StoreFault, StoreFound};
@@ -44,6 +47,8 @@ const FAULTS_MAX: usize = 100;
 /// What was found in a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Examined {
+    /// Whether there is a database in the folder; without, the journal alone is looked at.
+    pub has_database: bool,
     /// Streams in the journal or the database.
     pub streams: usize,
     /// Records that are what was written.
@@ -60,8 +65,11 @@ pub struct Examined {
     pub unsigned: u64,
     /// Records in the journal that the database takes in at the next start.
     pub waiting: u64,
-    /// Writes that a crash had cut short; nothing in them was ever acknowledged.
-    pub torn: u64,
+    /// The first of them of each stream.
+    #[serde(skip)]
+    pub waiting_from: Vec<RecordId>,
+    /// What looks like a write that a crash had cut short; nothing in such was ever acknowledged.
+    pub torn: Vec<Torn>,
     /// The key that the checkpoints were checked under; nothing where there are none.
     pub key: Option<PublicKey>,
     /// What is wrong, up to 100 faults.
@@ -73,12 +81,18 @@ pub struct Examined {
 ///
 /// - `key`: the store's public key, known from elsewhere; without it, that of the store's own keys,
 ///   or else that of its first checkpoint.
+/// - `heads`: where its streams ended once, as [`super::Store::heads`] said; each of those records
+///   must still be there.
 ///
 /// # Errors
 ///
 /// [`StoreError::Held`] while a process has it, and [`StoreError::Io`]. Whatever else is wrong is
 /// in [`Examined::faults`].
-pub fn examine(dir: &Path, key: Option<PublicKey>) -> Result<Examined, StoreError> {
+pub fn examine(
+    dir: &Path,
+    key: Option<PublicKey>,
+    heads: &[(RecordId, Hash)],
+) -> Result<Examined, StoreError> {
     let _held = hold(dir)?;
     let journal_dir = journal_dir(dir);
     let streams = if journal_dir.is_dir() { streams(&journal_dir)? } else { Vec::new() };
@@ -86,6 +100,7 @@ pub fn examine(dir: &Path, key: Option<PublicKey>) -> Result<Examined, StoreErro
     let mut exam = Exam {
         segments: Segments::of(dir),
         sound: HashSet::new(),
+        taken: HashSet::new(),
         examined: Examined::default(),
         faults: Vec::new(),
     };
@@ -96,8 +111,17 @@ pub fn examine(dir: &Path, key: Option<PublicKey>) -> Result<Examined, StoreErro
             None
         }
     };
-    let own = keys.as_ref().and_then(|keys| keys.signer_there().ok().flatten());
-    let rows = match Rows::open(&database_path(dir)) {
+    let own = keys.as_ref().and_then(|keys| {
+        let told = |error: std::io::Error| {
+            exam.fault(Place::Keys, None, StoreFound::Unusable(error.to_string()));
+        };
+        keys.signer_there().map_err(told).ok().flatten()
+    });
+    // A node of a shared store has none, and one that was lost is made anew from the journal.
+    let path = database_path(dir);
+    exam.examined.has_database = path.exists();
+    let rows = match Rows::open(&path) {
+        _ if !exam.examined.has_database => None,
         Ok(rows) => Some(rows),
         Err(error) => {
             exam.fault(Place::Database, None, StoreFound::Unusable(error.to_string()));
@@ -105,7 +129,8 @@ pub fn examine(dir: &Path, key: Option<PublicKey>) -> Result<Examined, StoreErro
         }
     };
     exam.examined.key = key.or_else(|| own.map(|signer| signer.public()));
-    exam.run(&streams, rows.as_ref(), keys.as_ref())?;
+    let named = heads.iter().map(|(record, hash)| Named { record: *record, hash: *hash });
+    exam.run(&streams, rows.as_ref(), keys.as_ref(), named.collect())?;
     let mut examined = exam.examined;
     examined.faults = exam.faults;
     Ok(examined)
@@ -134,6 +159,8 @@ struct Exam {
     segments: Segments,
     /// Segments of imports that are what their names say, with as many numbers.
     sound: HashSet<(SegmentName, u64)>,
+    /// The keys that records have taken, as the database writes them.
+    taken: HashSet<(String, i64)>,
     examined: Examined,
     faults: Vec<StoreFault>,
 }
@@ -158,25 +185,31 @@ impl Exam {
         streams: &[Stream],
         rows: Option<&Rows>,
         keys: Option<&KeyFile>,
+        mut named: Vec<Named>,
     ) -> Result<(), StoreError> {
         let mut writers: Vec<WriterId> = streams.iter().map(|stream| stream.writer).collect();
         let mut links = Vec::new();
+        for stream in streams {
+            links.extend(walk::links(stream)?);
+        }
         if let Some(rows) = rows {
             self.ask(rows.check());
+            if let Some(Some(what)) = self.ask(rows.odd_schema()) {
+                self.fault(Place::Database, None, StoreFound::Frame { what });
+            }
             writers.extend(self.ask(rows.writers()).unwrap_or_default());
-            writers.sort_unstable();
-            writers.dedup();
             for writer in &writers {
                 links.extend(rows.links(*writer));
             }
         }
+        writers.sort_unstable();
+        writers.dedup();
         self.examined.streams = writers.len();
         let first = links.first().map(|link| link.key);
         self.examined.key = self.examined.key.or(first);
         // Only what is signed can say how another stream ended.
         links.retain(|link| self.examined.key.is_some_and(|key| link.is_signed_by(key)));
-        let named: Vec<Named> =
-            links.iter().map(|link| Named { record: link.record(), hash: link.hash }).collect();
+        named.extend(links.iter().map(|link| Named { record: link.record(), hash: link.hash }));
         for writer in writers {
             let stream = streams.iter().find(|stream| stream.writer == writer);
             Walk::new(self, rows, keys, &named, writer).run(stream)?;
@@ -189,11 +222,24 @@ impl Exam {
             }
         }
         if let Some(rows) = rows {
-            for (table, record) in self.ask(rows.strays()).unwrap_or_default() {
-                self.fault(Place::Table(table), Some(record), StoreFound::Stray);
-            }
+            self.strays(rows);
         }
         Ok(())
+    }
+
+    /// Rows of the database that no record stands for.
+    fn strays(&mut self, rows: &Rows) {
+        for (table, record) in self.ask(rows.strays()).unwrap_or_default() {
+            self.fault(Place::Table(table), Some(record), StoreFound::Stray);
+        }
+        // What the records say cannot be told while one of them cannot be read.
+        if self.faults.is_empty() {
+            for (tag, slot) in self.ask(rows.keys()).unwrap_or_default() {
+                if !self.taken.contains(&(tag, slot)) {
+                    self.fault(Place::Table("number_key"), None, StoreFound::StrayKey { slot });
+                }
+            }
+        }
     }
 
     /// The answer of the database; that it gives none is a fault.

@@ -7,6 +7,7 @@ use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::suppression::proof::Heads;
 use crate::suppression::proof::Record;
 use crate::suppression::proof::bundle::Bundle;
 use crate::suppression::proof::bundle::Entry;
@@ -15,6 +16,8 @@ use crate::suppression::proof::bundle::RECORDS_MAX;
 
 use super::Store;
 use super::StoreError;
+use super::archive::journal_dir;
+use super::journal::streams;
 use super::keys::KeyFile;
 use super::reader::Reader;
 
@@ -58,6 +61,26 @@ impl Store {
         let mut text = Vec::new();
         bundle.write(&self.signer, &mut text).map_err(StoreError::io("write", "the bundle"))?;
         Ok(Some(text))
+    }
+}
+
+impl Store {
+    /// Where every stream of this node ends, signed, as one line: everything submitted before is in
+    /// it.
+    ///
+    /// - `node`, `made_at`: where and when it is made.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::checkpoint`] and of reading.
+    pub fn heads(&self, node: NodeName, made_at: UnixMicros) -> Result<String, StoreError> {
+        self.checkpoint()?;
+        let mut heads = self.reader()?.stream_ends()?;
+        // A shared database knows the streams of other nodes, which sign by keys of their own.
+        let own = streams(&journal_dir(&self.site.dir))?;
+        heads.retain(|(head, _hash)| own.iter().any(|stream| stream.writer == head.writer));
+        let heads = Heads { node, made_at, key: self.proof_key(), heads };
+        Ok(heads.write(&self.signer))
     }
 }
 

@@ -33,12 +33,14 @@ pub mod bundle;
 mod chain;
 mod checkpoint;
 mod fields;
+mod heads;
 mod hex;
 mod seal;
 mod signature;
 
 pub use chain::{ChainError, ChainHead, Finding, verify_chain};
 pub use checkpoint::Checkpoint;
+pub use heads::{HEADS_MAX, Heads, HeadsError};
 pub use seal::{Entropy, KeyTag, NumberKey, SealError, TagKey};
 pub use signature::{PublicKey, PublicKeyError, Signature, Signer};
 

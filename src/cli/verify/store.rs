@@ -5,27 +5,36 @@ use std::path::Path;
 
 use super::Line;
 use super::blame;
+use super::read;
 use crate::cli::args::Common;
+use crate::cli::args::Verify;
 use crate::cli::exit::Code;
 use crate::cli::exit::Failure;
 use crate::cli::page::Page;
 use crate::store;
 use crate::store::Examined;
 use crate::store::StoreError;
+use crate::store::journal::Torn;
+use crate::suppression::proof::Heads;
+use crate::suppression::proof::HeadsError;
 use crate::suppression::proof::PublicKey;
 
 /// Examines the store in `dir`.
 pub(super) fn verify(
     common: &Common,
     dir: &Path,
-    key: Option<PublicKey>,
+    verify: &Verify,
     page: &mut Page,
 ) -> Result<Code, Failure> {
     if !dir.join("journal").is_dir() {
         let why = format!("there is no store in `{}`: it has no folder `journal`", dir.display());
         return Err(Failure::new(Code::Usage, why));
     }
-    let examined = store::examine(dir, key).map_err(|error| {
+    let heads = verify.heads.as_deref().map(|file| read_heads(file, verify.key)).transpose()?;
+    // Whose heads they are is whose store it must be.
+    let key = verify.key.or_else(|| heads.as_ref().map(|heads| heads.key));
+    let named = heads.map(|heads| heads.heads).unwrap_or_default();
+    let examined = store::examine(dir, key, &named).map_err(|error| {
         let code = match &error {
             StoreError::Held { .. } => Code::Refused,
             _ => Code::Usage,
@@ -49,6 +58,15 @@ pub(super) fn verify(
     Ok(Code::Yes)
 }
 
+fn read_heads(file: &Path, key: Option<PublicKey>) -> Result<Heads, Failure> {
+    let text = read(file)?;
+    let heads = str::from_utf8(&text).map_err(|_error| HeadsError::Unreadable);
+    heads.and_then(|text| Heads::read(text, key)).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("`{}`", file.display()));
+        Failure { code: Code::Usage, error }
+    })
+}
+
 fn tell(
     dir: &Path,
     key: Option<PublicKey>,
@@ -58,14 +76,21 @@ fn tell(
     let Examined { streams, records, opt_outs, imports, erased, checkpoints, .. } = examined;
     writeln!(page, "{}: whole", dir.display())?;
     writeln!(page, "  records      {records} in {streams} streams")?;
+    if !examined.has_database {
+        writeln!(page, "  database     none in this folder: only the journal was looked at")?;
+    }
     writeln!(page, "  opt-outs     {opt_outs}, and {erased} records whose key is destroyed")?;
     writeln!(page, "  imports      {imports}, each with its segments")?;
     writeln!(page, "  checkpoints  {checkpoints}, {} records not signed yet", examined.unsigned)?;
-    if examined.waiting > 0 {
-        writeln!(page, "  waiting      {} records for the database", examined.waiting)?;
+    for from in &examined.waiting_from {
+        writeln!(page, "  waiting      for the database, from record {from} on")?;
     }
-    if examined.torn > 0 {
-        writeln!(page, "  cut short    {} writes, never acknowledged", examined.torn)?;
+    for Torn { segment, offset } in &examined.torn {
+        writeln!(
+            page,
+            "  cut short    a write that was never acknowledged, or other octets behind"
+        )?;
+        writeln!(page, "               the last record: segment `{segment}`, offset {offset}")?;
     }
     if let Some(own) = examined.key {
         let from = if key.is_some() { "" } else { " (of the store itself; --key would name it)" };

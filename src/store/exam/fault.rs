@@ -124,6 +124,12 @@ pub enum StoreFound {
     /// A row that no record stands for.
     #[error("no record says what its row says")]
     Stray,
+    /// A key that no record has taken.
+    #[error("no record has taken the key in slot {slot}, which its row says is taken")]
+    StrayKey {
+        /// The slot, as the row says it.
+        slot: i64,
+    },
     /// The checkpoint's signature does not hold.
     #[error("the signature of the checkpoint does not hold under the key {key}")]
     Signature {

@@ -21,6 +21,7 @@ use crate::store::database::tag_text;
 use crate::store::sqlite;
 use crate::suppression::Fact;
 use crate::suppression::proof::Checkpoint;
+use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
 
 /// A connection that changes nothing, not even beside the file.
@@ -87,7 +88,13 @@ impl Rows {
     pub(super) fn cursor(&self, writer: WriterId) -> rusqlite::Result<Option<Cursor>> {
         let sql = "SELECT last_seq, last_hash, is_closed FROM writer WHERE writer_id = ?1";
         let cursor = self.0.query_row(sql, [writer.0.cast_signed()], |row| {
-            Ok(Cursor::from_row(writer, row.get(0)?, &row.get::<_, String>(1)?, row.get(2)?))
+            // What is not the form that we write must match no record either.
+            let hash: String = row.get(1).unwrap_or_default();
+            let mut cursor = Cursor::from_row(writer, row.get(0)?, &hash, row.get(2)?);
+            if cursor.hash.to_string() != hash {
+                cursor.hash = Hash::NONE;
+            }
+            Ok(cursor)
         });
         cursor.optional()
     }
@@ -164,8 +171,9 @@ impl Rows {
              ORDER BY list",
         )?;
         let (writer, seq) = (id.writer.0.cast_signed(), id.seq.cast_signed());
-        let rows =
-            statement.query_map(params![number.cast_signed(), writer, seq], |row| row.get(0))?;
+        let rows = statement.query_map(params![number.cast_signed(), writer, seq], |row| {
+            Ok(row.get(0).unwrap_or_default())
+        })?;
         rows.collect()
     }
 
@@ -188,52 +196,8 @@ impl Rows {
         statement.exists(rusqlite::params_from_iter(values))
     }
 
-    /// Rows that stand for no record, with their table.
-    pub(super) fn strays(&self) -> rusqlite::Result<Vec<(&'static str, RecordId)>> {
-        const QUERIES: [(&str, &str); 6] = [
-            (
-                "optout",
-                "SELECT writer_id, writer_seq FROM optout AS one WHERE NOT EXISTS (SELECT 1 FROM fact
-                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
-            ),
-            (
-                "imports",
-                "SELECT writer_id, writer_seq FROM imports AS one WHERE NOT EXISTS (SELECT 1 FROM fact
-                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
-            ),
-            (
-                "suppressed",
-                "SELECT writer_id, writer_seq FROM suppressed AS one WHERE NOT EXISTS
-                 (SELECT 1 FROM optout WHERE optout.writer_id = one.writer_id
-                 AND optout.writer_seq = one.writer_seq AND optout.number = one.number)",
-            ),
-            (
-                "reversal",
-                "SELECT writer_id, writer_seq FROM reversal AS one WHERE NOT EXISTS (SELECT 1 FROM fact
-                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
-            ),
-            (
-                "reversed",
-                "SELECT writer_id, writer_seq FROM reversed AS one WHERE NOT EXISTS (SELECT 1 FROM reversal
-                 WHERE reversal.writer_id = one.writer_id AND reversal.writer_seq = one.writer_seq)",
-            ),
-            (
-                "confirmation",
-                "SELECT writer_id, writer_seq FROM confirmation AS one WHERE NOT EXISTS (SELECT 1 FROM fact
-                 WHERE fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq)",
-            ),
-        ];
-        let mut strays = Vec::new();
-        for (table, sql) in QUERIES {
-            let mut statement = self.0.prepare(sql)?;
-            let rows = statement.query_map([], |row| {
-                // A row whose key is no number is named as record 0 of writer 0.
-                let number = |index| row.get::<_, i64>(index).unwrap_or_default().cast_unsigned();
-                Ok((table, RecordId { writer: WriterId(number(0)), seq: number(1) }))
-            })?;
-            strays.extend(rows.collect::<Result<Vec<_>, _>>()?);
-        }
-        Ok(strays)
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.0
     }
 }
 

@@ -6,8 +6,10 @@ use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::store::StoreError;
 use crate::store::database::Cursor;
+use crate::store::database::tag_text;
 use crate::store::journal::Piece;
 use crate::store::journal::Stream;
+use crate::store::journal::Torn;
 use crate::store::keys::KeyFile;
 use crate::suppression::Fact;
 use crate::suppression::import::Import;
@@ -92,7 +94,7 @@ impl<'a> Walk<'a> {
         match piece {
             Piece::Damage { segment, offset, seq, what, is_tail } => {
                 if is_tail && !self.is_known(seq) {
-                    self.exam.examined.torn += 1;
+                    self.exam.examined.torn.push(Torn { segment, offset });
                     return;
                 }
                 let place = Place::Segment { segment, offset };
@@ -141,6 +143,14 @@ impl<'a> Walk<'a> {
         self.pending = Some(pair);
     }
 
+    fn is_waiting(&mut self, id: RecordId) {
+        let examined = &mut self.exam.examined;
+        examined.waiting += 1;
+        if examined.waiting_from.last().is_none_or(|last| last.writer != id.writer) {
+            examined.waiting_from.push(id);
+        }
+    }
+
     fn judge(&mut self, pair: &Pair, next: Option<&Pair>) {
         let id = self.id(pair.seq);
         if pair.journal.is_none() {
@@ -152,7 +162,7 @@ impl<'a> Walk<'a> {
                 let found = next.map(|next| self.id(next.seq));
                 self.exam.fault(Place::Table("fact"), Some(id), StoreFound::Missing { found });
             } else {
-                self.exam.examined.waiting += 1;
+                self.is_waiting(id);
             }
         }
         let signed = self.named.iter().filter(|named| named.record == id).map(|named| named.hash);
@@ -171,10 +181,15 @@ impl<'a> Walk<'a> {
     fn settle(&mut self, record: &Record, is_in_database: bool) {
         let id = record.id;
         self.exam.examined.records += 1;
-        if let Some(cursor) = self.cursor.filter(|cursor| is_in_database && cursor.seq <= id.seq)
-            && (cursor.seq, cursor.hash) != (id.seq, record.hash())
-        {
+        // The cursor moves with what it stands behind, in one transaction.
+        let is_behind = |cursor: Cursor| {
+            cursor.seq > id.seq || (cursor.seq, cursor.hash) == (id.seq, record.hash())
+        };
+        if is_in_database && !self.cursor.is_some_and(is_behind) {
             self.exam.fault(Place::Table("writer"), Some(id), StoreFound::Row);
+        }
+        if let Some((tag, slot)) = record.key_slot() {
+            self.exam.taken.insert((tag_text(tag), i64::from(slot)));
         }
         let key = match record.key_slot() {
             Some((_tag, slot)) => self.keys.and_then(|keys| keys.key_in(slot).ok().flatten()),
@@ -275,6 +290,24 @@ impl<'a> Walk<'a> {
             }
         }
     }
+}
+
+/// The checkpoints of streams before it at the beginning of a stream in the journal, as far as they
+/// can be read.
+pub(super) fn links(stream: &Stream) -> Result<Vec<Checkpoint>, StoreError> {
+    let (mut links, mut is_over) = (Vec::new(), false);
+    stream.salvage(&mut |piece| {
+        let stored = match piece {
+            Piece::Record { stored, .. } if !is_over => stored,
+            _ => return,
+        };
+        let link = Record::parse(stored).ok().and_then(|record| record.checkpoint());
+        match link.filter(|link| link.writer != stream.writer) {
+            Some(link) => links.push(link),
+            None => is_over = true,
+        }
+    })?;
+    Ok(links)
 }
 
 /// The records of a stream in the database, one ahead.

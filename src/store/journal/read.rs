@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::model::WriterId;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
@@ -70,7 +72,7 @@ pub struct JournalEnd {
 }
 
 /// A write that was cut short: nothing in it was ever acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Torn {
     /// The segment's file name.
     pub segment: String,

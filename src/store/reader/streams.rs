@@ -6,15 +6,31 @@ use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::store::StoreError;
+use crate::store::database::Cursor;
 use crate::store::database::links;
 use crate::store::proof::is_own_checkpoint;
 use crate::suppression::proof::Checkpoint;
+use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
 
 use super::Reader;
 use super::record_id;
 
 impl Reader {
+    /// The last record of each stream, and its hash.
+    pub(in crate::store) fn stream_ends(&self) -> Result<Vec<(RecordId, Hash)>, StoreError> {
+        let sql = "SELECT writer_id, last_seq, last_hash, is_closed FROM writer
+                   WHERE last_seq > 0 ORDER BY writer_id";
+        let mut heads = Vec::new();
+        self.each(sql, &[], |row| {
+            let writer = WriterId(row.unsigned(0)?);
+            let cursor = Cursor::from_row(writer, row.int(1)?, row.text(2)?, row.int(3)? != 0);
+            heads.push((RecordId { writer, seq: cursor.seq }, cursor.hash));
+            Ok(())
+        })?;
+        Ok(heads)
+    }
+
     /// The records that concern `number`, in order: its opt-outs and what became of their
     /// confirmations.
     pub(in crate::store) fn records_of(&self, number: Number) -> Result<Vec<RecordId>, StoreError> {

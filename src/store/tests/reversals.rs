@@ -11,11 +11,11 @@ use crate::suppression::Cancelled;
 use crate::suppression::Reversal;
 use crate::suppression::export::Entry;
 
-fn cancelled(record: RecordId, list: &str) -> Cancelled {
+pub(super) fn cancelled(record: RecordId, list: &str) -> Cancelled {
     Cancelled { record, lists: vec![list.into()] }
 }
 
-fn reversal(n: u64, cancels: Vec<Cancelled>) -> Fact {
+pub(super) fn reversal(n: u64, cancels: Vec<Cancelled>) -> Fact {
     Fact::Reversal(Box::new(Reversal {
         number: number(n),
         cancels,

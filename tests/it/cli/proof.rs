@@ -138,3 +138,25 @@ fn a_copied_store_is_verified_and_a_touched_row_named() {
     let writer = name.split('-').next().unwrap();
     assert!(touched.out.contains(&format!("journal, record {writer}-")), "{}", touched.out);
 }
+
+#[test]
+fn heads_that_were_kept_elsewhere_tell_of_a_store_that_lost_its_end() {
+    let folder = kept();
+    let before = folder.path("before");
+    let copied = folder.bajavoz(&["backup", "before"]);
+    assert_eq!(copied.code, 0, "{}{}", copied.out, copied.errors);
+    let add = ["optout", "add", "600123460", "--list", "comercial"];
+    assert_eq!(folder.bajavoz(&add).code, 0);
+    let heads = folder.bajavoz(&["proof", "--heads", "--out", "day.heads"]);
+    assert_eq!(heads.code, 0, "{}{}", heads.out, heads.errors);
+    let whole = folder.bajavoz(&["verify", "--store", "data", "--heads", "day.heads"]);
+    assert_eq!(whole.code, 0, "{}{}", whole.out, whole.errors);
+    let path = before.to_string_lossy().into_owned();
+    assert_eq!(folder.bajavoz(&["verify", "--store", &path]).code, 0, "nothing in it tells");
+    let lost = folder.bajavoz(&["verify", "--store", &path, "--heads", "day.heads"]);
+    assert_eq!(lost.code, 1, "{}{}", lost.out, lost.errors);
+    assert!(lost.out.contains("it is missing"), "{}", lost.out);
+    folder.replace("day.heads", "\"version\":1", "\"version\":2");
+    let none = folder.bajavoz(&["verify", "--store", "data", "--heads", "day.heads"]);
+    assert_eq!(none.code, 2, "{}{}", none.out, none.errors);
+}

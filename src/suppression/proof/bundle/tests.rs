@@ -191,7 +191,7 @@ fn a_bundle_says_all_of_the_number_and_nothing_of_anybody_else() {
 
 #[test]
 fn any_flipped_bit_names_its_line() {
-    // Every bit of a small bundle, and one of each octet of one with all that there can be.
+    // Each third bit of a small bundle, and some of one with all that there can be.
     let small = Stream::new(1).push(&optout(OURS)).sign(None);
     let mut bundle = bundle();
     bundle.records = vec![id(1, 1)];
@@ -200,12 +200,15 @@ fn any_flipped_bit_names_its_line() {
     bundle.runs[0].extend(small.records.last().cloned().map(Entry::closed));
     let text_of_small = text_of(&bundle, &signer());
     assert!(verify(&text_of_small, None).is_ok());
-    for bit in 0..text_of_small.len() * 8 {
+    for bit in (0..text_of_small.len() * 8).step_by(3) {
         check_bit(&text_of_small, bit, &[id(1, 1), id(1, 2)]);
     }
     let (text, ids) = (text(), ids());
-    for octet in 0..text.len() {
-        check_bit(&text, octet * 8 + octet % 8, &ids);
+    // By default one bit in 61, each of an octet in its turn; `tests/long.sh flips` tries them all.
+    let step = std::env::var("BAJAVOZ_FLIP_STEP").ok();
+    let step = step.map_or(61, |step| step.parse().expect("BAJAVOZ_FLIP_STEP is a number"));
+    for bit in (0..text.len() * 8).step_by(step) {
+        check_bit(&text, bit, &ids);
     }
 }
 
