@@ -19,6 +19,7 @@ use bajavoz::call::VoiceEvent;
 use bajavoz::call::VoiceOut;
 use bajavoz::call::VoiceSettings;
 use bajavoz::dtmf::Method;
+use bajavoz::media::clip::Clip;
 use bajavoz::media::prompt::Prompt;
 use bajavoz::model::Digit;
 use bajavoz::model::UnixMicros;
@@ -30,6 +31,9 @@ use bajavoz::sdp::Negotiated;
 use bajavoz::sdp::Offer;
 use bajavoz::suppression::Leg;
 
+/// How much audio is captured before and behind a press.
+const CLIP_SIDE: Duration = Duration::from_secs(1);
+
 /// What leaves the media, counted in place.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Out {
@@ -39,6 +43,7 @@ struct Out {
     /// Keys by event, tone and INFO.
     keys: [u32; 3],
     played: u32,
+    kept: u32,
     other: u32,
 }
 
@@ -68,6 +73,10 @@ impl VoiceOut for Out {
                 self.keys[at] += 1;
             }
             VoiceEvent::Played { .. } => self.played += 1,
+            VoiceEvent::Kept { clip, .. } => {
+                assert_eq!(clip.duration(), CLIP_SIDE * 2, "the clip is whole");
+                self.kept += 1;
+            }
             VoiceEvent::Silent { .. } | VoiceEvent::Closed { .. } => self.other += 1,
         }
     }
@@ -245,8 +254,18 @@ fn the_counter_counts() {
 #[test]
 fn a_bridged_call_relays_and_hears_keys_without_allocating() {
     let mut rig = Rig::new();
+    let clip = Box::new(Clip::new(CLIP_SIDE, CLIP_SIDE));
+    rig.command(VoiceCommand::Capture { leg: Leg::B, clip });
     // From the very first packet: the call's set-up is over.
-    let count = allocations(|| (0..5000).for_each(|n| rig.frame(n)));
+    let count = allocations(|| {
+        for n in 0..5000 {
+            rig.frame(n);
+            if n == 1000 {
+                rig.command(VoiceCommand::Keep { leg: Leg::B });
+            }
+        }
+    });
+    assert_eq!(rig.out.kept, 1, "the audio around a press was handed over");
     assert_eq!(count, 0, "allocations in 100 s of a call: {:?}", rig.out);
     assert_eq!(rig.out.keys, [100, 100, 0], "each press was heard: {:?}", rig.out);
     assert!(rig.out.rtp[0] > 4500 && rig.out.rtp[1] == 5000, "and relayed: {:?}", rig.out);

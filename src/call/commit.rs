@@ -110,6 +110,7 @@ impl Call {
         step.out
             .push_back(Output::Submit { token, fact: Box::new(Fact::OptOut(Box::new(opt_out))) });
         self.unacknowledged.push(token);
+        self.want_audio(step, token);
         let patience_until = step.now + self.admitted.rules.limits.commit_max;
         self.phase =
             Phase::Committing(Pending { token, code, digits, origin, already, patience_until });
@@ -194,6 +195,7 @@ impl Call {
     /// The ledger answered.
     pub(super) fn acknowledge(&mut self, step: &mut Step<'_>, ack: &Acknowledgement) {
         self.unacknowledged.retain(|token| *token != ack.token);
+        self.audio_recorded(step, ack.token, ack.durable.map(|durable| durable.record));
         if let (Some(pending), Some(durable)) = (self.given_up, ack.durable)
             && pending.token == ack.token
         {

@@ -75,6 +75,7 @@ impl Call {
             asking: false,
             early_keys: std::collections::VecDeque::new(),
             evidence: std::collections::VecDeque::new(),
+            audio: Default::default(),
             playing: None,
             rounds: 0,
             keys_count: 0,
@@ -122,12 +123,14 @@ impl Call {
     pub(super) fn voice_event(&mut self, step: &mut Step<'_>, event: VoiceEvent) {
         match event {
             VoiceEvent::Key { leg, press } => self.key(step, leg, press),
+            VoiceEvent::Kept { leg, clip } => self.audio_kept(step, leg, clip),
             VoiceEvent::Played { leg, played } => self.played(step, leg, &played),
             VoiceEvent::Silent { leg } => self.media_timeout(step, leg),
             VoiceEvent::Closed { report } => {
                 let is_asked_for = self.media == Media::Closing;
                 self.report = Some(report);
                 self.media = Media::Closed;
+                self.audio_lost(step);
                 self.confirmation_lost(step);
                 if !is_asked_for {
                     self.disposition.get_or_insert(Disposition::Failed);

@@ -64,13 +64,14 @@ impl Call {
     }
 
     /// Tells the media side where a leg's audio comes from and goes to.
-    pub(super) fn settle_voice(&self, step: &mut Step<'_>, leg: Leg) {
+    pub(super) fn settle_voice(&mut self, step: &mut Step<'_>, leg: Leg) {
         let Some(target) = self.leg(leg) else { return };
         let Some(negotiated) = target.negotiated.clone() else { return };
         let (signalling, answered) = (target.signalling, target.answered_at.is_some());
         self.tell_voice(step, VoiceCommand::Settle { leg, media: negotiated, signalling });
         if answered {
             self.tell_voice(step, VoiceCommand::Listen { leg });
+            self.capture_audio(step, leg);
         }
     }
 

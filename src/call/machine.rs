@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::audio::Audio;
 use super::gate::Admitted;
 use super::outcome::Outcome;
 use super::output::Output;
@@ -164,6 +165,8 @@ pub(super) struct Call {
     pub(super) early_keys: VecDeque<KeyPress>,
     /// Keys heard, newest last, as evidence.
     pub(super) evidence: VecDeque<KeyPress>,
+    /// The audio around presses, on its way into evidence.
+    pub(super) audio: Audio,
     /// Token of the prompt that is playing on the person's leg.
     pub(super) playing: Option<u64>,
     /// How often the greeting has been played.

@@ -6,8 +6,8 @@
 //!
 //! Deliberately absent: originating calls, transfer, and carrier failover.
 
+mod audio;
 mod bridge;
-
 mod calls;
 mod cdr;
 mod commit;

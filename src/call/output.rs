@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::voice::VoiceCommand;
 use super::voice::VoiceId;
 use crate::campaign::Mode;
+use crate::media::clip::Clip;
 use crate::model::CallId;
 use crate::model::CampaignName;
 use crate::model::DialerName;
 use crate::model::Digits;
 use crate::model::ListName;
+use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::record::Cdr;
 use crate::sip::ListenerId;
@@ -49,6 +51,13 @@ pub enum Output {
         token: u64,
         /// The fact.
         fact: Box<Fact>,
+    },
+    /// Keep the audio around a press as evidence, in a moment: nobody waits for it.
+    KeepAudio {
+        /// The opt-out that the press made, durable.
+        record: RecordId,
+        /// The audio; nothing where none was heard although it was wanted.
+        clip: Option<Box<Clip>>,
     },
     /// Keep a call record.
     Record(Box<Cdr>),

@@ -41,6 +41,8 @@ pub struct Rules {
     pub prompts: BTreeMap<PromptName, Arc<Prompt>>,
     /// The ceilings and patience of this engine.
     pub limits: Limits,
+    /// How much audio around a press is kept as evidence; none unless the operator wants it.
+    pub audio: Option<AudioSpan>,
     /// The digest of the configuration files, kept in each call record.
     pub config_hash: Arc<str>,
 }
@@ -68,6 +70,15 @@ pub struct Limits {
     /// How long the person waits in silence for the record to become durable before the fallback
     /// prompt. Our choice: 2 s, four times the worst stall of a loaded disk that we measured.
     pub commit_max: Duration,
+}
+
+/// How much audio around a press is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioSpan {
+    /// Before the press, up to [`crate::media::clip::SIDE_MAX`].
+    pub before: Duration,
+    /// Behind it, likewise.
+    pub after: Duration,
 }
 
 /// Somebody who may send calls, known by source address.

@@ -15,6 +15,8 @@ use super::page::Page;
 use super::text::count;
 use crate::model::ListName;
 use crate::model::UnixMicros;
+use crate::suppression::Audio;
+use crate::suppression::AudioResult;
 use crate::suppression::Confirmation;
 use crate::suppression::Fact;
 use crate::suppression::KeyEvidence;
@@ -134,6 +136,8 @@ fn tell(
                 "opt_out": match &record.fact { Some(Fact::OptOut(optout)) => Some(optout), _ => None },
                 "import": match &record.fact { Some(Fact::Import(it)) => Some(it), _ => None },
                 "places": record.places,
+                "audio": match &record.fact { Some(Fact::Audio(it)) => Some(it), _ => None },
+                "wav": (!record.audio.is_empty()).then(|| hex(&record.audio)),
                 "reversal": match &record.fact { Some(Fact::Reversal(it)) => Some(it), _ => None },
                 "confirmation": match &record.fact { Some(Fact::Confirmed(it)) => Some(it), _ => None },
             }))?;
@@ -173,6 +177,10 @@ fn describe(record: &VerifiedRecord, page: &mut Page) -> io::Result<()> {
         Some(Fact::Confirmed(confirmation)) => {
             writeln!(page, "record {}, confirmation", record.id)?;
             describe_confirmation(confirmation, page)?;
+        }
+        Some(Fact::Audio(audio)) => {
+            writeln!(page, "record {}, audio", record.id)?;
+            describe_audio(audio, &record.audio, page)?;
         }
         Some(Fact::Import(import)) => {
             writeln!(page, "record {}, import", record.id)?;
@@ -225,6 +233,21 @@ fn describe_optout(optout: &OptOut, page: &mut Page) -> io::Result<()> {
         writeln!(page, "  key        {}", evidence(key))?;
     }
     writeln!(page, "  pressed    {}", optout.pressed_at.iso8601())
+}
+
+fn describe_audio(audio: &Audio, wav: &[u8], page: &mut Page) -> io::Result<()> {
+    writeln!(page, "  of record  {}", audio.record)?;
+    match audio.result {
+        AudioResult::Kept { sha256, duration_ms, before_ms, .. } => {
+            let place = if wav.is_empty() { "not in the bundle" } else { "in the bundle" };
+            writeln!(page, "  audio      {duration_ms} ms, {before_ms} before the press, {place}")?;
+            writeln!(page, "  sha256     {sha256}")?;
+        }
+        AudioResult::Lost { why } => {
+            writeln!(page, "  audio      none: {}", why.as_str())?;
+        }
+    }
+    writeln!(page, "  kept       {}", audio.at.iso8601())
 }
 
 fn describe_import(import: &Import, places: &[ImportPlace], page: &mut Page) -> io::Result<()> {

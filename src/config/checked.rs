@@ -32,6 +32,8 @@ pub struct Checked {
     pub media: Media,
     /// Where opt-outs and call records are kept.
     pub store: Store,
+    /// What is kept of an opt-out besides the record itself.
+    pub evidence: Evidence,
     /// Health and metrics.
     pub http: Http,
     /// Logs.
@@ -185,6 +187,22 @@ pub struct Inband {
 pub struct Store {
     /// The folder of the journal, the SQLite file and the admin socket.
     pub path: PathBuf,
+}
+
+/// What is kept of an opt-out besides the record itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// How much audio around the press; nothing unless it is wanted.
+    pub audio: Option<AudioSpan>,
+}
+
+/// How much audio around a press is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioSpan {
+    /// Before the press, 30 s at most.
+    pub before: Duration,
+    /// Behind it, 30 s at most.
+    pub after: Duration,
 }
 
 /// Health and metrics.

@@ -105,6 +105,15 @@ pub(super) struct Store {
     pub(super) path: String,
 }
 
+/// `[evidence]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Evidence {
+    pub(super) audio: bool,
+    pub(super) audio_before: TypedDuration,
+    pub(super) audio_after: TypedDuration,
+}
+
 /// `[http]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

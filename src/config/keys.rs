@@ -98,6 +98,7 @@ pub(super) const TABLES: &[Table] = &[
     table("media.inband", "media.inband", "The detector of keys as tones in the audio."),
     table("prompts", "prompts", "Where the prompts are."),
     table("store", "store", "Where opt-outs and call records are kept."),
+    table("evidence", "evidence", "What is kept of an opt-out besides its keys, times and identifiers."),
     table("http", "http", "Health and metrics over HTTP."),
     table("telemetry", "telemetry", "Logs."),
     table("limits", "limits", "Caps and deadlines of the whole engine."),
@@ -181,6 +182,13 @@ pub(super) const KEYS: &[Key] = &[
 
     key("store.path", Text, Default("\"../data\"", "beside the configuration"), "",
         "The folder of the journal, the SQLite file and the admin socket; relative to the configuration folder, made if it is not there."),
+
+    key("evidence.audio", Flag, Default("false", "a voice is kept only by who has a reason to"), "",
+        "Whether the person's audio around the press is kept, as a WAV file beside the journal. 8 kB of memory a second and call."),
+    key("evidence.audio-before", DurationIn("0s", "30s"), Default("\"5s\"", "what was said just before"), "",
+        "How much of it before the press."),
+    key("evidence.audio-after", DurationIn("0s", "30s"), Default("\"3s\"", "what was said to it"), "",
+        "How much of it behind the press."),
 
     key("http.bind", Address, Default("\"127.0.0.1:8480\"", "nobody but this machine"), "",
         "The address and TCP port; port 0 takes a free one."),

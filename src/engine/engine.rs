@@ -23,6 +23,7 @@ use super::desk::Desk;
 use super::desk::Herald;
 use super::desk::Receipts;
 use super::error::EngineError;
+use super::evidence::Evidence;
 use super::figures::Figures;
 use super::finding::Finding;
 use super::inbox::Inbox;
@@ -432,6 +433,7 @@ fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
     let voice = rules::voice_settings(&checked);
     let pairs_max = calls_max.saturating_mul(2);
     let media = MediaHandle::start(voice, checked.media.tick, pairs_max, sender, vital)?;
+    let evidence = Evidence::start(Arc::clone(&store))?;
     let shard = Shard {
         calls,
         lines,
@@ -440,6 +442,7 @@ fn build_shard(parts: Parts) -> Result<(Shard, Vec<SocketAddr>), EngineError> {
         media: vec![media],
         pools,
         store,
+        evidence,
         tokens,
         figures,
         totals: Default::default(),

@@ -16,6 +16,7 @@ pub mod desk;
 #[expect(clippy::module_inception, reason = "the engine is the noun of its room")]
 mod engine;
 mod error;
+mod evidence;
 mod figures;
 mod finding;
 mod inbox;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::EngineError;
 use crate::call::Rules;
 use crate::call::VoiceSettings;
+use crate::call::rules::AudioSpan;
 use crate::call::rules::Compiled;
 use crate::call::rules::Dialer;
 use crate::call::rules::Limits;
@@ -93,6 +94,10 @@ pub(super) fn rules(checked: &Checked, index: &Index) -> Result<Rules, EngineErr
         dialers,
         trunks: trunks.collect(),
         prompts,
+        audio: checked
+            .evidence
+            .audio
+            .map(|span| AudioSpan { before: span.before, after: span.after }),
         limits: Limits {
             calls_max: checked.limits.calls_max as usize,
             call_max: checked.limits.call_max,

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::admin::Status;
 use super::control::Command;
+use super::evidence::Evidence;
 use super::figures::Figures;
 use super::figures::ShardTotals;
 use super::inbox::Inbox;
@@ -77,6 +78,7 @@ pub(super) struct Shard {
     /// One pool an address; lines on one address share it.
     pub(super) pools: Vec<(IpAddr, PortPool)>,
     pub(super) store: Arc<Store>,
+    pub(super) evidence: Evidence,
     pub(super) tokens: TokenSource,
     pub(super) figures: Arc<Figures>,
     pub(super) totals: ShardTotals,
@@ -302,6 +304,7 @@ impl Shard {
                         self.calls.handle_acknowledgement(now, &ack);
                     }
                 }
+                Output::KeepAudio { record, clip } => self.evidence.keep(record, clip),
                 Output::Record(cdr) => {
                     self.figures.note_call(&cdr);
                     self.store.record_call(*cdr);
@@ -338,6 +341,7 @@ impl Shard {
         let mut snapshot = self.totals.snapshot(self.calls.endpoint().counters());
         snapshot.ports_in_use(self.ports_in_use() as u64);
         snapshot.refused("inbox_full", self.inbox.full());
+        snapshot.refused("audio_lost", self.evidence.lost());
         self.figures.metrics.publish("shard-0", snapshot);
         for (at, media) in self.media.iter().enumerate() {
             let mut snapshot = Snapshot::default();

@@ -12,6 +12,7 @@
 //! absent: a jitter buffer (nobody here listens; keys are told by timestamps), codecs other than the
 //! two of G.711 (between which a look-up recodes where the legs of a bridge differ), comfort noise.
 
+pub mod clip;
 pub mod g711;
 pub mod player;
 pub mod prompt;

@@ -3,6 +3,7 @@
 //! ```text
 //! backup/journal/*.journal   every stream up to its last whole batch
 //! backup/segments/*.seg      the numbers of imports, each file named by its hash
+//! backup/audio/*.wav         the audio around presses, where it is kept, each named by its hash
 //! backup/keys                the keys of the numbers: who has them can read the rest
 //! backup/bajavoz.sqlite      for the call records; the rest of it is made anew from the journal
 //! backup/manifest.json       what the journal held and where each stream ended; written last
@@ -26,6 +27,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::model::UnixMicros;
+use crate::suppression::Audio;
+use crate::suppression::AudioResult;
 use crate::suppression::Fact;
 
 use super::StoreError;
@@ -34,6 +37,8 @@ use super::archive::RESTORING;
 use super::archive::create_private;
 use super::archive::journal_dir;
 use super::archive::open_record;
+use super::audio::AudioFiles;
+use super::audio::audio_dir;
 use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
@@ -66,6 +71,9 @@ pub struct Manifest {
     pub opt_outs: u64,
     /// Segments of imports that the facts name.
     pub segments: u64,
+    /// Files of audio that the facts name and that are there.
+    #[serde(default)]
+    pub audio: u64,
     /// Those of them whose key was destroyed.
     pub erased: u64,
     /// Call records.
@@ -117,7 +125,8 @@ pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, St
             let end = stream.end()?;
             stream.copy_to(&end, &journal_dir(unfinished))?;
         }
-        copy_segments(dir, unfinished)?;
+        copy_named(&segments_dir(dir), &segments_dir(unfinished), "seg")?;
+        copy_named(&audio_dir(dir), &audio_dir(unfinished), "wav")?;
         copy(&dir.join("keys"), &unfinished.join("keys"))?;
         let mut manifest = survey(unfinished, made_at)?;
         manifest.calls = count_calls(unfinished)?;
@@ -151,6 +160,7 @@ pub fn verify(from: &Path, calls: Calls) -> Result<Manifest, StoreError> {
     compare("facts", manifest.facts, found.facts)?;
     compare("opt-outs", manifest.opt_outs, found.opt_outs)?;
     compare("segments", manifest.segments, found.segments)?;
+    compare("files of audio", manifest.audio, found.audio)?;
     compare("erased facts", manifest.erased, found.erased)?;
     match calls {
         Calls::Keep => count_calls(from)
@@ -220,7 +230,8 @@ fn prepare(
     for stream in streams(&journal_dir(from))? {
         stream.copy_to(&stream.end()?, &journal_dir(unfinished))?;
     }
-    copy_segments(from, unfinished)?;
+    copy_named(&segments_dir(from), &segments_dir(unfinished), "seg")?;
+    copy_named(&audio_dir(from), &audio_dir(unfinished), "wav")?;
     copy(&from.join("keys"), &unfinished.join("keys"))?;
     if calls == Calls::Keep && database_path(from).exists() {
         copy(&database_path(from), &database_path(unfinished))?;
@@ -292,17 +303,24 @@ fn survey(dir: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
         facts: 0,
         opt_outs: 0,
         segments: 0,
+        audio: 0,
         erased: 0,
         calls: 0,
     };
     let segments = Segments::of(dir);
-    let mut sound = HashSet::new();
+    let audio = AudioFiles::of(dir);
+    let (mut sound, mut heard) = (HashSet::new(), HashSet::new());
     for stream in streams(&journal_dir(dir))? {
         let end = stream.read(0, |record| {
             let fact = open_record(&keys, &record)?;
             manifest.facts += u64::from(!matches!(fact, Some(Fact::Checkpoint(_))));
             manifest.erased += u64::from(fact.is_none());
             manifest.opt_outs += u64::from(matches!(fact, Some(Fact::OptOut(_))));
+            if let Some(Fact::Audio(Audio { result: AudioResult::Kept { sha256, .. }, .. })) = &fact
+                && heard.insert(*sha256)
+            {
+                manifest.audio += u64::from(audio.read(*sha256)?.is_some());
+            }
             if let Some(Fact::Import(import)) = &fact {
                 for (part, content) in import.parts() {
                     // The same numbers may be imported again.
@@ -357,22 +375,20 @@ fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), StoreError> {
         .map_err(StoreError::io("write", &path))
 }
 
-/// Copies every segment: a few that no fact names yet are no harm.
-fn copy_segments(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let (from, to) = (segments_dir(from), segments_dir(to));
+/// Copies every file whose name ends so: a few that no fact names yet are no harm.
+fn copy_named(from: &Path, to: &Path, extension: &str) -> Result<(), StoreError> {
     if !from.exists() {
         return Ok(());
     }
-    create_private(&to).map_err(StoreError::io("create", &to))?;
-    for entry in fs::read_dir(&from).map_err(StoreError::io("read", &from))? {
-        let path = entry.map_err(StoreError::io("read", &from))?.path();
-        if let Some(name) =
-            path.file_name().filter(|_| path.extension().is_some_and(|e| e == "seg"))
-        {
+    create_private(to).map_err(StoreError::io("create", to))?;
+    for entry in fs::read_dir(from).map_err(StoreError::io("read", from))? {
+        let path = entry.map_err(StoreError::io("read", from))?.path();
+        let is_one = path.extension().is_some_and(|it| it == extension);
+        if let Some(name) = path.file_name().filter(|_| is_one) {
             copy(&path, &to.join(name))?;
         }
     }
-    sync_dir(&to).map_err(StoreError::io("sync", &to))
+    sync_dir(to).map_err(StoreError::io("sync", to))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {

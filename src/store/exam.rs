@@ -22,6 +22,7 @@ use crate::suppression::segment::SegmentName;
 
 use super::StoreError;
 use super::archive::journal_dir;
+use super::audio::AudioFiles;
 use super::journal::Stream;
 use super::journal::Torn;
 use super::journal::streams;
@@ -57,6 +58,8 @@ pub struct Examined {
     pub opt_outs: u64,
     /// Those of them that are imports, whose segments are what their names say.
     pub imports: u64,
+    /// Those of them that name audio, which is what its name says.
+    pub audio: u64,
     /// Those whose key is destroyed.
     pub erased: u64,
     /// Signed checkpoints.
@@ -98,6 +101,7 @@ pub fn examine(
     let streams = if journal_dir.is_dir() { streams(&journal_dir)? } else { Vec::new() };
     let keys_path = dir.join("keys");
     let mut exam = Exam {
+        audio: AudioFiles::of(dir),
         segments: Segments::of(dir),
         sound: HashSet::new(),
         taken: HashSet::new(),
@@ -156,6 +160,7 @@ fn hold(dir: &Path) -> Result<Option<File>, StoreError> {
 
 /// An examination at work.
 struct Exam {
+    audio: AudioFiles,
     segments: Segments,
     /// Segments of imports that are what their names say, with as many numbers.
     sound: HashSet<(SegmentName, u64)>,

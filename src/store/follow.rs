@@ -283,7 +283,7 @@ impl Round {
                 }
             }
             // Without a fact its key was destroyed, and nobody is named any more.
-            Some(Fact::Checkpoint(_) | Fact::Confirmed(_)) | None => {}
+            Some(Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_)) | None => {}
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::model::WriterId;
 use crate::suppression::segment::SegmentError;
 
 mod archive;
+mod audio;
 mod backend;
 mod backup;
 mod database;
@@ -155,6 +156,12 @@ pub enum StoreError {
         journal: u64,
         /// The last record in the database.
         database: u64,
+    },
+    /// The audio around a press is not what was kept.
+    #[error("the audio `{path}` is not what its name says")]
+    Audio {
+        /// Its file.
+        path: PathBuf,
     },
     /// A backup's manifest is not what was written.
     #[error("the manifest `{path}` cannot be read")]

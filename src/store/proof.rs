@@ -7,7 +7,11 @@ use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::suppression::Audio;
+use crate::suppression::AudioResult;
+use crate::suppression::Fact;
 use crate::suppression::proof::Heads;
+use crate::suppression::proof::Kind;
 use crate::suppression::proof::Record;
 use crate::suppression::proof::bundle::Bundle;
 use crate::suppression::proof::bundle::Entry;
@@ -17,6 +21,7 @@ use crate::suppression::proof::bundle::RECORDS_MAX;
 use super::Store;
 use super::StoreError;
 use super::archive::journal_dir;
+use super::audio::AudioFiles;
 use super::journal::streams;
 use super::keys::KeyFile;
 use super::reader::Reader;
@@ -49,11 +54,12 @@ impl Store {
         if records.is_empty() {
             return Ok(None);
         }
+        let audio = AudioFiles::of(&self.site.dir);
         let mut runs = Vec::new();
         for run in runs_from(&reader, &records)? {
             let entries = run.into_iter().map(|record| match imports.get(&record.id) {
                 Some(places) => Ok(Entry::imported(record, places.clone())),
-                None => entry(record, &records, &keys),
+                None => entry(record, &records, &keys, &audio),
             });
             runs.push(entries.collect::<Result<Vec<_>, _>>()?);
         }
@@ -104,10 +110,24 @@ fn imports_of(
 }
 
 /// A record as it goes into the bundle of `records`.
-fn entry(record: Record, records: &[RecordId], keys: &KeyFile) -> Result<Entry, StoreError> {
+fn entry(
+    record: Record,
+    records: &[RecordId],
+    keys: &KeyFile,
+    audio: &AudioFiles,
+) -> Result<Entry, StoreError> {
     let id = record.id;
     if !records.contains(&id) {
         return Ok(Entry::closed(record));
+    }
+    if record.kind == Kind::Audio {
+        let wav = match record.open(None) {
+            Ok(Fact::Audio(Audio { result: AudioResult::Kept { sha256, .. }, .. })) => {
+                audio.read(sha256)?
+            }
+            _ => None,
+        };
+        return Ok(Entry::heard(record, wav.unwrap_or_default()));
     }
     let key = match record.key_slot() {
         Some((_tag, slot)) => keys.key_in(slot).map_err(StoreError::io("read", "keys"))?,

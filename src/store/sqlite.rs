@@ -59,7 +59,7 @@ impl Sqlite {
 
     /// Empties every table that is made from the journal; call records stay.
     pub(super) fn forget_projection(&mut self) -> Result<(), StoreError> {
-        const MADE: [&str; 9] = [
+        const MADE: [&str; 10] = [
             "writer",
             "fact",
             "optout",
@@ -69,6 +69,7 @@ impl Sqlite {
             "imports",
             "reversal",
             "reversed",
+            "audio",
         ];
         let forget = |connection: &mut Connection| {
             let transaction = connection.transaction()?;

@@ -1,6 +1,7 @@
 //! The store as a whole, on real files: what is acknowledged is found again, once.
 
 mod acks;
+mod audio;
 mod backup;
 pub(crate) mod cluster;
 mod exam;

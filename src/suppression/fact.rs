@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 
+use super::audio::Audio;
 use super::import::Import;
 use super::optout::OptOut;
 use super::proof::Checkpoint;
@@ -22,6 +23,8 @@ pub enum Fact {
     Import(Box<Import>),
     /// Opt-outs, or a number's entries by imports, no longer refuse.
     Reversal(Box<Reversal>),
+    /// What became of the audio around the press of an opt-out.
+    Audio(Audio),
     /// How a stream stood, signed; the ledger writes these by itself.
     Checkpoint(Checkpoint),
 }

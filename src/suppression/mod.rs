@@ -4,6 +4,7 @@
 //! stream; the [`Index`] is what all facts together say about a number. Nothing here is ever
 //! deleted or overwritten: a reversal is a further fact.
 
+pub mod audio;
 pub mod base;
 pub mod export;
 pub mod fact;
@@ -18,6 +19,7 @@ pub mod proof;
 pub mod reversal;
 pub mod segment;
 
+pub use audio::{Audio, AudioLoss, AudioResult};
 pub use base::{Base, Layer};
 pub use fact::{Confirmation, Fact, Outcome};
 pub use feed::{Feed, Freshness};

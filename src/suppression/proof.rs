@@ -83,14 +83,23 @@ pub enum Kind {
     Import = 3,
     /// [`Fact::Reversal`].
     Reversal = 4,
+    /// [`Fact::Audio`].
+    Audio = 6,
     /// [`Fact::Checkpoint`]; what is said of streams themselves is counted from 16.
     Checkpoint = 16,
 }
 
 impl Kind {
     fn from_code(code: u16) -> Option<Self> {
-        let all = [Self::OptOut, Self::Confirmed, Self::Import, Self::Reversal, Self::Checkpoint];
-        all.into_iter().find(|kind| *kind as u16 == code)
+        const ALL: [Kind; 6] = [
+            Kind::OptOut,
+            Kind::Confirmed,
+            Kind::Import,
+            Kind::Reversal,
+            Kind::Audio,
+            Kind::Checkpoint,
+        ];
+        ALL.into_iter().find(|kind| *kind as u16 == code)
     }
 }
 

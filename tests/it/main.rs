@@ -4,6 +4,7 @@ mod baresip;
 mod cli;
 mod demo;
 mod dissection;
+mod evidence;
 mod faults;
 mod harness;
 mod kill;

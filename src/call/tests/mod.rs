@@ -5,8 +5,9 @@
 //! carrier: `A.INVITE=pcmu+pcma`, `B.183=pcmu`, `A.REINVITE=pcma@192.0.2.11:9000!sendonly`,
 //! `B.INFO/7=9` with its CSeq. The media is told and told of: `key=9` is pressed on the person's
 //! leg, `played` ends a prompt (`played=0`: nobody could hear it). The ledger says `ack` or
-//! `fail`; `optout=+34600000001` is somebody else's opt-out; `new`, `stale` and `fresh` say whether those are known
-//! here; `drain` hangs everything up, `stop` at once, and `lost` is
+//! `fail`; `kept` is the audio around a press; `optout=+34600000001` is somebody else's opt-out; `new`,
+//! `stale` and `fresh` say whether those are known here; `drain` hangs everything up, `stop` at
+//! once, and `lost` is
 //! media that has closed by itself.
 //!
 //! What comes out begins with whom it concerns: `A<200=pcmu#1` (codecs and version of the
@@ -14,6 +15,7 @@
 //! `voice<play(B,done)`, `ledger<opt-out(9)`, `record(opted_out)`. A row compares what begins
 //! with one of its `watch` words, so that each shows one thing.
 
+mod audio;
 mod ends;
 mod numbers;
 mod offers;
@@ -36,9 +38,11 @@ use crate::call::VoiceCommand;
 use crate::call::VoiceEvent;
 use crate::call::VoiceId;
 use crate::call::VoiceReport;
+use crate::call::rules::AudioSpan;
 use crate::dtmf::Evidence;
 use crate::dtmf::KeyPress;
 use crate::dtmf::Method;
+use crate::media::clip::Clip;
 use crate::model::Digit;
 use crate::model::Number;
 use crate::model::RecordId;
@@ -101,13 +105,17 @@ struct Play<'a> {
     playing: Option<(Leg, u64)>,
     submitted: VecDeque<u64>,
     records: u64,
+    /// A press was to be kept, and has not come yet.
+    is_keeping: bool,
     told: Vec<(u64, String)>,
 }
 
 impl<'a> Play<'a> {
     fn new(opening: Opening<'a>) -> Self {
         let index = Arc::new(rules::index());
-        let rules = rules::rules(&index);
+        let mut rules = rules::rules(&index);
+        let span = AudioSpan { before: Duration::from_secs(5), after: Duration::from_secs(3) };
+        rules.audio = opening.audio.then_some(span);
         let address: SocketAddr = ENGINE.parse().unwrap();
         let mut settings = Settings::new("Test");
         settings.listeners = vec![Listener { local: address, advertised: address }];
@@ -128,6 +136,7 @@ impl<'a> Play<'a> {
             playing: None,
             submitted: VecDeque::new(),
             records: 0,
+            is_keeping: false,
             told: Vec::new(),
         }
     }
@@ -169,6 +178,7 @@ impl<'a> Play<'a> {
         match order {
             "key" => self.key(self.person, argument, Method::Event),
             "key-other" => self.key(self.person.other(), argument, Method::Event),
+            "kept" => self.kept(),
             "played" => self.played(argument.parse().unwrap_or(50)),
             "ack" | "fail" => self.acknowledge(order == "ack"),
             "drain" => self.calls.hang_up_all(now),
@@ -208,6 +218,15 @@ impl<'a> Play<'a> {
         self.calls.handle_voice(self.now(), self.voice, VoiceEvent::Played { leg, played });
     }
 
+    /// The audio around the press is whole.
+    fn kept(&mut self) {
+        if std::mem::take(&mut self.is_keeping) {
+            let clip = Box::new(Clip::new(Duration::ZERO, Duration::ZERO));
+            let event = VoiceEvent::Kept { leg: self.person, clip };
+            self.calls.handle_voice(self.now(), self.voice, event);
+        }
+    }
+
     fn acknowledge(&mut self, is_durable: bool) {
         let Some(token) = self.submitted.pop_front() else { return self.tell("no fact".into()) };
         self.records += 1;
@@ -234,10 +253,16 @@ impl<'a> Play<'a> {
                     self.tell(match *fact {
                         Fact::OptOut(opt_out) => format!("ledger<opt-out({})", opt_out.digits),
                         Fact::Confirmed(it) => format!("ledger<confirmed({:?})", it.outcome),
-                        Fact::Checkpoint(_) | Fact::Import(_) | Fact::Reversal(_) => {
+                        Fact::Audio(_)
+                        | Fact::Checkpoint(_)
+                        | Fact::Import(_)
+                        | Fact::Reversal(_) => {
                             panic!("no call makes this")
                         }
                     });
+                }
+                Output::KeepAudio { record, clip } => {
+                    self.tell(format!("audio({},{})", record.seq, clip.is_some()));
                 }
                 Output::Record(cdr) => self.tell(format!("record({})", cdr.disposition.as_str())),
                 Output::Measure(_) => {}
@@ -271,6 +296,8 @@ impl<'a> Play<'a> {
                 format!("settle({leg:?},{codec}@{}!{direction})", media.remote)
             }
             VoiceCommand::Listen { leg } => format!("listen({leg:?})"),
+            VoiceCommand::Capture { leg, .. } => format!("capture({leg:?})"),
+            VoiceCommand::Keep { leg } => format!("keep({leg:?})"),
             VoiceCommand::Play { leg, prompts, .. } => {
                 let names: Vec<&str> = prompts.iter().map(|prompt| prompt.name()).collect();
                 format!("play({leg:?},{})", names.join("+"))
@@ -287,7 +314,9 @@ impl<'a> Play<'a> {
             VoiceCommand::Info { leg, digit, .. } => {
                 self.key(leg, &digit.to_string(), Method::Info);
             }
+            VoiceCommand::Keep { .. } => self.is_keeping = true,
             VoiceCommand::Close => {
+                self.kept();
                 let report = VoiceReport::default();
                 self.calls.handle_voice(self.now(), voice, VoiceEvent::Closed { report });
             }

@@ -18,6 +18,8 @@ pub(super) struct Opening<'a> {
     pub(super) from: &'a str,
     /// The number in `X-Person`.
     pub(super) person: &'a str,
+    /// Whether the audio around a press is wanted.
+    pub(super) audio: bool,
 }
 
 impl Default for Opening<'_> {
@@ -27,6 +29,7 @@ impl Default for Opening<'_> {
             to: "+34600000001",
             from: "<sip:+34910000001@192.0.2.1>",
             person: "+34600000003",
+            audio: false,
         }
     }
 }

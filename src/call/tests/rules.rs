@@ -85,6 +85,7 @@ pub(super) fn rules(index: &Index) -> Rules {
         dialers: vec![Arc::new(dialer)],
         trunks: BTreeMap::from([("carrier".into(), Arc::new(trunk))]),
         prompts: prompts(),
+        audio: None,
         limits: Limits {
             calls_max: 10,
             call_max: Duration::from_secs(7200),

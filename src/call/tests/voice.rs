@@ -7,6 +7,7 @@ use super::*;
 use crate::call::Voice;
 use crate::call::VoiceOut;
 use crate::call::VoiceSettings;
+use crate::media::clip::Clip;
 use crate::media::g711;
 use crate::model::Codec;
 use crate::model::PayloadKind;
@@ -255,4 +256,54 @@ fn legs_in_two_codecs_hear_each_other() {
             "{from} to {into}"
         );
     }
+}
+
+/// How long the clips are that were handed over, and how much of each is before its mark, in ms.
+fn clips(media: &Media) -> Vec<(u128, u128)> {
+    let clip = |event: &VoiceEvent| match event {
+        VoiceEvent::Kept { leg: Leg::B, clip } => {
+            Some((clip.duration().as_millis(), clip.before_mark().as_millis()))
+        }
+        _ => None,
+    };
+    media.out.told.iter().filter_map(clip).collect()
+}
+
+#[test]
+fn the_audio_around_a_press_is_handed_over_when_it_is_whole_or_the_media_closes() {
+    let capture = |media: &mut Media| {
+        let clip = Clip::new(Duration::from_millis(100), Duration::from_millis(60));
+        media.command(VoiceCommand::Capture { leg: Leg::B, clip: Box::new(clip) });
+    };
+    let hear = |media: &mut Media, frames: u32| {
+        for _ in 0..frames {
+            media.hear(Leg::B, 0, &[0x55; 160]);
+            media.voice.handle_tick(media.now(), &mut media.out);
+        }
+    };
+    let keep = VoiceCommand::Keep { leg: Leg::B };
+
+    let mut media = Media::new([Codec::Pcmu; 2]);
+    capture(&mut media);
+    hear(&mut media, 10);
+    media.command(keep.clone());
+    hear(&mut media, 2);
+    media.command(keep.clone());
+    assert_eq!(clips(&media), [], "a second press waits for the first");
+    hear(&mut media, 8);
+    assert_eq!(clips(&media), [(160, 100)], "as much as there is room for");
+    media.command(keep.clone());
+    hear(&mut media, 8);
+    assert_eq!(clips(&media).len(), 1, "there is no memory for another");
+    capture(&mut media);
+    hear(&mut media, 1);
+    media.command(keep.clone());
+    media.command(VoiceCommand::Close);
+    assert_eq!(clips(&media)[1..], [(20, 20)], "the media closes");
+
+    let mut media = Media::new([Codec::Pcmu; 2]);
+    capture(&mut media);
+    hear(&mut media, 10);
+    media.command(VoiceCommand::Close);
+    assert_eq!(clips(&media), [], "nobody pressed");
 }

@@ -13,6 +13,7 @@ use super::mouth::Mouth;
 use crate::dtmf::InfoKey;
 use crate::dtmf::KeyPress;
 use crate::dtmf::Method;
+use crate::media::clip::Clip;
 use crate::media::rtp::RtpPacket;
 use crate::media::source;
 use crate::media::source::SourcePolicy;
@@ -32,6 +33,10 @@ pub(super) struct VoiceLeg {
     listening: bool,
     heard_at: Instant,
     silence_told: bool,
+    /// What the peer says, where it is to be evidence.
+    clip: Option<Box<Clip>>,
+    /// When a clip that is marked is whole.
+    whole_at: Option<Instant>,
     report: LegReport,
 }
 
@@ -66,6 +71,8 @@ impl VoiceLeg {
             listening: false,
             heard_at: now,
             silence_told: false,
+            clip: None,
+            whole_at: None,
             report: LegReport::default(),
         }
     }
@@ -140,6 +147,11 @@ impl VoiceLeg {
             settled.ear.restart();
         }
         self.mouth.reporter.handle_rtp(now, packet, kind != PayloadKind::Event);
+        if let (PayloadKind::Audio(codec), true, Some(clip)) =
+            (kind, self.listening, &mut self.clip)
+        {
+            clip.hear(codec, packet.timestamp(), packet.payload());
+        }
         let hearing = match kind {
             PayloadKind::Event => settled.ear.handle_event(now, packet),
             PayloadKind::Audio(_) if !self.settings.tones => Hearing::default(),
@@ -148,6 +160,34 @@ impl VoiceLeg {
         let press = self.count(hearing.press);
         let latched = matches!(verdict, Verdict::Latched);
         Some(Believed { kind, hearing: Hearing { press, ..hearing }, latched })
+    }
+
+    /// Captures what the peer says from now on.
+    pub(super) fn capture(&mut self, clip: Box<Clip>) {
+        self.clip = Some(clip);
+        self.whole_at = None;
+    }
+
+    /// The press that the clip is about was acted on.
+    pub(super) fn keep(&mut self, now: Instant) {
+        if let Some(clip) = &mut self.clip
+            && !clip.is_marked()
+        {
+            clip.mark();
+            self.whole_at = Some(now + clip.after());
+        }
+    }
+
+    /// The clip, once it is whole.
+    pub(super) fn whole_clip(&mut self, now: Instant) -> Option<Box<Clip>> {
+        self.whole_at.filter(|at| *at <= now)?;
+        self.marked_clip()
+    }
+
+    /// The clip, if it was marked, however long it is.
+    pub(super) fn marked_clip(&mut self) -> Option<Box<Clip>> {
+        self.whole_at.take()?;
+        self.clip.take()
     }
 
     /// A key by SIP INFO.

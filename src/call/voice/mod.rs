@@ -22,6 +22,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::dtmf::KeyPress;
+use crate::media::clip::Clip;
 use crate::media::prompt::Prompt;
 use crate::model::Digit;
 use crate::sdp::Negotiated;
@@ -71,6 +72,19 @@ pub enum VoiceCommand {
         /// Which leg.
         leg: Leg,
     },
+    /// Capture what the leg's peer says from now on, into memory that is brought along.
+    Capture {
+        /// Which leg.
+        leg: Leg,
+        /// An empty clip.
+        clip: Box<Clip>,
+    },
+    /// A press was acted on: [`VoiceEvent::Kept`] follows once the clip is whole, unless one is on
+    /// its way already.
+    Keep {
+        /// Which leg.
+        leg: Leg,
+    },
     /// Play prompts on a leg, one after the other; what was playing stops.
     Play {
         /// Which leg.
@@ -112,6 +126,13 @@ pub enum VoiceEvent {
         leg: Leg,
         /// The press.
         press: KeyPress,
+    },
+    /// The audio around a press that was to be kept is whole, or the media closes.
+    Kept {
+        /// On which leg.
+        leg: Leg,
+        /// The audio.
+        clip: Box<Clip>,
     },
     /// A prompt list came to its end or was stopped.
     Played {

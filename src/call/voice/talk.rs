@@ -13,6 +13,7 @@ use super::VoiceSettings;
 use super::leg::Believed;
 use super::leg::VoiceLeg;
 use crate::dtmf::InfoKey;
+use crate::media::clip::Clip;
 use crate::media::g711;
 use crate::media::relay::Mapped;
 use crate::media::rtcp::RTCP_LEN_MAX;
@@ -72,6 +73,16 @@ impl Voice {
                     leg.listen(now);
                 }
             }
+            VoiceCommand::Capture { leg, clip } => {
+                if let Some(leg) = self.leg(leg) {
+                    leg.capture(clip);
+                }
+            }
+            VoiceCommand::Keep { leg } => {
+                if let Some(leg) = self.leg(leg) {
+                    leg.keep(now);
+                }
+            }
             VoiceCommand::Play { leg, token, prompts } => {
                 let cut = self.leg(leg).and_then(|leg| leg.mouth.play(token, &prompts));
                 tell_played(leg, cut, out);
@@ -115,6 +126,8 @@ impl Voice {
                 out.send_rtcp(leg, to, bytes);
             }
             tell_played(leg, cut, out);
+            let clip = self.leg(leg).and_then(VoiceLeg::marked_clip);
+            tell_kept(leg, clip, out);
         }
         let b = self.b.as_ref().map(VoiceLeg::report).unwrap_or_default();
         let report = VoiceReport { legs: [self.a.report(), b] };
@@ -200,6 +213,7 @@ fn tick(now: Instant, leg: Leg, target: &mut VoiceLeg, out: &mut impl VoiceOut) 
         out.send_rtp(leg, to, bytes);
     }
     tell_played(leg, ended, out);
+    tell_kept(leg, target.whole_clip(now), out);
     if target.fell_silent(now) {
         out.tell(VoiceEvent::Silent { leg });
     }
@@ -213,5 +227,11 @@ fn tick(now: Instant, leg: Leg, target: &mut VoiceLeg, out: &mut impl VoiceOut) 
 fn tell_played(leg: Leg, played: Option<Played>, out: &mut impl VoiceOut) {
     if let Some(played) = played {
         out.tell(VoiceEvent::Played { leg, played });
+    }
+}
+
+fn tell_kept(leg: Leg, clip: Option<Box<Clip>>, out: &mut impl VoiceOut) {
+    if let Some(clip) = clip {
+        out.tell(VoiceEvent::Kept { leg, clip });
     }
 }

@@ -73,7 +73,7 @@ fn tell(
     examined: &Examined,
     page: &mut Page,
 ) -> std::io::Result<()> {
-    let Examined { streams, records, opt_outs, imports, erased, checkpoints, .. } = examined;
+    let Examined { streams, records, opt_outs, imports, audio, erased, checkpoints, .. } = examined;
     writeln!(page, "{}: whole", dir.display())?;
     writeln!(page, "  records      {records} in {streams} streams")?;
     if !examined.has_database {
@@ -81,6 +81,7 @@ fn tell(
     }
     writeln!(page, "  opt-outs     {opt_outs}, and {erased} records whose key is destroyed")?;
     writeln!(page, "  imports      {imports}, each with its segments")?;
+    writeln!(page, "  audio        {audio} presses, each with its file")?;
     writeln!(page, "  checkpoints  {checkpoints}, {} records not signed yet", examined.unsigned)?;
     for from in &examined.waiting_from {
         writeln!(page, "  waiting      for the database, from record {from} on")?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::checked::{Checked, Http, List, Store, Telemetry};
+use super::checked::{AudioSpan, Checked, Evidence, Http, List, Store, Telemetry};
 use super::diagnostic::{Diagnostic, Severity};
 use super::draft::{self, Draft, Named};
 use super::file;
@@ -105,6 +105,7 @@ impl Check<'_> {
             lists,
             media: media?,
             store: Store { path: self.dir.join(&store.value.path) },
+            evidence: evidence(&draft.evidence.as_ref()?.value),
             http: Http { bind: draft.http.as_ref()?.value.bind },
             telemetry: Telemetry {
                 log: telemetry.value.log,
@@ -197,6 +198,11 @@ fn lists(draft: &Draft) -> BTreeMap<ListName, List> {
         Some((list.name.clone(), list))
     };
     draft.lists.iter().filter_map(built).collect()
+}
+
+fn evidence(typed: &file::Evidence) -> Evidence {
+    let span = AudioSpan { before: typed.audio_before.0, after: typed.audio_after.0 };
+    Evidence { audio: typed.audio.then_some(span) }
 }
 
 /// Over the name and the text of each file, each with its length before it.

@@ -10,6 +10,8 @@ use crate::store::backend::Kind::Int;
 use crate::store::backend::Kind::Text;
 use crate::store::backend::Table;
 use crate::store::backend::Value;
+use crate::suppression::Audio;
+use crate::suppression::AudioResult;
 use crate::suppression::Confirmation;
 use crate::suppression::Fact;
 use crate::suppression::OptOut;
@@ -131,6 +133,20 @@ pub(in crate::store) static REVERSED: Table = Table {
     key_len: 6,
 };
 
+/// What became of the audio around presses.
+pub(in crate::store) static AUDIO: Table = Table {
+    name: "audio",
+    columns: &[
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+        ("ref_writer", BigInt),
+        ("ref_seq", BigInt),
+        ("sha256", Text),
+        ("lost", Text),
+    ],
+    key_len: 2,
+};
+
 /// Calls.
 pub(in crate::store) static CALL_RECORD: Table = Table {
     name: "call_record",
@@ -160,6 +176,7 @@ pub(super) fn of_records(
     let (mut optouts, mut suppressed) = (Vec::new(), Vec::new());
     let (mut confirmations, mut imports) = (Vec::new(), Vec::new());
     let (mut reversals, mut reversed) = (Vec::new(), Vec::new());
+    let mut heard = Vec::new();
     for Projected { record, fact } in records {
         facts.push(fact_values(record));
         if let Some((tag, slot)) = record.key_slot().filter(|_slot| with_keys) {
@@ -178,6 +195,7 @@ pub(super) fn of_records(
                 reversals.push(reversal_values(record, reversal)?);
                 reversed.extend(reversed_values(record, reversal));
             }
+            Some(Fact::Audio(audio)) => heard.push(audio_values(record, audio)),
             // What a checkpoint says is in the record, which is asked for by its place.
             Some(Fact::Checkpoint(_)) | None => {}
         }
@@ -191,6 +209,7 @@ pub(super) fn of_records(
         (&IMPORTS, imports),
         (&REVERSAL, reversals),
         (&REVERSED, reversed),
+        (&AUDIO, heard),
     ];
     let filled = all.into_iter().filter(|(_table, rows)| !rows.is_empty());
     Ok(filled.map(|(table, rows)| Change::Insert(table, rows)).collect())
@@ -300,6 +319,22 @@ pub(in crate::store) fn reversed_values(record: &Record, reversal: &Reversal) ->
         ]
     };
     keys.into_iter().map(row).collect()
+}
+
+/// The row of what became of audio.
+pub(in crate::store) fn audio_values(record: &Record, audio: &Audio) -> Vec<Value> {
+    let (sha256, lost) = match audio.result {
+        AudioResult::Kept { sha256, .. } => (Some(sha256.to_string()), None),
+        AudioResult::Lost { why } => (None, Some(why.as_str())),
+    };
+    vec![
+        record.id.writer.0.into(),
+        record.id.seq.into(),
+        audio.record.writer.0.into(),
+        audio.record.seq.into(),
+        sha256.into(),
+        lost.into(),
+    ]
 }
 
 /// The rows of `calls`.

@@ -28,6 +28,8 @@ fn named(record: Option<RecordId>) -> String {
 /// A part of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
+    /// The audio around a press.
+    Audio(Hash),
     /// Journal and database alike.
     Both,
     /// The database as a whole.
@@ -52,6 +54,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Audio(name) => write!(f, "audio `{name}.wav`"),
             Self::Both => f.write_str("journal and database"),
             Self::Database => f.write_str("database"),
             Self::Journal => f.write_str("journal"),

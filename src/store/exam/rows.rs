@@ -12,6 +12,7 @@ use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::store::backend::Value;
 use crate::store::database::Cursor;
+use crate::store::database::tables::audio_values;
 use crate::store::database::tables::confirmation_values;
 use crate::store::database::tables::import_values;
 use crate::store::database::tables::optout_values;
@@ -99,6 +100,14 @@ impl Rows {
         cursor.optional()
     }
 
+    /// A record, as far as it can be read.
+    pub(super) fn record(&self, id: RecordId) -> Option<Record> {
+        let sql = "SELECT record FROM fact WHERE writer_id = ?1 AND writer_seq = ?2";
+        let key = params![id.writer.0.cast_signed(), id.seq.cast_signed()];
+        let stored = self.0.query_row(sql, key, |row| row.get::<_, Vec<u8>>(0));
+        stored.ok().and_then(|stored| Record::parse(&stored).ok())
+    }
+
     /// The records of a stream, for [`next_fact`].
     pub(super) fn facts(&self) -> rusqlite::Result<Statement<'_>> {
         self.0
@@ -140,6 +149,10 @@ impl Rows {
                 }
                 Ok(self.reversed(record.id)? == reversed_values(record, reversal))
             }
+            Fact::Audio(audio) => {
+                let want = audio_values(record, audio);
+                Ok(self.row("audio", &want, 2)? == Some(want))
+            }
             Fact::Checkpoint(_) => Ok(true),
         }
     }
@@ -152,7 +165,7 @@ impl Rows {
         keys: usize,
     ) -> rusqlite::Result<Option<Vec<Value>>> {
         let columns = match table {
-            "imports" | "optout" | "reversal" => ["writer_id", "writer_seq"],
+            "audio" | "imports" | "optout" | "reversal" => ["writer_id", "writer_seq"],
             _ => ["ref_writer", "ref_seq"],
         };
         let sql =

@@ -16,7 +16,13 @@ struct Table {
     sql: &'static str,
 }
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
+    Table {
+        name: "audio",
+        kind: Kind::Audio,
+        sql: "SELECT one.writer_id, one.writer_seq, record FROM audio AS one LEFT JOIN fact
+              ON fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq",
+    },
     Table {
         name: "optout",
         kind: Kind::OptOut,

@@ -11,6 +11,8 @@ use crate::store::journal::Piece;
 use crate::store::journal::Stream;
 use crate::store::journal::Torn;
 use crate::store::keys::KeyFile;
+use crate::suppression::Audio;
+use crate::suppression::AudioResult;
 use crate::suppression::Fact;
 use crate::suppression::import::Import;
 use crate::suppression::proof::Checkpoint;
@@ -214,6 +216,10 @@ impl<'a> Walk<'a> {
                 "optout"
             }
             Fact::Confirmed(_) => "confirmation",
+            Fact::Audio(audio) => {
+                self.audio(id, audio);
+                "audio"
+            }
             Fact::Import(import) => {
                 self.segments(id, import);
                 "imports"
@@ -226,6 +232,27 @@ impl<'a> Walk<'a> {
         {
             self.exam.fault(Place::Table(table), Some(id), StoreFound::Row);
         }
+    }
+
+    /// The audio of an opt-out must be what its name says, and be there unless the person was
+    /// erased.
+    fn audio(&mut self, id: RecordId, audio: &Audio) {
+        let AudioResult::Kept { sha256, .. } = audio.result else { return };
+        self.exam.examined.audio += 1;
+        let found = match self.exam.audio.read(sha256) {
+            Ok(Some(_)) => return,
+            Ok(None) if self.is_erased(audio.record) => return,
+            Ok(None) => StoreFound::Missing { found: None },
+            Err(StoreError::Audio { .. }) => StoreFound::Frame { what: "its content" },
+            Err(error) => StoreFound::Unusable(error.to_string()),
+        };
+        self.exam.fault(Place::Audio(sha256), Some(id), found);
+    }
+
+    fn is_erased(&self, id: RecordId) -> bool {
+        let slot = self.rows.and_then(|rows| rows.record(id)).and_then(|record| record.key_slot());
+        let key = slot.and_then(|(_tag, slot)| self.keys.map(|keys| keys.key_in(slot)));
+        matches!(key, Some(Ok(None)))
     }
 
     /// The segments of an import must be there, and be what their names say.

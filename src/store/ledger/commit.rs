@@ -295,7 +295,7 @@ impl Committer {
         match fact {
             Fact::OptOut(optout) => self.keys.key_of(optout.number).map(Some),
             Fact::Reversal(reversal) => self.keys.key_of(reversal.number).map(Some),
-            Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
+            Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
         }
     }
 

@@ -31,13 +31,18 @@ impl Reader {
         Ok(heads)
     }
 
-    /// The records that concern `number`, in order: its opt-outs and what became of their
-    /// confirmations.
+    /// The records that concern `number`, in order: its opt-outs, what became of their
+    /// confirmations and audio, and its reversals.
     pub(in crate::store) fn records_of(&self, number: Number) -> Result<Vec<RecordId>, StoreError> {
         let sql = "SELECT writer_id, writer_seq FROM suppressed WHERE number = $1
                    UNION
                    SELECT confirmation.writer_id, confirmation.writer_seq
                    FROM confirmation JOIN suppressed ON suppressed.writer_id = ref_writer
+                       AND suppressed.writer_seq = ref_seq
+                   WHERE number = $1
+                   UNION
+                   SELECT audio.writer_id, audio.writer_seq
+                   FROM audio JOIN suppressed ON suppressed.writer_id = ref_writer
                        AND suppressed.writer_seq = ref_seq
                    WHERE number = $1
                    UNION

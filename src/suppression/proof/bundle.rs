@@ -21,6 +21,9 @@
 //! where among the segment's numbers, counted from 0, the number of the bundle stands. Whoever has
 //! the segment can look it up; nobody else's number is in the bundle.
 //!
+//! A record that names audio around a press has `"audio":".."` behind `record`, the WAV file in
+//! hexadecimal digits, where the store still has it; its SHA-256 is in the record.
+//!
 //! A record's hash is SHA-256 of `bajavoz record`, a zero octet and its chained part, which the
 //! fields of `record` give in the order of [`super`]'s drawing; a commitment is SHA-256 of salt,
 //! field name, a zero octet and value. The last line has SHA-256 of each line before it, without
@@ -74,6 +77,7 @@ pub const RECORDS_MAX: usize = 100_000;
 pub struct Entry {
     record: Record,
     places: Vec<ImportPlace>,
+    audio: Vec<u8>,
     opened: Vec<Opened>,
 }
 
@@ -101,12 +105,17 @@ impl ImportPlace {
 impl Entry {
     /// A record that says nothing of whom it is about.
     pub const fn closed(record: Record) -> Self {
-        Self { record, places: Vec::new(), opened: Vec::new() }
+        Self { record, places: Vec::new(), audio: Vec::new(), opened: Vec::new() }
     }
 
     /// An import, with the places where the number of the bundle stands in its segments.
-    pub const fn imported(record: Record, places: Vec<ImportPlace>) -> Self {
-        Self { record, places, opened: Vec::new() }
+    pub fn imported(record: Record, places: Vec<ImportPlace>) -> Self {
+        Self { places, ..Self::closed(record) }
+    }
+
+    /// A record that names audio, with its file; empty where there is none any more.
+    pub fn heard(record: Record, audio: Vec<u8>) -> Self {
+        Self { audio, ..Self::closed(record) }
     }
 
     /// A record with its personal fields in the clear, as far as `key` is still there.
@@ -116,7 +125,7 @@ impl Entry {
     /// As [`Record::open`], save that a destroyed key is none.
     pub fn opened(record: Record, key: Option<&[u8; 32]>) -> Result<Self, RecordError> {
         let opened = if key.is_some() { record.opened(key)? } else { Vec::new() };
-        Ok(Self { record, places: Vec::new(), opened })
+        Ok(Self { opened, ..Self::closed(record) })
     }
 }
 
@@ -215,6 +224,8 @@ struct Line {
     record: Chained,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     places: Vec<ImportPlace>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hex::octets")]
+    audio: Vec<u8>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     opened: Vec<Clear>,
 }
@@ -281,6 +292,7 @@ impl Line {
                 commitments: record.commitments.iter().map(commitment).collect(),
             },
             places: entry.places.clone(),
+            audio: entry.audio.clone(),
             opened: entry.opened.iter().map(clear).collect::<io::Result<_>>()?,
         })
     }

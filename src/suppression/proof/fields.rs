@@ -106,6 +106,7 @@ pub(super) fn split(fact: &Fact) -> Result<(Kind, Vec<u8>, Personal), RecordErro
             let (plain, personal) = split_reversal(reversal)?;
             Ok((Kind::Reversal, plain, personal))
         }
+        Fact::Audio(audio) => Ok((Kind::Audio, json("plain fields", audio)?, Vec::new())),
         Fact::Checkpoint(checkpoint) => {
             Ok((Kind::Checkpoint, json("plain fields", checkpoint)?, Vec::new()))
         }
@@ -123,6 +124,7 @@ pub(super) fn join(kind: Kind, plain: &[u8], personal: Personal) -> Result<Fact,
         Kind::Import => parse("plain fields", plain).map(Fact::Import),
         Kind::Reversal => reversal_of(parse("plain fields", plain)?, &personal)
             .map(|it| Fact::Reversal(it.into())),
+        Kind::Audio => parse("plain fields", plain).map(Fact::Audio),
         Kind::Checkpoint => parse("plain fields", plain).map(Fact::Checkpoint),
     }
 }

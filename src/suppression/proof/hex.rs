@@ -42,3 +42,27 @@ pub(super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
     let text = String::deserialize(deserializer)?;
     read(&text).ok_or_else(|| D::Error::custom(format!("expected {} hexadecimal digits", 2 * N)))
 }
+
+/// Octets of any number, for serde's `with`.
+pub(super) mod octets {
+    use super::{Deserialize, Deserializer, Error, Serializer};
+
+    /// Writes two digits for each octet.
+    pub(in crate::suppression::proof) fn serialize<S: Serializer>(
+        octets: &[u8],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        super::serialize(octets, serializer)
+    }
+
+    /// Reads them again.
+    pub(in crate::suppression::proof) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let octet = |pair: &[u8]| super::read::<1>(std::str::from_utf8(pair).ok()?);
+        let octets: Option<Vec<[u8; 1]>> = text.as_bytes().chunks(2).map(octet).collect();
+        let octets = octets.ok_or_else(|| D::Error::custom("expected hexadecimal digits"))?;
+        Ok(octets.concat())
+    }
+}

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bajavoz::call::Rules;
+use bajavoz::call::rules::AudioSpan;
 use bajavoz::call::rules::Compiled;
 use bajavoz::call::rules::Dialer;
 use bajavoz::call::rules::Limits;
@@ -134,6 +135,10 @@ pub(super) fn build(style: &Style, index: &Index) -> Rules {
         dialers: vec![Arc::new(dialer)],
         trunks: BTreeMap::from([("carrier".into(), Arc::new(trunk))]),
         prompts: PROMPTS.clone(),
+        audio: Some(AudioSpan {
+            before: Duration::from_millis(200),
+            after: Duration::from_millis(300),
+        }),
         limits: Limits {
             calls_max: 100,
             call_max: Duration::from_secs(7200),

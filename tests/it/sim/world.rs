@@ -269,6 +269,8 @@ impl World {
                 }
                 Output::Submit { token, fact } => self.submit(token, *fact),
                 Output::Record(cdr) => self.witness.records(self.life, &cdr),
+                // No disk of ours keeps it, and nobody waits for it.
+                Output::KeepAudio { .. } => {}
                 Output::Measure(measure) => self.witness.measures(&measure),
             }
         }

@@ -25,12 +25,13 @@ const SEGMENT_BYTES: u64 = 16 * 1024;
 fn forged(kept: &Kept, streams: &[Vec<Record>]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
-    for folder in ["journal", "segments"] {
+    fs::create_dir(path.join("journal")).unwrap();
+    for folder in ["audio", "segments"] {
         fs::create_dir(path.join(folder)).unwrap();
-    }
-    for entry in fs::read_dir(kept.path().join("segments")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), path.join("segments").join(entry.file_name())).unwrap();
+        for entry in fs::read_dir(kept.path().join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), path.join(folder).join(entry.file_name())).unwrap();
+        }
     }
     fs::copy(kept.path().join("keys"), path.join("keys")).unwrap();
     let keys = KeyFile::open_read_only(&path.join("keys")).unwrap();

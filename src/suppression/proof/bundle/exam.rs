@@ -13,6 +13,8 @@ use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::suppression::Audio;
+use crate::suppression::AudioResult;
 use crate::suppression::Fact;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::PublicKey;
@@ -68,6 +70,8 @@ pub struct VerifiedRecord {
     /// Where the number stands in the segments of an import: what the store has signed, and what
     /// only who has the segment can look up.
     pub places: Vec<ImportPlace>,
+    /// The audio that it names, as a WAV file, where it is in the bundle.
+    pub audio: Vec<u8>,
 }
 
 /// Checks `text`, a whole bundle.
@@ -373,7 +377,8 @@ impl Exam {
             let (number, record) = (placed.number, &placed.record);
             let is_theirs = header.records.contains(&Id(record.id));
             if !is_theirs {
-                if !placed.line.opened.is_empty() || !placed.line.places.is_empty() {
+                let Line { opened, places, audio, .. } = &placed.line;
+                if !(opened.is_empty() && places.is_empty() && audio.is_empty()) {
                     self.add(number, Some(record.id), Found::Stranger);
                 }
                 continue;
@@ -381,8 +386,8 @@ impl Exam {
             match opened_fact(header, placed) {
                 Ok(fact) => {
                     let (id, written_at) = (record.id, record.written_at);
-                    let places = placed.line.places.clone();
-                    verified.push(VerifiedRecord { id, written_at, fact, places });
+                    let (places, audio) = (placed.line.places.clone(), placed.line.audio.clone());
+                    verified.push(VerifiedRecord { id, written_at, fact, places, audio });
                 }
                 Err(found) => self.add(number, Some(record.id), found),
             }
@@ -416,7 +421,16 @@ fn opened_fact(header: &Header, placed: &Placed<'_>) -> Result<Option<Fact>, Fou
     let personal = opened.into_iter().map(|opened| (opened.field, opened.value)).collect();
     let fact =
         fields::join(record.kind, &record.plain, personal).map_err(|_error| Found::NoFact)?;
-    let places = &placed.line.places;
+    let (places, wav) = (&placed.line.places, &placed.line.audio);
+    let is_named = match &fact {
+        Fact::Audio(Audio { result: AudioResult::Kept { sha256, .. }, .. }) => {
+            digest(wav) == *sha256
+        }
+        _ => false,
+    };
+    if !wav.is_empty() && !is_named {
+        return Err(Found::Audio);
+    }
     let is_about_them = match &fact {
         Fact::Import(import) => {
             if !places.iter().all(|place| place.is_in(import)) {
@@ -427,6 +441,7 @@ fn opened_fact(header: &Header, placed: &Placed<'_>) -> Result<Option<Fact>, Fou
         _ if !places.is_empty() => return Err(Found::Place),
         Fact::OptOut(optout) => optout.number == header.number,
         Fact::Reversal(reversal) => reversal.number == header.number,
+        Fact::Audio(audio) => header.records.contains(&Id(audio.record)),
         Fact::Confirmed(confirmation) => header.records.contains(&Id(confirmation.record)),
         Fact::Checkpoint(_) => false,
     };

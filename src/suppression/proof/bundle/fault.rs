@@ -110,6 +110,9 @@ pub enum Found {
     /// A record that does not concern the number has personal fields in the clear.
     #[error("it is none of the number's records, but says whom it is about")]
     Stranger,
+    /// The audio is not what the record names.
+    #[error("its audio is not what the record names by SHA-256")]
+    Audio,
     /// It names a place of the number that the import has not.
     #[error("it names a place in a segment that the import does not name")]
     Place,
