@@ -6,6 +6,8 @@
 #   baresip-core  a telephone that is not ours
 #   tshark        captures the calls and says whether a packet is malformed
 #   sox           makes and measures sound
+#   postgresql    the shared database; the tests start clusters of their own
+#   openssl       the certificates of those
 #   libcap2-bin   (not as root) lets SIPp and tshark use raw sockets
 #   e2fsprogs     a disk whose power is cut; mounting it takes root, too
 #   build-essential  a C compiler, for the embedded SQLite
@@ -25,6 +27,8 @@ find_missing() {
     command -v baresip >/dev/null || missing+=(baresip-core)
     command -v tshark >/dev/null || missing+=(tshark)
     command -v sox >/dev/null || missing+=(sox)
+    command -v psql >/dev/null || missing+=(postgresql)
+    command -v openssl >/dev/null || missing+=(openssl)
     [ "$(id -u)" -eq 0 ] || command -v setcap >/dev/null || missing+=(libcap2-bin)
     command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
     command -v cc >/dev/null || missing+=(build-essential)
@@ -45,6 +49,11 @@ root_script() {
     local program
     if [ ${#missing[@]} -gt 0 ]; then
         echo "apt-get -qq -o DPkg::Lock::Timeout=300 update"
+        # No cluster of Debian's own is wanted, and none is made where this says so beforehand.
+        case " ${missing[*]} " in *" postgresql "*)
+            echo "mkdir -p /etc/postgresql-common/createcluster.d"
+            echo "echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/tests.conf" ;;
+        esac
         echo "apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ${missing[*]}"
     fi
     for program in dumpcap sipp; do

@@ -25,6 +25,7 @@ pub mod phones;
 mod proof;
 mod run;
 mod steer;
+mod store;
 mod text;
 mod time;
 mod verify;
@@ -90,5 +91,6 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Reload => steer::reload(common, page),
         Verb::Backup(what) => backup::backup(common, &what, page),
         Verb::Restore(what) => backup::restore(common, &what, page),
+        Verb::Store(what) => store::store(common, &what, page),
     }
 }

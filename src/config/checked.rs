@@ -1,6 +1,7 @@
 //! What may be run: the whole configuration, every value in range and every name defined.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use super::diagnostic::Diagnostic;
 use crate::campaign::{Campaigns, Origin, PromptName};
 use crate::model::codec::Codec;
 use crate::model::{DialerName, ListName, Network, NodeName, TrunkName};
+use crate::store::AckPolicy;
+use crate::store::postgres::Tls;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -187,6 +190,43 @@ pub struct Inband {
 pub struct Store {
     /// The folder of the journal, the SQLite file and the admin socket.
     pub path: PathBuf,
+    /// The server that the engines share, where it is not the file.
+    pub server: Option<Server>,
+    /// When an opt-out counts as durable.
+    pub ack: AckPolicy,
+    /// How long the server may be out of reach before the index counts as stale.
+    pub stale_after: Duration,
+}
+
+/// A PostgreSQL server, checked to be one that can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is, with user and password.
+    pub url: Secret,
+    /// Who is believed to be it; without, as the address says.
+    pub tls: Option<Tls>,
+}
+
+/// A text that is printed nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from being printed.
+    pub(super) const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
 }
 
 /// What is kept of an opt-out besides the record itself.

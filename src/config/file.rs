@@ -103,6 +103,45 @@ pub(super) struct Prompts {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Store {
     pub(super) path: String,
+    pub(super) database: Database,
+    pub(super) url: Option<Spanned<Secret>>,
+    pub(super) tls: Option<Spanned<Tls>>,
+    pub(super) ca: Option<Text>,
+    pub(super) ack: Option<Ack>,
+    pub(super) stale_after: TypedDuration,
+}
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// Who is believed to be the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Tls {
+    VerifyFull,
+    Off,
+}
+
+/// When an opt-out counts as durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Ack {
+    Journal,
+    Both,
+    Store,
+}
+
+/// `{ env = ".." }` or `{ file = ".." }`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Secret {
+    Env(String),
+    File(String),
 }
 
 /// `[evidence]`.

@@ -8,7 +8,7 @@
 
 use Kind::{
     Address, Count, DurationIn, Flag, HeaderName, Ip, Name, Names, Networks, OneOf, Ports, Region,
-    SeveralOf, Status, Subject, Text, Texts,
+    Secret, SeveralOf, Status, Subject, Text, Texts,
 };
 use Presence::{Default, Optional, Required};
 
@@ -63,6 +63,8 @@ pub(super) enum Kind {
     Ports,
     /// An ISO 3166-1 alpha-2 region.
     Region,
+    /// `{ env = ".." }` or `{ file = ".." }`: where a text stands that is nobody else's business.
+    Secret,
     /// A list of these words, at least one, none twice.
     SeveralOf(&'static [&'static str]),
     /// One of these SIP statuses.
@@ -182,6 +184,19 @@ pub(super) const KEYS: &[Key] = &[
 
     key("store.path", Text, Default("\"../data\"", "beside the configuration"), "",
         "The folder of the journal, the SQLite file and the admin socket; relative to the configuration folder, made if it is not there."),
+
+    key("store.database", OneOf(&["sqlite", "postgres"]), Default("\"sqlite\"", "one engine needs no server"), "",
+        "What the opt-outs of the journal are forwarded to: a file in the folder, or a PostgreSQL server that engines share."),
+    key("store.url", Secret, Optional("a file needs none"), "{ env = \"BAJAVOZ_DATABASE_URL\" }",
+        "Where the text postgresql://USER:PASSWORD@HOST:PORT/DATABASE stands: in an environment variable, or in a file, { file = \"..\" }, relative to the configuration folder. postgres only."),
+    key("store.tls", OneOf(&["verify-full", "off"]), Optional("off to a server on this machine, else verify-full"), "\"verify-full\"",
+        "Whether the server must show a certificate in its host's name; off is only for a server on this machine. postgres only."),
+    key("store.ca", Text, Optional("the authorities that the system trusts"), "\"../tls/ca.pem\"",
+        "A PEM file with the authorities that may sign the server's certificate; relative to the configuration folder. postgres only."),
+    key("store.ack", OneOf(&["journal", "both", "store"]), Optional("journal with sqlite, both with postgres"), "\"both\"",
+        "What has to have an opt-out before it is confirmed to the person: this engine's journal; the journal and the database, or after 300 ms the journal alone, with an alarm; or the database, without which it is not confirmed."),
+    key("store.stale-after", DurationIn("1s", "1h"), Default("\"5s\"", "twenty looks at a server that answers at once"), "",
+        "How long the server may be out of reach before this engine counts as not knowing what others were told; campaigns say by on-stale what becomes of a call then. postgres only."),
 
     key("evidence.audio", Flag, Default("false", "a voice is kept only by who has a reason to"), "",
         "Whether the person's audio around the press is kept, as a WAV file beside the journal. 8 kB of memory a second and call."),

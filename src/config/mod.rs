@@ -27,7 +27,7 @@ mod value;
 pub use check::{Rooms, check};
 pub use checked::{
     AudioSpan, Checked, Dialer, Evidence, Http, Inband, Limits, List, Listener, LogFormat, Media,
-    Node, Refusal, Scope, Store, Telemetry, Trunk,
+    Node, Refusal, Scope, Secret, Server, Store, Telemetry, Trunk,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use folder::load;

@@ -46,13 +46,19 @@ fn entry(text: &mut String, table: &Table, key: &Key) {
         Presence::Optional(meaning) => format!("Not written: {meaning}."),
     };
     comment(text, &format!("{} {range}{absent}", key.doc));
-    let mark = if is_for_ivr(table.path) { "# " } else { "" };
+    let is_other = is_for_ivr(table.path) || is_for_postgres(key.path);
+    let mark = if is_other { "# " } else { "" };
     let _ = writeln!(text, "{mark}{last} = {}", shown(key)); // As above.
 }
 
 /// Nothing in the reference's bridge campaign plays a greeting.
 fn is_for_ivr(table: &str) -> bool {
     table == "campaigns.NAME.greeting"
+}
+
+/// The reference keeps its opt-outs in a file.
+fn is_for_postgres(key: &str) -> bool {
+    ["store.url", "store.tls", "store.ca", "store.ack"].contains(&key)
 }
 
 fn range(kind: Kind) -> String {

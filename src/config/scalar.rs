@@ -39,6 +39,7 @@ pub(super) fn scalar(kind: Kind, value: &DeValue<'_>) -> Scalar {
             let list: Vec<String> = known.iter().map(i64::to_string).collect();
             Err(("E-VALUE", Fault::new(format!("expected one of {}", list.join(", ")))))
         }
+        Kind::Secret => secret(value),
         Kind::Subject => subject(value),
         Kind::DurationIn(..) if matches!(value, DeValue::Integer(_)) => {
             let count = number(value)?;
@@ -84,6 +85,30 @@ fn number(value: &DeValue<'_>) -> Result<i64, (&'static str, Fault)> {
     let DeValue::Integer(number) = value else { return Err(wrong_type("a whole number", value)) };
     i64::from_str_radix(number.as_str(), number.radix())
         .map_err(|_| ("E-RANGE", Fault::new("the number is beyond 64 bits")))
+}
+
+/// `{ env = "NAME" }` or `{ file = "PATH" }`.
+fn secret(value: &DeValue<'_>) -> Scalar {
+    const FORM: &str = "{ env = \"BAJAVOZ_DATABASE_URL\" } or { file = \"..\" }";
+    let fault = |reason: &str| Fault::new(reason.to_owned()).hint(format!("write {FORM}"));
+    match value {
+        DeValue::Table(table) => {
+            let mut entries = table.iter();
+            let place = match (entries.next(), entries.next()) {
+                (Some((key, value)), None) if ["env", "file"].contains(&key.get_ref().as_ref()) => {
+                    text_of(value.get_ref())
+                }
+                _ => None,
+            };
+            let reason = "expected the name of a variable or a file";
+            let place = place.ok_or_else(|| ("E-VALUE", fault(reason)))?;
+            text_fault(place).map_or(Ok(()), |fault| Err(("E-VALUE", fault)))
+        }
+        DeValue::String(_) => {
+            Err(("E-SECRET", fault("this would be readable by whoever reads the file")))
+        }
+        other => Err(wrong_type(FORM, other)),
+    }
 }
 
 /// `"called"`, `"calling"` or `{ header = "X-Person" }`.

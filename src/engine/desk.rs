@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::rooms::target;
 use super::rules::lists;
 use crate::config::Checked;
 use crate::model::CampaignName;
@@ -21,6 +22,7 @@ use crate::model::ListName;
 use crate::model::UnixMicros;
 use crate::net::clock;
 use crate::store::Archive;
+use crate::store::Clock;
 use crate::store::Reader;
 use crate::store::Settings;
 use crate::store::Store;
@@ -153,9 +155,17 @@ impl Desk {
             Access::Read | Access::Sign if !path.is_dir() => {
                 return Err(DeskError::NoStore { path: path.clone() });
             }
-            Access::Read => Books::Read(Box::new(Mutex::new(Archive::open_exclusive(path)?.0))),
+            Access::Read => {
+                let clock: Clock = Arc::new(clock::unix_now);
+                let (archive, _recovered) = Archive::open(path, &target(&checked.store)?, &clock)?;
+                Books::Read(Box::new(Mutex::new(archive)))
+            }
             Access::Sign | Access::Write => {
-                let settings = Settings::new(path, Arc::new(clock::unix_now));
+                let settings = Settings {
+                    target: target(&checked.store)?,
+                    ack: checked.store.ack,
+                    ..Settings::new(path, Arc::new(clock::unix_now))
+                };
                 let taker = receipts.clone();
                 let on_ack = move |ack| {
                     taker.deliver(&ack);
@@ -167,8 +177,20 @@ impl Desk {
         let checked = Arc::new(ArcSwap::from_pointee(checked));
         let herald = Herald::none();
         let desk = Self { books, index, checked, receipts, herald };
-        desk.reader()?.fill(&desk.index)?;
+        desk.fill()?;
         Ok(desk)
+    }
+
+    /// Fills the index; where the shared database is away, by what this node knows itself.
+    fn fill(&self) -> Result<(), DeskError> {
+        let filled = self.reader().and_then(|reader| Ok(reader.fill(&self.index)?));
+        match (filled, &self.books) {
+            (Err(DeskError::Store(error)), Books::Open(store)) if error.is_passing() => {
+                store.fill_from_journal(&self.index)?;
+                Ok(())
+            }
+            (filled, _) => filled.map(drop),
+        }
     }
 
     /// Whether `campaign` may call the number `text` now, and why.

@@ -32,6 +32,7 @@ use super::inbox::ShardInput;
 use super::inbox::inbox;
 use super::live::LiveCalls;
 use super::media::MediaHandle;
+use super::rooms::target;
 use super::rules;
 use super::shard::Line;
 use super::shard::Shard;
@@ -53,7 +54,9 @@ use crate::net::clock;
 use crate::net::random;
 use crate::sip;
 use crate::store;
+use crate::store::Following;
 use crate::store::OnEvent;
+use crate::store::OnNumber;
 use crate::store::Store;
 use crate::store::StoreEvent;
 use crate::suppression::Ack;
@@ -105,7 +108,12 @@ impl Engine {
         metrics.config_loaded(clock::unix_now());
         let figures = Arc::new(Figures::new(metrics));
         let on_ack = answer(inbox_sender.clone(), receipts.clone());
-        let store = open_store(&checked, &index, on_ack, hear(vital.clone(), &figures, &index))?;
+        let far_inbox = inbox_sender.clone();
+        let on_number = Arc::new(move |number| {
+            far_inbox.send(ShardInput::Command(Command::OptedOut(number)));
+        });
+        let on_event = hear(vital.clone(), &figures, &index);
+        let store = open_store(&checked, &index, on_ack, on_event, on_number)?;
         let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
         let live = Arc::new(LiveCalls::default());
@@ -346,19 +354,33 @@ fn settle(index: &Index, optout: &OptOut, record: RecordId) {
 
 fn open_store(
     checked: &Checked,
-    index: &Index,
+    index: &Arc<Index>,
     on_ack: impl Fn(Ack) + Send + Sync + 'static,
     on_event: OnEvent,
+    on_number: OnNumber,
 ) -> Result<Store, EngineError> {
+    let is_shared = checked.store.server.is_some();
+    let following = is_shared.then(|| Following {
+        index: Arc::clone(index),
+        now: Arc::new(clock::now),
+        stale_after: checked.store.stale_after,
+        on_number,
+    });
     let settings = store::Settings {
         on_event,
+        target: target(&checked.store)?,
+        following,
+        ack: checked.store.ack,
         ..store::Settings::new(&checked.store.path, Arc::new(clock::unix_now))
     };
     let (store, recovered) = Store::open(settings, on_ack)?;
-    let (reasons, left_out) = store.reader()?.fill(index)?;
+    // What others have written is the follower's to read; until it has, the index is stale.
+    let (reasons, left_out) =
+        if is_shared { store.fill_from_journal(index) } else { store.reader()?.fill(index) }?;
     tracing::info!(
         facts = recovered.facts,
         rebuilt = recovered.rebuilt,
+        away = recovered.is_away,
         torn = recovered.torn.len(),
         reasons,
         left_out,

@@ -34,6 +34,6 @@ pub use desk::{Desk, DeskError, Receipts};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use finding::Finding;
-pub use rooms::Rooms;
+pub use rooms::{Rooms, target};
 pub use rules::{lists, read_prompt, tone_settings};
 pub use service::{run, serve};

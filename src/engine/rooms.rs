@@ -6,6 +6,9 @@ use crate::campaign::PromptName;
 use crate::config;
 use crate::media::prompt::Prompt;
 use crate::model::NumberReader;
+use crate::store::StoreError;
+use crate::store::Target;
+use crate::store::postgres;
 use crate::telemetry::Format;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::log;
@@ -30,6 +33,18 @@ impl config::Rooms for Rooms {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// The database that the configuration names.
+///
+/// # Errors
+///
+/// [`StoreError::Server`] when the server's certificates were taken away since the check.
+pub fn target(store: &config::Store) -> Result<Target, StoreError> {
+    let Some(server) = &store.server else { return Ok(Target::Sqlite) };
+    let settings = postgres::Settings::new(server.url.reveal(), server.tls.clone());
+    let settings = settings.map_err(postgres::ServerError::from)?;
+    Ok(Target::Postgres(Box::new(settings)))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::suppression::Fact;
+use crate::suppression::Index;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::Record;
 
@@ -34,6 +35,7 @@ use super::proof::is_own_checkpoint;
 use super::reader::Reader;
 use super::site::Site;
 use super::site::Target;
+use super::snapshot::Snapshot;
 
 /// Records that are taken in with one transaction.
 const TAKE_IN_MAX: usize = 1024;
@@ -310,6 +312,52 @@ pub(super) fn open_record(keys: &KeyFile, record: &Record) -> Result<Option<Fact
     };
     let key = keys.key_in(slot).map_err(StoreError::io("read", "keys"))?;
     key.map(|key| record.open(Some(&key)).map_err(fail)).transpose()
+}
+
+/// Fills `index` with what this node itself has written, in the store's folder `dir`, and with the
+/// numbers of the imports that it knew at its last start; and returns how many they were, and how
+/// many were left out. For a start while the shared database is away.
+pub(super) fn fill_from_journal(dir: &Path, index: &Index) -> Result<(u64, u64), StoreError> {
+    let path = dir.join("keys");
+    let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
+    let (mut filled, mut left_out) = (0, 0);
+    for stream in streams(&journal_dir(dir))? {
+        stream.read(0, |record| {
+            match open_record(&keys, &record)? {
+                Some(Fact::OptOut(optout)) => {
+                    let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
+                    let settled =
+                        index.settle(optout.number, &optout.lists, account, campaign, record.id);
+                    *(if settled.is_ok() { &mut filled } else { &mut left_out }) += 1;
+                }
+                Some(Fact::Reversal(reversal)) => {
+                    for cancelled in &reversal.cancels {
+                        index.reverse(reversal.number, cancelled.record, &cancelled.lists);
+                    }
+                }
+                Some(
+                    Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_),
+                )
+                | None => {}
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    match Snapshot::of_store(dir).load() {
+        Ok(Some((base, _cursor))) => {
+            filled += base.len();
+            left_out += index.mount(base) as u64;
+        }
+        Ok(None) => {}
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the numbers of imports are not known until the database is back"
+            );
+        }
+    }
+    Ok((filled, left_out))
 }
 
 /// Takes the journal into the database.

@@ -1,7 +1,7 @@
 //! What SQLite and PostgreSQL both do for the store: rows in, in one transaction, and rows out.
 //!
 //! All SQL of the store is written once, in the subset that SQLite and the PostgreSQL family share
-//! (`tests/portable_sql.rs`); a driver says nothing but how its database is reached. Parameters are
+//! (`store/tests/portable.rs`); a driver says nothing but how its database is reached. Parameters are
 //! `$1`, `$2` .. in the order in which they first appear, which both understand.
 
 use std::fmt;
@@ -41,7 +41,7 @@ pub(super) trait Backend: fmt::Debug + Send {
 pub(super) type Visit<'a> = &'a mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, StoreError>;
 
 /// What stands in one column of one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
     /// Nothing.
     Null,

@@ -6,6 +6,7 @@ use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::suppression::Fact;
+use crate::suppression::import::Import;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::KeyTag;
@@ -15,8 +16,10 @@ use super::StoreError;
 use super::backend::Backend;
 use super::backend::Change;
 use super::backend::each;
+use super::chunks::publish;
 use super::ledger::LooseEnd;
 use super::proof::is_own_checkpoint;
+use super::segments::Segments;
 
 pub(super) mod tables;
 
@@ -44,26 +47,39 @@ pub(super) struct Projected {
     pub(super) fact: Option<Fact>,
 }
 
+impl Projected {
+    fn import(&self) -> Option<&Import> {
+        match &self.fact {
+            Some(Fact::Import(import)) => Some(import),
+            _ => None,
+        }
+    }
+}
+
 /// The writing side of a database.
 #[derive(Debug)]
-pub(super) struct Database(Box<dyn Backend>);
+pub(super) struct Database {
+    backend: Box<dyn Backend>,
+    /// The store's segments of imports.
+    segments: Segments,
+}
 
 impl Database {
-    /// The database behind `backend`.
-    pub(super) fn new(backend: impl Backend + 'static) -> Self {
-        Self(Box::new(backend))
+    /// The database behind `backend`, of the store with `segments`.
+    pub(super) fn new(backend: impl Backend + 'static, segments: Segments) -> Self {
+        Self { backend: Box::new(backend), segments }
     }
 
     /// Whether other nodes write to it too.
     pub(super) fn is_shared(&self) -> bool {
-        self.0.is_shared()
+        self.backend.is_shared()
     }
 
     /// All cursors, by writer.
     pub(super) fn cursors(&mut self) -> Result<Vec<Cursor>, StoreError> {
         let sql = "SELECT writer_id, last_seq, last_hash, is_closed FROM writer ORDER BY writer_id";
         let mut cursors = Vec::new();
-        each(self.0.as_mut(), sql, &[], |row| {
+        each(self.backend.as_mut(), sql, &[], |row| {
             let writer = WriterId(row.unsigned(0)?);
             let is_closed = row.int(3)? != 0;
             cursors.push(Cursor::from_row(writer, row.int(1)?, row.text(2)?, is_closed));
@@ -77,7 +93,7 @@ impl Database {
     pub(super) fn number_keys(&mut self) -> Result<Vec<(KeyTag, u32)>, StoreError> {
         let sql = "SELECT tag, slot FROM number_key ORDER BY slot";
         let mut keys = Vec::new();
-        each(self.0.as_mut(), sql, &[], |row| {
+        each(self.backend.as_mut(), sql, &[], |row| {
             let slot = u32::try_from(row.int(1)?).map_err(|_| StoreError::Column { at: 1 })?;
             keys.push((parse_tag(row.text(0)?), slot));
             Ok(())
@@ -90,14 +106,14 @@ impl Database {
         let cursors = self.cursors()?;
         let mut named = BTreeSet::new();
         for cursor in &cursors {
-            let links = links(self.0.as_mut(), cursor.writer)?.into_iter();
+            let links = links(self.backend.as_mut(), cursor.writer)?.into_iter();
             named.extend(links.map(|(_place, link)| link.record()));
         }
         let mut loose = Vec::new();
         for cursor in cursors {
             let record = RecordId { writer: cursor.writer, seq: cursor.seq };
             if cursor.seq > 0 && !named.contains(&record) {
-                let last = record_at(self.0.as_mut(), record)?;
+                let last = record_at(self.backend.as_mut(), record)?;
                 let is_signed = last.is_some_and(|last| is_own_checkpoint(&last));
                 loose.push(LooseEnd { record, hash: cursor.hash, is_signed });
             }
@@ -107,20 +123,29 @@ impl Database {
 
     /// Takes in a writer's next records and calls, in one transaction. Records that are there
     /// already are left as they are, so that doing it twice is doing it once; and so is a cursor
-    /// that is further on, since a transaction whose answer was lost may come late.
+    /// that is further on, since a transaction whose answer was lost may come late. A shared
+    /// database gets the segments of imports first.
     pub(super) fn take_in(
         &mut self,
         cursor: Option<Cursor>,
         records: &[Projected],
         calls: &[Cdr],
     ) -> Result<(), StoreError> {
-        let mut changes = tables::of_records(records, !self.is_shared())?;
+        let is_shared = self.is_shared();
+        if is_shared {
+            for import in records.iter().filter_map(Projected::import) {
+                for (part, _content) in import.parts() {
+                    publish(self.backend.as_mut(), &self.segments, part)?;
+                }
+            }
+        }
+        let mut changes = tables::of_records(records, !is_shared)?;
         changes.extend(tables::of_calls(calls)?);
         if let Some(cursor) = cursor {
             changes.extend(move_cursor(cursor));
             changes.push(Change::Wake);
         }
-        self.0.change(&changes)
+        self.backend.change(&changes)
     }
 }
 

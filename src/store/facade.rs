@@ -9,6 +9,7 @@ use crate::record::Cdr;
 use crate::suppression::Ack;
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
+use crate::suppression::Index;
 use crate::suppression::LedgerError;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::PublicKey;
@@ -19,6 +20,7 @@ use super::StoreError;
 use super::archive::Archive;
 use super::archive::Hold;
 use super::archive::Recovered;
+use super::archive::fill_from_journal;
 use super::archive::journal_dir;
 use super::follow::Followed;
 use super::follow::Follower;
@@ -274,6 +276,17 @@ impl Store {
     /// How far this node is behind the others; nothing where it follows none.
     pub fn followed(&self) -> Option<Followed> {
         self.follower.as_ref().map(Follower::followed)
+    }
+
+    /// Fills `index` with what this node itself has written, and with the numbers of the imports
+    /// that it knew at its last start: for a start while the shared database is away. How many they
+    /// were, and how many were left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of a journal that cannot be read.
+    pub fn fill_from_journal(&self, index: &Index) -> Result<(u64, u64), StoreError> {
+        fill_from_journal(&self.site.dir, index)
     }
 
     /// Why the journal cannot be written now, if it cannot: the alarm to raise.

@@ -25,6 +25,7 @@ mod archive;
 mod audio;
 mod backend;
 mod backup;
+mod chunks;
 mod database;
 mod exam;
 mod facade;
@@ -44,6 +45,7 @@ mod segments;
 mod site;
 mod snapshot;
 mod sqlite;
+mod transfer;
 mod watch;
 
 pub use archive::{Archive, Recovered};
@@ -55,6 +57,7 @@ pub use ledger::{AckPolicy, Ledger};
 pub use reader::{CallFilter, Reader};
 pub use site::Target;
 pub use snapshot::Snapshot;
+pub use transfer::{Copied, CopiedTable, copy};
 pub use watch::{OnEvent, StoreEvent};
 
 /// Reads the wall clock; handed in, since only the driver of the clock may read it.
@@ -94,6 +97,12 @@ pub enum StoreError {
     Column {
         /// Which, from 0 on.
         at: usize,
+    },
+    /// A row that was copied is another one there.
+    #[error("the table `{table}` is not the same in both databases; engines go on with the one")]
+    CopyDiffers {
+        /// The table.
+        table: &'static str,
     },
     /// SQLite refused.
     #[error("the database failed")]
@@ -197,6 +206,16 @@ pub enum StoreError {
         /// The record.
         seq: u64,
     },
+    /// The shared database has opt-outs of other nodes, which an embedded one cannot keep.
+    #[error(
+        "the server has {streams} streams of other nodes, and an embedded database keeps what this \
+         node's journal does: put them into this node's own by `bajavoz optout export` and \
+         `bajavoz import`"
+    )]
+    Others {
+        /// How many.
+        streams: usize,
+    },
     /// Something is where a new folder was to be made.
     #[error("`{path}` is there already; name a folder that is not, or move it away")]
     Occupied {
@@ -276,7 +295,11 @@ impl StoreError {
 
     /// Whether the database is only away, and may do later what it was asked.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Server(error) if error.is_passing())
+        match self {
+            Self::Behind => true,
+            Self::Server(error) => error.is_passing(),
+            _ => false,
+        }
     }
 
     /// An I/O error's context, for `map_err`.

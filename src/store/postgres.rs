@@ -30,6 +30,7 @@ mod settings;
 mod tls;
 
 pub use error::ServerError;
+pub use migrate::migrate;
 pub use settings::{Settings, SettingsError, Tls};
 pub use tls::TlsError;
 

@@ -14,6 +14,7 @@ use super::postgres;
 use super::postgres::Postgres;
 use super::postgres::Use;
 use super::reader::Reader;
+use super::segments::Segments;
 use super::sqlite::Sqlite;
 
 /// The database that the journal is forwarded to, and that questions go to.
@@ -62,9 +63,12 @@ impl Site {
 
     /// The database for writing; a server is connected to when it is first asked.
     pub(super) fn database(&self) -> Result<Database, StoreError> {
+        let segments = Segments::of(&self.dir);
         Ok(match &self.target {
-            Target::Sqlite => Database::new(Sqlite::open(&database_path(&self.dir))?),
-            Target::Postgres(settings) => Database::new(self.server(settings, Use::Writing)),
+            Target::Sqlite => Database::new(Sqlite::open(&database_path(&self.dir))?, segments),
+            Target::Postgres(settings) => {
+                Database::new(self.server(settings, Use::Writing), segments)
+            }
         })
     }
 

@@ -113,7 +113,10 @@ impl Sqlite {
         for change in changes {
             match change {
                 Change::Insert(table, rows) => {
-                    let mut statement = transaction.prepare_cached(&insert(table))?;
+                    let sql = insert(table);
+                    #[cfg(test)]
+                    super::tests::portable::note(&sql);
+                    let mut statement = transaction.prepare_cached(&sql)?;
                     for row in rows {
                         bind(&mut statement, row)?;
                         statement.raw_execute()?;
@@ -121,6 +124,8 @@ impl Sqlite {
                 }
                 Change::Wake => {}
                 Change::Run(sql, values) => {
+                    #[cfg(test)]
+                    super::tests::portable::note(sql);
                     let mut statement = transaction.prepare_cached(sql)?;
                     bind(&mut statement, values)?;
                     statement.raw_execute()?;
@@ -133,6 +138,8 @@ impl Sqlite {
 
 impl Backend for Sqlite {
     fn select(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
+        #[cfg(test)]
+        super::tests::portable::note(sql);
         let fail = || failed_at(&self.path);
         let mut statement = self.connection.prepare_cached(sql).map_err(fail())?;
         bind(&mut statement, values).map_err(fail())?;

@@ -10,10 +10,13 @@ mod follow;
 mod history;
 mod imports;
 mod kill;
+pub(crate) mod portable;
+mod proxy;
 mod reversals;
 mod server;
 mod signing;
 pub(crate) mod stand;
+mod transfer;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -197,7 +197,7 @@ mod tests {
 
     /// A feed that follows from nothing, and the moment when it began.
     fn feed() -> (Feed, Instant) {
-        // Any moment will do: only distances are looked at.
+        #[expect(clippy::disallowed_methods, reason = "any moment will do: only distances count")]
         let now = Instant::now();
         (Feed::new(now, [], STALE_AFTER), now)
     }

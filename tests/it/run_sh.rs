@@ -14,8 +14,11 @@ const REAL: [&str; 9] =
     ["bash", "chmod", "dirname", "env", "grep", "readlink", "sed", "sh", "true"];
 
 /// What it looks for.
-const TOOLS: [&str; 9] =
-    ["baresip", "cargo", "cc", "dumpcap", "mkfs.ext4", "python3", "sipp", "sox", "tshark"];
+#[rustfmt::skip]
+const TOOLS: [&str; 11] = [
+    "baresip", "cargo", "cc", "dumpcap", "mkfs.ext4", "openssl", "psql", "python3", "sipp", "sox",
+    "tshark",
+];
 
 /// A machine of programs that are not there or do nothing.
 struct Machine(TempDir);

@@ -3,6 +3,7 @@
 
 mod campaign;
 mod prompts;
+mod store;
 mod wiring;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::checked::{AudioSpan, Checked, Evidence, Http, List, Store, Telemetry};
+use super::checked::{AudioSpan, Checked, Evidence, Http, List, Telemetry};
 use super::diagnostic::{Diagnostic, Severity};
 use super::draft::{self, Draft, Named};
 use super::file;
@@ -94,7 +95,7 @@ impl Check<'_> {
         let lists = lists(draft);
         self.filter(draft);
         let campaigns = self.campaigns(draft, limits);
-        let store = draft.store.as_ref()?;
+        let store = self.store(draft);
         let telemetry = draft.telemetry.as_ref()?;
         Some(Checked {
             hash: hash(sources),
@@ -104,7 +105,7 @@ impl Check<'_> {
             dialers,
             lists,
             media: media?,
-            store: Store { path: self.dir.join(&store.value.path) },
+            store: store?,
             evidence: evidence(&draft.evidence.as_ref()?.value),
             http: Http { bind: draft.http.as_ref()?.value.bind },
             telemetry: Telemetry {

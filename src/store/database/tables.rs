@@ -167,6 +167,28 @@ pub(in crate::store) static CALL_RECORD: Table = Table {
     key_len: 1,
 };
 
+/// Imports' segments, in pieces.
+pub(in crate::store) static SEGMENT_CHUNK: Table = Table {
+    name: "segment_chunk",
+    columns: &[("sha256", Text), ("ordinal", BigInt), ("octets", Bytea)],
+    key_len: 2,
+};
+
+/// Every table, in the order in which rows are put in.
+pub(in crate::store) static ALL: [&Table; 11] = [
+    &WRITER,
+    &FACT,
+    &NUMBER_KEY,
+    &OPTOUT,
+    &SUPPRESSED,
+    &CONFIRMATION,
+    &IMPORTS,
+    &REVERSAL,
+    &REVERSED,
+    &CALL_RECORD,
+    &SEGMENT_CHUNK,
+];
+
 /// The rows of `records`, table by table; `with_keys` where the database is this node's own.
 pub(super) fn of_records(
     records: &[Projected],

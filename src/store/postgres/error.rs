@@ -43,6 +43,9 @@ pub enum ServerError {
         /// Why they cannot be brought up to date.
         source: Box<refinery::Error>,
     },
+    /// A role's name that is none.
+    #[error("expected a role of a-z, 0-9 and `_`, at most 63 of them")]
+    Role,
     /// It cannot be reached as it is said to be.
     #[error(transparent)]
     Settings(#[from] SettingsError),

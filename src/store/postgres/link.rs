@@ -118,6 +118,8 @@ impl Link {
 
     /// The prepared form of `sql`.
     pub(super) fn prepare(&mut self, sql: &str) -> Result<Statement, ServerError> {
+        #[cfg(test)]
+        crate::store::tests::portable::note(sql);
         if let Some(statement) = self.prepared.get(sql) {
             return Ok(statement.clone());
         }

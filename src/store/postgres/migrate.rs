@@ -9,6 +9,8 @@ use tokio_postgres::Client;
 use super::ServerError;
 use super::Settings;
 use super::link::Link;
+use super::link::Use;
+use crate::store::database::tables;
 use crate::store::migrations;
 
 /// How long the migrations may take: those of a large table build an index.
@@ -17,6 +19,42 @@ const MIGRATION_MAX: Duration = Duration::from_secs(600);
 const TRIES_MAX: u32 = 8;
 /// SQLSTATE of a table that is not there.
 const UNDEFINED_TABLE: &str = "42P01";
+
+/// Brings the tables up to date as their owner, and lets `engine_role` do what an engine does: read
+/// and add rows, and say how far each stream has been taken in. Nothing else is ever changed there,
+/// so that a stolen engine cannot take an opt-out away. The versions before and after.
+///
+/// # Errors
+///
+/// [`ServerError::Role`] before anything is done; [`ServerError::Tables`] when ours is not the role
+/// that may; and those of the connection.
+pub fn migrate(settings: &Settings, engine_role: Option<&str>) -> Result<(i32, i32), ServerError> {
+    if engine_role.is_some_and(|role| !is_role(role)) {
+        return Err(ServerError::Role);
+    }
+    let mut link = Link::open(settings, Use::Writing)?;
+    let before = version(&mut link, settings)?;
+    bring_up_to_date(&mut link, settings)?;
+    if let Some(role) = engine_role {
+        for table in tables::ALL {
+            let name = table.name;
+            link.batch(&format!("GRANT SELECT, INSERT ON {name} TO {role}"))?;
+        }
+        link.batch(&format!(
+            "GRANT SELECT ON refinery_schema_history TO {role}; \
+             GRANT UPDATE (last_seq, last_hash, is_closed) ON writer TO {role}"
+        ))?;
+    }
+    Ok((before, version(&mut link, settings)?))
+}
+
+/// Whether a name needs no quotes.
+fn is_role(name: &str) -> bool {
+    let is_plain =
+        |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'_';
+    let is_begun = name.bytes().next().is_some_and(|octet| !octet.is_ascii_digit());
+    is_begun && name.len() <= 63 && name.bytes().all(is_plain)
+}
 
 /// Brings the tables up to date.
 ///

@@ -4,6 +4,7 @@ use crate::model::ListName;
 use crate::model::UnixMicros;
 use crate::store::StoreError;
 use crate::store::backend::Row;
+use crate::store::chunks::fetch;
 use crate::store::imported;
 use crate::store::snapshot::Snapshot;
 use crate::suppression::base::Base;
@@ -15,11 +16,12 @@ use super::Reader;
 use super::record_id;
 
 impl Reader {
-    /// Every import, oldest first.
+    /// Every import, oldest first; segments of other nodes that this one lacks are fetched.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`], and [`StoreError::Row`] for a row that is no import.
+    /// [`StoreError::Database`], [`StoreError::Row`] for a row that is no import, and
+    /// [`StoreError::Segment`] for a segment that the shared database does not hold whole.
     pub fn imports(&self) -> Result<Vec<Imported>, StoreError> {
         let sql = "SELECT writer_id, writer_seq, written_us, body FROM imports
                    ORDER BY imported_us, writer_id, writer_seq";
@@ -28,11 +30,22 @@ impl Reader {
             imports.push(imported(row)?);
             Ok(())
         })?;
+        self.fetch_segments(&imports)?;
         Ok(imports)
     }
 }
 
 impl Reader {
+    fn fetch_segments(&self, imports: &[Imported]) -> Result<(), StoreError> {
+        let mut backend = self.backend.borrow_mut();
+        if backend.is_shared() {
+            for (part, _content) in imports.iter().flat_map(|imported| imported.import.parts()) {
+                fetch(backend.as_mut(), &self.segments(), part)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the segment of `part` whole and checks that it is one of `list` and holds what it
     /// should.
     ///

@@ -111,7 +111,12 @@ fn a_segment_that_is_missing_or_damaged_stops_the_start(stand: &Stand) {
             Some(bytes) => fs::write(&path, bytes).unwrap(),
             None => fs::remove_file(&path).unwrap(),
         }
-        let error = reader.fill(&Index::default()).unwrap_err();
+        let filled = reader.fill(&Index::default());
+        if stand.server.is_some() && name == "missing" {
+            assert_eq!(filled.unwrap(), (3, 0), "it is fetched");
+            continue;
+        }
+        let error = filled.unwrap_err();
         assert!(matches!(error, StoreError::Segment { .. }), "{name}: {error}");
     }
     fs::write(&path, whole).unwrap();
@@ -196,5 +201,43 @@ fn a_backup_holds_the_segments_of_its_imports_and_misses_none() {
         }
         let error = verify(&copy, Calls::Keep).unwrap_err();
         assert!(matches!(error, StoreError::Segment { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_node_fetches_the_segments_of_others_and_believes_only_whole_ones() {
+    let one = Stand::postgres();
+    let (store, _recovered, acks) = one.open();
+    // Three pieces, and one number that the others are told apart by.
+    let many: Vec<u64> = (0..1_500_000).map(|n| n * 3).collect();
+    let part = segment(one.path(), Content::Listed, &many);
+    store.submit(0, import(Some(part), None)).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.flush().unwrap();
+    let server = one.server.as_ref().unwrap();
+    let pieces: u32 = server.psql("SELECT COUNT(*) FROM segment_chunk").parse().unwrap();
+    assert!(pieces >= 2, "{pieces}");
+
+    let other = one.another_node();
+    let (second, ..) = other.open();
+    assert_eq!(refused(&second.reader().unwrap()), [0, 3, 6, 9]);
+    let name = format!("segments/{}.seg", part.segment);
+    let [ours, theirs] = [&one, &other].map(|stand| fs::read(stand.path().join(&name)).unwrap());
+    assert!(ours == theirs);
+
+    for damage in [
+        "UPDATE segment_chunk SET octets = substr(octets, 2) WHERE ordinal = 1",
+        "DELETE FROM segment_chunk WHERE ordinal = 1",
+        "DELETE FROM segment_chunk",
+    ] {
+        server.psql(damage);
+        let third = one.another_node();
+        let error = third.archive().0.reader().unwrap().fill(&Index::default()).unwrap_err();
+        assert!(matches!(error, StoreError::Segment { .. }), "{damage}: {error}");
+        let left = fs::read_dir(third.path().join("segments")).unwrap().count();
+        assert_eq!(left, 0, "{damage}: nothing is left of it");
+    }
+    for store in [store, second] {
+        store.close().unwrap();
     }
 }

@@ -59,7 +59,7 @@ fn filled(dir: &std::path::Path) -> (Store, Vec<RecordId>) {
     fill(dir, open(dir))
 }
 
-fn fill(
+pub(super) fn fill(
     dir: &std::path::Path,
     (store, _recovered, acks): (Store, Recovered, Receiver<Ack>),
 ) -> (Store, Vec<RecordId>) {

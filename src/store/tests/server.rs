@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::cluster::OWNER;
+use super::cluster::TestDatabase;
+use super::proxy::Proxy;
 use super::stand::target_of;
 use super::*;
 use crate::store::postgres;
@@ -129,4 +131,177 @@ fn tls_is_verified_by_authority_and_by_name() {
     let (store, ..) = stand.open();
     assert!(database.psql(is_encrypted).parse::<u32>().unwrap() > 0);
     store.close().unwrap();
+}
+
+/// How long a server is waited for here, and how soon it is tried again.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(400), Duration::from_millis(50));
+
+/// A store behind a network that can fail, by the real clock.
+fn behind(proxy: &Proxy, database: &TestDatabase) -> Stand {
+    let settings = postgres::Settings::new(&database.url_of(OWNER, proxy.port()), None).unwrap();
+    let settings = settings.with_patience(PATIENCE.0, PATIENCE.1);
+    Stand { target: Target::Postgres(Box::new(settings)), ..Stand::sqlite() }
+}
+
+fn open_by_the_clock(stand: &Stand) -> (Store, Recovered, Receiver<Ack>) {
+    open_with(Settings { clock: Arc::new(crate::net::clock::unix_now), ..stand.settings() })
+}
+
+/// How long `work` took.
+fn took(work: impl FnOnce()) -> Duration {
+    let before = crate::net::clock::unix_now().0;
+    work();
+    Duration::from_micros((crate::net::clock::unix_now().0 - before).unsigned_abs())
+}
+
+#[test]
+fn a_server_that_says_nothing_hangs_nobody_and_gets_everything_later() {
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::before(cluster.port());
+    let stand = behind(&proxy, &database);
+    let (store, _recovered, acks) = open_by_the_clock(&stand);
+    add(&store, &acks, 0);
+    store.flush().unwrap();
+    proxy.silence(true);
+    for n in 1..20 {
+        add(&store, &acks, n);
+    }
+    let asked = took(|| assert!(matches!(store.flush(), Err(StoreError::Behind))));
+    assert!(asked < Duration::from_secs(10), "{asked:?}");
+    let reader = store.reader().unwrap();
+    let asked = took(|| assert!(reader.count(&Filter::default()).unwrap_err().is_passing()));
+    assert!(asked < Duration::from_secs(10), "{asked:?}");
+    let closed = took(|| store.close().unwrap());
+    assert!(closed < Duration::from_secs(10), "{closed:?}");
+    let started = took(|| assert!(stand.archive().1.is_away));
+    assert!(started < Duration::from_secs(10), "{started:?}");
+
+    let (store, recovered, acks) = open_by_the_clock(&stand);
+    assert!(recovered.is_away);
+    let index = Index::default();
+    assert_eq!(store.fill_from_journal(&index).unwrap(), (20, 0), "what it knows itself");
+    add(&store, &acks, 20);
+    proxy.mend();
+    wait_for("the database is up to date", || store.flush().is_ok());
+    // What was held up on the way arrives too, late: it changes nothing.
+    assert_eq!(database.psql("SELECT COUNT(*), COUNT(DISTINCT number) FROM optout"), "21|21");
+    let ends = "SELECT COUNT(*) FROM writer WHERE last_seq <>
+                (SELECT MAX(writer_seq) FROM fact WHERE fact.writer_id = writer.writer_id)";
+    assert_eq!(database.psql(ends), "0");
+    store.close().unwrap();
+}
+
+#[test]
+fn a_connection_that_is_cut_at_any_octet_loses_nothing_and_doubles_nothing() {
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::before(cluster.port());
+    let mut want = 0;
+    // A connection with its group of facts takes some 6 kB there and 2 kB back.
+    let cuts = (0..6).map(|at| (0, 900 * at + 13)).chain((0..8).map(|at| (1, 230 * at + 7)));
+    for (direction, octets) in cuts {
+        let stand = behind(&proxy, &database);
+        proxy.cut_after(direction, octets);
+        let (store, _recovered, acks) = open_by_the_clock(&stand);
+        for n in 0..3 {
+            add(&store, &acks, want + n);
+        }
+        want += 3;
+        // It may be that so many octets are never sent.
+        let _ = store.flush();
+        proxy.mend();
+        wait_for("the database is up to date", || store.flush().is_ok());
+        store.close().unwrap();
+        let found = database.psql("SELECT COUNT(*), COUNT(DISTINCT number) FROM optout");
+        assert_eq!(found, format!("{want}|{want}"), "cut at {octets} of direction {direction}");
+    }
+    let ends = "SELECT COUNT(*) FROM writer WHERE is_closed = 0 OR last_seq <>
+                (SELECT MAX(writer_seq) FROM fact WHERE fact.writer_id = writer.writer_id)";
+    // The last of each stand's streams is closed by its next start, which does not come.
+    let open: u32 = database.psql(ends).parse().unwrap();
+    assert_eq!(open, 14, "one for each");
+    let holes = "SELECT COUNT(*) FROM (SELECT writer_id FROM fact GROUP BY writer_id
+                 HAVING COUNT(*) <> MAX(writer_seq)) AS holes";
+    assert_eq!(database.psql(holes), "0");
+}
+
+#[test]
+fn connections_that_end_while_facts_come_lose_none() {
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::before(cluster.port());
+    let stand = behind(&proxy, &database);
+    let (store, _recovered, acks) = open_by_the_clock(&stand);
+    for n in 0..400 {
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        if n % 40 == 7 {
+            proxy.cut();
+        }
+        if n % 40 == 29 {
+            database.psql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE application_name = 'bajavoz' AND datname = current_database()",
+            );
+        }
+        assert!(acks.recv().unwrap().result.is_ok());
+    }
+    wait_for("the database is up to date", || store.flush().is_ok());
+    let found = database.psql("SELECT COUNT(*), COUNT(DISTINCT number) FROM optout");
+    assert_eq!(found, "400|400");
+    store.close().unwrap();
+}
+
+#[test]
+fn the_engines_role_puts_facts_in_and_changes_none() {
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let role = format!("engine_of_{}", database.name);
+    let password = "engine";
+    database.psql(&format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'"));
+    let engine_url = database.url_of((&role, password), cluster.port());
+
+    let stand = Stand { target: target_of(&engine_url), ..Stand::sqlite() };
+    let error = Archive::open(stand.path(), &stand.target, &clock()).unwrap_err();
+    let StoreError::Server(ServerError::Tables { found: 0, .. }) = &error else {
+        panic!("{error}")
+    };
+    assert!(error.to_string().contains("bajavoz store migrate"), "{error}");
+
+    let owner = postgres::Settings::new(&database.url(), None).unwrap();
+    let refused = postgres::migrate(&owner, Some("engine\"; DROP TABLE fact; --"));
+    assert!(matches!(refused, Err(ServerError::Role)), "{refused:?}");
+    let (from, to) = postgres::migrate(&owner, Some(&role)).unwrap();
+    assert_eq!((from, to), (0, migrations::newest()));
+    assert_eq!(postgres::migrate(&owner, None).unwrap(), (to, to), "a second time does nothing");
+
+    // Twice, so that a stream is closed and another begun.
+    for n in 0..2 {
+        let (store, _recovered, acks) = stand.open();
+        let record = reversals::fill(stand.path(), (store, Recovered::default(), acks)).1[0];
+        let (archive, recovered) = stand.archive();
+        assert!(!recovered.is_away, "{n}");
+        assert!(archive.reader().unwrap().fill(&Index::default()).is_ok());
+        assert!(record.seq > 0);
+    }
+    let tables = database.psql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
+    for table in tables.lines() {
+        let column = database.psql(&format!(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = '{table}' LIMIT 1"
+        ));
+        for sql in [
+            format!("UPDATE {table} SET {column} = {column}"),
+            format!("DELETE FROM {table}"),
+            format!("TRUNCATE {table}"),
+            format!("DROP TABLE {table}"),
+        ] {
+            let told = database.try_psql(&format!("SET ROLE {role}; {sql}")).unwrap_err();
+            assert!(
+                told.contains("permission denied") || told.contains("must be owner"),
+                "{sql}: {told}"
+            );
+        }
+    }
+    let moved = format!("SET ROLE {role}; UPDATE writer SET last_seq = last_seq");
+    assert!(database.try_psql(&moved).is_ok(), "how far a stream is taken in is not a fact");
 }

@@ -10,6 +10,7 @@ use crate::store::database::Projected;
 use crate::store::journal::Journal;
 use crate::store::journal::RealDisk;
 use crate::store::keys::KeyFile;
+use crate::store::segments::Segments;
 use crate::store::sqlite::Sqlite;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Entropy;
@@ -35,7 +36,8 @@ fn forged(kept: &Kept, streams: &[Vec<Record>]) -> tempfile::TempDir {
     }
     fs::copy(kept.path().join("keys"), path.join("keys")).unwrap();
     let keys = KeyFile::open_read_only(&path.join("keys")).unwrap();
-    let mut database = Database::new(Sqlite::open(&database_path(path)).unwrap());
+    let mut database =
+        Database::new(Sqlite::open(&database_path(path)).unwrap(), Segments::of(path));
     for records in streams.iter().filter(|records| !records.is_empty()) {
         let (writer, last) = (writer_of(records), records.last().unwrap());
         let disk = Box::new(RealDisk::new(journal_dir(path), SEGMENT_BYTES));

@@ -1,0 +1,91 @@
+//! `store migrate` and `store copy`: what is done to the database behind the journal.
+
+use std::io::Write;
+
+use super::args::Common;
+use super::args::Copy;
+use super::args::Migrate;
+use super::args::StoreVerb;
+use super::counter::load;
+use super::exit::Code;
+use super::exit::Failure;
+use super::page::Page;
+use crate::config::Checked;
+use crate::engine;
+use crate::net::clock;
+use crate::store;
+use crate::store::StoreError;
+use crate::store::Target;
+use crate::store::postgres;
+
+/// Does what was asked of the store.
+pub(super) fn store(common: &Common, what: &StoreVerb, page: &mut Page) -> Result<Code, Failure> {
+    match what {
+        StoreVerb::Migrate(what) => migrate(common, what, page),
+        StoreVerb::Copy(what) => copy(common, what, page),
+    }
+}
+
+/// Brings the shared database's tables up to date.
+fn migrate(common: &Common, what: &Migrate, page: &mut Page) -> Result<Code, Failure> {
+    let settings = server(&load(common)?)?;
+    let role = what.engine_role.as_deref();
+    let (from, to) =
+        postgres::migrate(&settings, role).map_err(StoreError::from).map_err(failure)?;
+    if common.json {
+        page.json(&serde_json::json!({ "from": from, "to": to, "engine_role": role }))?;
+        return Ok(Code::Yes);
+    }
+    match from == to {
+        true => writeln!(page, "the tables were of version {to} already")?,
+        false => writeln!(page, "the tables went from version {from} to {to}")?,
+    }
+    if let Some(role) = role {
+        writeln!(page, "{role} may read and add rows, and say how far streams are taken in")?;
+    }
+    Ok(Code::Yes)
+}
+
+fn copy(common: &Common, what: &Copy, page: &mut Page) -> Result<Code, Failure> {
+    let checked = load(common)?;
+    if what.from == what.to {
+        let why = "--from and --to name the same database: there is nothing to copy";
+        return Err(Failure::new(Code::Usage, why));
+    }
+    let settings = server(&checked)?;
+    let clock: store::Clock = std::sync::Arc::new(clock::unix_now);
+    let (dir, is_to_server) = (&checked.store.path, what.to.is_server());
+    let copied = store::copy(dir, &settings, is_to_server, &clock).map_err(failure)?;
+    if common.json {
+        page.json(&copied)?;
+        return Ok(Code::Yes);
+    }
+    writeln!(page, "verified: what was read from the one is in the other, row by row")?;
+    for table in &copied.tables {
+        let (name, rows, new) = (&table.name, table.rows, table.copied);
+        writeln!(page, "  {name:<14}{rows:>12} rows, {new} of them new there  {}", table.sha256)?;
+    }
+    writeln!(page, "now let [store] database name the one that engines are to use")?;
+    Ok(Code::Yes)
+}
+
+/// The server that the configuration names.
+fn server(checked: &Checked) -> Result<postgres::Settings, Failure> {
+    match engine::target(&checked.store).map_err(failure)? {
+        Target::Postgres(settings) => Ok(*settings),
+        Target::Sqlite => {
+            let why = "[store] names no server: write database = \"postgres\" and its url there";
+            Err(Failure::new(Code::Usage, why))
+        }
+    }
+}
+
+fn failure(error: StoreError) -> Failure {
+    let code = match &error {
+        StoreError::Missing { .. } | StoreError::Io { .. } => Code::Usage,
+        error if error.is_held() => Code::Refused,
+        error if error.is_passing() => Code::Unreachable,
+        _ => Code::No,
+    };
+    Failure { code, error: error.into() }
+}
