@@ -77,6 +77,9 @@ fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
         let unwritten = standing.optouts_unwritten;
         writeln!(page, "  ALARM        {unwritten} opt-outs refused in memory only, not on disk")?;
     }
+    if standing.facts_waiting > 0 {
+        writeln!(page, "  database     {} facts still to come from here", standing.facts_waiting)?;
+    }
     if standing.calls_lost > 0 {
         writeln!(page, "  call records {} lost", standing.calls_lost)?;
     }

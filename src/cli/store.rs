@@ -65,7 +65,11 @@ fn copy(common: &Common, what: &Copy, page: &mut Page) -> Result<Code, Failure> 
         let (name, rows, new) = (&table.name, table.rows, table.copied);
         writeln!(page, "  {name:<14}{rows:>12} rows, {new} of them new there  {}", table.sha256)?;
     }
-    writeln!(page, "now let [store] database name the one that engines are to use")?;
+    let next = match is_to_server {
+        true => "now start the engine; `bajavoz.sqlite` in its folder is of no more use to it",
+        false => "now let [store] database be \"sqlite\", and start the engine",
+    };
+    writeln!(page, "{next}")?;
     Ok(Code::Yes)
 }
 

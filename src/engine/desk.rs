@@ -338,6 +338,7 @@ impl Desk {
             let refused = counters.refused + counters.failed;
             standing.facts_lost = refused.saturating_sub(counters.optouts_late);
             standing.optouts_unwritten = counters.optouts_unwritten;
+            standing.facts_waiting = counters.facts_waiting;
             standing.calls_lost = counters.calls_lost;
             standing.failure = store.failure().map(|failure| failure.to_string());
         }
@@ -388,6 +389,9 @@ pub struct Standing {
     pub facts: u64,
     /// Facts that were not.
     pub facts_lost: u64,
+    /// Facts made durable that are not known to be in the database.
+    #[serde(default)]
+    pub facts_waiting: u64,
     /// Opt-outs that were refused and that only this process knows.
     #[serde(default)]
     pub optouts_unwritten: u64,

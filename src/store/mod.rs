@@ -118,6 +118,12 @@ pub enum StoreError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// A record of another node, which alone has the keys that open and prove it.
+    #[error("record {record} was written by another node: run `bajavoz proof` there")]
+    Foreign {
+        /// The record.
+        record: RecordId,
+    },
     /// Another process holds the store.
     #[error("the store `{path}` is held by {}", holder(*.pid))]
     Held {

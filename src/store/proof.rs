@@ -34,8 +34,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsigned`] while the journal cannot be written, [`StoreError::Long`], those of
-    /// [`Self::flush`], and those of reading.
+    /// [`StoreError::Foreign`] when another node wrote any of it, [`StoreError::Unsigned`] while the
+    /// journal cannot be written, [`StoreError::Long`], those of [`Self::flush`], and those of
+    /// reading.
     pub fn prove(
         &self,
         number: Number,
@@ -46,6 +47,7 @@ impl Store {
         let keys_path = self.site.dir.join("keys");
         let keys =
             KeyFile::open_read_only(&keys_path).map_err(StoreError::io("open", &keys_path))?;
+        let own = streams(&journal_dir(&self.site.dir))?;
         let reader = self.reader()?;
         let imports = imports_of(&reader, number)?;
         let mut records = reader.records_of(number)?;
@@ -53,6 +55,11 @@ impl Store {
         records.sort_unstable();
         if records.is_empty() {
             return Ok(None);
+        }
+        let is_foreign =
+            |record: &&RecordId| !own.iter().any(|stream| stream.writer == record.writer);
+        if let Some(&record) = records.iter().find(is_foreign) {
+            return Err(StoreError::Foreign { record });
         }
         let audio = AudioFiles::of(&self.site.dir);
         let mut runs = Vec::new();

@@ -46,7 +46,7 @@ const PAGE_LEN: usize = 1_000;
 
 /// The tables whose rows are the same in every database; cursors are another matter, and the slots
 /// of keys are each node's own.
-static COPIED: [&Table; 8] = [
+static COPIED: [&Table; 9] = [
     &tables::FACT,
     &tables::OPTOUT,
     &tables::SUPPRESSED,
@@ -54,6 +54,7 @@ static COPIED: [&Table; 8] = [
     &tables::IMPORTS,
     &tables::REVERSAL,
     &tables::REVERSED,
+    &tables::AUDIO,
     &tables::CALL_RECORD,
 ];
 

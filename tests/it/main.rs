@@ -2,6 +2,9 @@
 
 mod baresip;
 mod cli;
+#[expect(dead_code, reason = "the store's own tests use all of it")]
+#[path = "../../src/store/tests/cluster.rs"]
+mod cluster;
 mod demo;
 mod dissection;
 mod evidence;
@@ -12,6 +15,7 @@ mod no_numbers_in_logs;
 mod power;
 mod registry;
 mod run_sh;
+mod shared;
 mod sim;
 mod sipp;
 mod sipp_moments;

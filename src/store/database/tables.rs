@@ -175,7 +175,7 @@ pub(in crate::store) static SEGMENT_CHUNK: Table = Table {
 };
 
 /// Every table, in the order in which rows are put in.
-pub(in crate::store) static ALL: [&Table; 11] = [
+pub(in crate::store) static ALL: [&Table; 12] = [
     &WRITER,
     &FACT,
     &NUMBER_KEY,
@@ -185,6 +185,7 @@ pub(in crate::store) static ALL: [&Table; 11] = [
     &IMPORTS,
     &REVERSAL,
     &REVERSED,
+    &AUDIO,
     &CALL_RECORD,
     &SEGMENT_CHUNK,
 ];

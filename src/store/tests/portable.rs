@@ -24,6 +24,8 @@ use sqlparser::tokenizer::Token;
 use sqlparser::tokenizer::Tokenizer;
 use syn::visit::Visit;
 
+use crate::store::database::tables;
+
 /// The words of the shared subset. Not among them, on purpose: RETURNING, WITH, FOR, LATERAL,
 /// OVER, CASE, LIKE, CAST, SERIAL, TRIGGER, SAVEPOINT, LOCK, TRUNCATE, COPY, DELETE.
 #[rustfmt::skip]
@@ -201,6 +203,14 @@ fn every_table_has_plain_columns_and_a_key_of_its_own() {
             }
         }
         assert!(has_key, "{file}: {} has no key", table.name);
+    }
+    let known: BTreeSet<&str> = tables::ALL.iter().map(|table| table.name).collect();
+    let made = migrations().into_iter().filter_map(|(_file, statement)| match statement {
+        Statement::CreateTable(table) => Some(table.name.to_string()),
+        _ => None,
+    });
+    for name in made {
+        assert!(known.contains(name.as_str()), "{name}: engines' role gets no right to it");
     }
 }
 
