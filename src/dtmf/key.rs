@@ -42,7 +42,7 @@ pub struct HeardKey {
 pub struct Evidence {
     /// RTP timestamp of the key's beginning: the event's own, or where the tone was found to start.
     pub rtp_timestamp: Option<u32>,
-    /// RTP sequence number of the event packet that decided.
+    /// RTP sequence number of the packet that decided; a tone begins some packets before it.
     pub rtp_sequence: Option<u16>,
     /// How long the key had lasted when it was decided; of an INFO, the duration it states.
     pub duration_ms: Option<u16>,

@@ -177,7 +177,7 @@ pub struct KeyEvidence {
     /// RTP timestamp of the event or of the first sample, RFC 3550.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtp_timestamp: Option<u32>,
-    /// RTP sequence number of the first packet that carried it.
+    /// RTP sequence number of the packet that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtp_sequence: Option<u16>,
     /// How long it was known to last, in milliseconds.

@@ -307,3 +307,21 @@ fn the_audio_around_a_press_is_handed_over_when_it_is_whole_or_the_media_closes(
     media.command(VoiceCommand::Close);
     assert_eq!(clips(&media), [], "nobody pressed");
 }
+
+#[test]
+fn a_key_by_tone_brings_its_place_in_the_stream_and_its_levels_as_evidence() {
+    let mut media = Media::new([Codec::Pcmu; 2]);
+    media.press_9(Leg::B);
+    let press = media.out.told.iter().find_map(|event| match event {
+        VoiceEvent::Key { press, .. } => Some(*press),
+        _ => None,
+    });
+    let evidence = press.expect("the key was heard").evidence;
+    // Ten packets of 160 samples were sent, the first five of them with tones at -11 dBm0 each:
+    // 6000 of 32 768 is 14.7 dB below full scale, which is 3.17 dBm0 (ITU-T G.711).
+    assert!(evidence.rtp_timestamp.is_some_and(|it| (160..=200).contains(&it)), "{evidence:?}");
+    assert!(evidence.rtp_sequence.is_some_and(|it| (2..=5).contains(&it)), "{evidence:?}");
+    for level in [evidence.low_dbm0, evidence.high_dbm0] {
+        assert!(level.is_some_and(|level| (-13..=-10).contains(&level)), "{evidence:?}");
+    }
+}

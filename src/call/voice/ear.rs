@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::dtmf::EventDetector;
 use crate::dtmf::Fusion;
+use crate::dtmf::HeardKey;
 use crate::dtmf::InfoKey;
 use crate::dtmf::KeyPress;
 use crate::dtmf::Method;
@@ -131,7 +132,7 @@ impl Ear {
             heard = heard.or(lost_key);
         }
         let key = self.tones.push_frame(frame, packet.timestamp().0);
-        heard = heard.or(key);
+        heard = heard.or(key).map(|key| decided_by(key, packet));
         let press = heard.and_then(|key| self.fusion.handle_heard(now, key));
         if let Some(digit) = self.tones.held() {
             self.fusion.handle_held(now, Method::Tone, digit);
@@ -185,4 +186,10 @@ impl Ear {
     pub(super) fn handle_sent(&mut self, until: Instant, digit: Digit) {
         self.fusion.handle_sent(until, digit);
     }
+}
+
+/// The key, with the packet that decided.
+fn decided_by(mut key: HeardKey, packet: &RtpPacket<'_>) -> HeardKey {
+    key.evidence.rtp_sequence = Some(packet.sequence().0);
+    key
 }
