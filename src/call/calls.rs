@@ -251,7 +251,8 @@ impl Calls {
         request: &OwnedMessage,
     ) {
         let message = request.view();
-        let admitted = gate::admit(now, &self.rules, &self.index, source, &message)
+        let (rules, index) = (&self.rules, &self.index);
+        let admitted = gate::admit(now, self.wall.wall_at(now), rules, index, source, &message)
             .and_then(|admitted| self.occupancy.fits(self.calls.len(), admitted));
         match admitted {
             Ok(admitted) => self.begin(now, (session, listener), source, &message, *admitted),

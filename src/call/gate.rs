@@ -20,7 +20,9 @@ use crate::campaign::Subject;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
+use crate::model::UnixMicros;
 use crate::model::number::Dialled;
+use crate::model::number::NumberError;
 use crate::record::Disposition;
 use crate::sdp::Offer;
 use crate::sdp::SdpError;
@@ -33,6 +35,7 @@ use crate::suppression::Freshness;
 use crate::suppression::Hit;
 use crate::suppression::Index;
 use crate::suppression::Leg;
+use crate::suppression::registry::Registry;
 
 /// When a dialer may try again whose channels are all in use. Our choice: a short call's length.
 const RETRY_AFTER_S: &str = "10";
@@ -117,6 +120,16 @@ impl Refused {
         refused
     }
 
+    /// A registry is too old: nobody can say whether the number may be called, and it is not the
+    /// number's fault.
+    fn stale(list: ListName, admitted: &Admitted) -> Self {
+        let mut refused = Self::new(503, "Registry Too Old", "stale-registry")
+            .of(&admitted.dialer, Some(&admitted.campaign));
+        refused.number = Some(admitted.number);
+        refused.list = Some(list);
+        refused
+    }
+
     fn of(mut self, dialer: &Arc<Dialer>, campaign: Option<&Arc<Campaign>>) -> Self {
         self.headers = Headers::new().with(&dialer.outcome_header, &self.outcome.header());
         self.dialer = Some(Arc::clone(dialer));
@@ -125,9 +138,10 @@ impl Refused {
     }
 }
 
-/// Decides on an INVITE from `source`.
+/// Decides on an INVITE from `source` that came at `now`, which is `today`.
 pub(super) fn admit(
     now: Instant,
+    today: UnixMicros,
     rules: &Arc<Rules>,
     index: &Index,
     source: SocketAddr,
@@ -143,16 +157,31 @@ pub(super) fn admit(
     if is_blind(now, index, &admitted) {
         return Err(Box::new(Refused::later(STALE, STALE_RETRY_AFTER_S, &admitted)));
     }
-    Ok(admitted)
+    match stale_registry(index, &admitted, today) {
+        Some(list) => Err(Box::new(Refused::stale(list, &admitted))),
+        None => Ok(admitted),
+    }
 }
 
-/// The first list, in the campaign's order, on which the person's number stands.
+/// The first registry that is too old to say that the number may be called.
+fn stale_registry(index: &Index, admitted: &Admitted, today: UnixMicros) -> Option<ListName> {
+    let compiled = admitted.rules.compiled.get(&admitted.campaign.name)?;
+    let is_stale = |registry: &&Registry| {
+        index.age(registry, Some(&admitted.campaign.account), today).is_stale()
+    };
+    compiled.registries.iter().find(is_stale).map(|registry| registry.list.clone())
+}
+
+/// The first list, in the campaign's order, on which the person's number stands, or the one that
+/// is dialled, whoever the person is.
 pub(super) fn suppressed(index: &Index, admitted: &Admitted) -> Option<Hit> {
     let campaign = &admitted.campaign;
-    let checked = admitted.rules.checked(&campaign.name);
-    admitted
-        .numbers()
-        .find_map(|number| index.check(number, checked, &campaign.account, &campaign.name))
+    let check = |number, is_inbound| {
+        let checked = admitted.rules.checked(&campaign.name, is_inbound);
+        index.check(number, checked, &campaign.account, &campaign.name)
+    };
+    let person = check(admitted.number, campaign.is_inbound());
+    person.or_else(|| admitted.dialled.and_then(|number| check(number, false)))
 }
 
 /// Whether this node may not know that somebody of this call has opted out, and the campaign does
@@ -209,7 +238,7 @@ fn read(
     let requested = request_user.unwrap_or_default();
     let caller = caller(dialer, &campaign, from_user.as_deref());
     let (subject, person) = subject(&campaign, message, &requested, from_user.as_deref());
-    let number = read_number(dialer, &campaign, subject.as_deref().unwrap_or_default())?;
+    let number = read_person(dialer, &campaign, subject.as_deref().unwrap_or_default())?;
     // What was read and checked is what is dialled, in the one form that every carrier reads.
     let dialled = match (campaign.mode, &campaign.subject) {
         (Mode::Ivr, _) => None,
@@ -282,14 +311,35 @@ fn subject(
     }
 }
 
-fn read_number(
+/// The person's number. Who calls may have a short code, which nobody is called by.
+fn read_person(
     dialer: &Arc<Dialer>,
     campaign: &Arc<Campaign>,
     subject: &str,
 ) -> Result<Number, Box<Refused>> {
     match dialer.numbers.dialled(subject) {
+        Ok(Dialled::ShortCode(number)) if campaign.is_inbound() => Ok(number),
+        read => judged(dialer, campaign, read),
+    }
+}
+
+fn read_number(
+    dialer: &Arc<Dialer>,
+    campaign: &Arc<Campaign>,
+    subject: &str,
+) -> Result<Number, Box<Refused>> {
+    judged(dialer, campaign, dialer.numbers.dialled(subject))
+}
+
+/// A number that may be called, or the refusal.
+fn judged(
+    dialer: &Arc<Dialer>,
+    campaign: &Arc<Campaign>,
+    read: Result<Dialled, NumberError>,
+) -> Result<Number, Box<Refused>> {
+    match read {
         Ok(Dialled::Number(number)) => Ok(number),
-        Ok(Dialled::Emergency | Dialled::ShortCode) => Err(short_code(dialer, campaign)),
+        Ok(Dialled::Emergency | Dialled::ShortCode(_)) => Err(short_code(dialer, campaign)),
         Err(_) => {
             let refused = Refused::new(484, "Number Cannot Be Read", "number");
             Err(Box::new(refused.of(dialer, Some(campaign))))

@@ -23,6 +23,7 @@ use crate::model::TrunkName;
 use crate::model::number::NumberReader;
 use crate::sip::ListenerId;
 use crate::suppression::ListMask;
+use crate::suppression::registry::Registry;
 
 /// Everything that decides what happens to a call.
 #[derive(Debug)]
@@ -54,8 +55,12 @@ pub struct Compiled {
     pub book: Option<Arc<CodeBook>>,
     /// How long keys are waited for.
     pub listening: menu::Settings,
-    /// The lists that a call is checked against.
+    /// The lists that a number is looked for on which is called.
     pub checked: ListMask,
+    /// Those that the number is looked for on which calls.
+    pub checked_inbound: ListMask,
+    /// The registries among them that refuse calls while they are too old.
+    pub registries: Vec<Registry>,
 }
 
 /// The ceilings and patience of an engine.
@@ -151,9 +156,12 @@ impl Rules {
         self.dialers.iter().find(|dialer| dialer.allow.iter().any(|net| net.contains(source)))
     }
 
-    /// The lists that calls of `campaign` are checked against.
-    pub fn checked(&self, campaign: &CampaignName) -> ListMask {
-        self.compiled.get(campaign).map_or(ListMask::NONE, |compiled| compiled.checked)
+    /// The lists that a number is looked for on which a call of `campaign` goes to, or comes from.
+    pub fn checked(&self, campaign: &CampaignName, is_inbound: bool) -> ListMask {
+        let of = |compiled: &Compiled| {
+            if is_inbound { compiled.checked_inbound } else { compiled.checked }
+        };
+        self.compiled.get(campaign).map_or(ListMask::NONE, of)
     }
 
     /// A matcher for a call of `campaign`; nothing where the campaign listens for no code.

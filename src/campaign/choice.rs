@@ -222,6 +222,7 @@ mod tests {
             },
             on_unconfirmed: OnUnconfirmed::Block,
             on_stale: OnStale::Refuse,
+            topic: None,
             other_way: Some("by post".to_owned()),
             greeting: Greeting::default(),
             route: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::model::{AccountName, CampaignName, DialerName, Digits, ListName, TrunkName};
+use crate::model::{AccountName, CampaignName, DialerName, Digits, ListName, TopicName, TrunkName};
 
 /// One campaign, checked: every name in it is defined and every number within its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Campaign {
     pub name: CampaignName,
     /// Whose campaign it is; lists of scope `account` are read and written for this account.
     pub account: AccountName,
+    /// What it is about; entries of lists of scope `topic` are shared by the campaigns of one.
+    pub topic: Option<TopicName>,
     /// What people call it; reports print it.
     pub title: String,
     /// Whether we answer its calls ourselves or dial a carrier.
@@ -62,6 +64,11 @@ impl Campaign {
             [done, already, failed].into_iter().chain(ask)
         });
         self.greeting.play.iter().chain(of_codes)
+    }
+
+    /// Whether the person calls, so that lists that count for inbound calls do.
+    pub fn is_inbound(&self) -> bool {
+        self.subject == Subject::Calling
     }
 
     /// The code whose keys are exactly `digits`.

@@ -168,6 +168,9 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
     let (file, shape, list) = (&outcome.file, outcome.shape, &outcome.list);
     writeln!(page, "{file}: {shape}, {}", lines(outcome.tally.read))?;
     writeln!(page, "  listed     {} on `{list}`", numbers(outcome.numbers))?;
+    if !outcome.tally.ranges.is_empty() {
+        writeln!(page, "  ranges     {} on `{list}`", count(outcome.tally.ranges.len(), "range"))?;
+    }
     if outcome.numbers_taken_off > 0 {
         writeln!(page, "  taken off  {} of this registry", numbers(outcome.numbers_taken_off))?;
     }

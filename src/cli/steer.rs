@@ -18,6 +18,7 @@ use crate::engine::Finding;
 use crate::engine::admin::Reply;
 use crate::engine::admin::Report;
 use crate::engine::admin::Request;
+use crate::engine::registries::RegistryState;
 
 /// Says how the engine stands.
 pub(super) fn status(common: &Common, what: &Status, page: &mut Page) -> Result<Code, Failure> {
@@ -68,6 +69,11 @@ fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
         None => writeln!(page, "  media ports  {} pairs", status.ports_in_use)?,
     }
     writeln!(page, "  suppressed   {}", count(standing.numbers, "number"))?;
+    for registry in &standing.registries {
+        let mark =
+            if registry.state == RegistryState::Fresh { "registry    " } else { "ATTENTION   " };
+        writeln!(page, "  {mark} `{}`: {registry}", registry.list)?;
+    }
     let (facts, lost) = (standing.facts, standing.facts_lost);
     writeln!(page, "  journal      {facts} facts on disk since the start, {lost} not")?;
     if let Some(failure) = &standing.failure {

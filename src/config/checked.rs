@@ -10,11 +10,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::diagnostic::Diagnostic;
-use crate::campaign::{Campaigns, Origin, PromptName};
+use crate::campaign::{Campaigns, OnStale, Origin, PromptName};
 use crate::model::codec::Codec;
 use crate::model::{DialerName, ListName, Network, NodeName, TrunkName};
 use crate::store::AckPolicy;
 use crate::store::postgres::Tls;
+use crate::suppression::Range;
+use crate::suppression::list::Direction;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -139,8 +141,33 @@ pub struct List {
     pub title: String,
     /// How far an entry reaches.
     pub scope: Scope,
+    /// Which calls it counts for.
+    pub direction: Direction,
+    /// Numbers that stand on it together.
+    pub ranges: Vec<Range>,
+    /// Set for the list of a registry, which is filled by imports alone.
+    pub registry: Option<RegistryRule>,
     /// Where its table begins.
     pub origin: Origin,
+}
+
+/// How old a registry may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistryRule {
+    /// Most days; `None` leaves it to the shape of what is imported.
+    pub max_age_days: Option<u16>,
+    /// What becomes of calls once it is older.
+    pub on_stale: OnStale,
+}
+
+/// Whose entries a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListKind {
+    /// People's own: pressed, entered and imported.
+    Own,
+    /// Those of a registry that somebody else keeps: imported alone.
+    Registry,
 }
 
 /// How far an entry on a list reaches.
@@ -151,6 +178,8 @@ pub enum Scope {
     Global,
     /// Those of the account on whose campaign it was made.
     Account,
+    /// Those of the topic of the campaign on which it was made.
+    Topic,
     /// The campaign on which it was made.
     Campaign,
 }

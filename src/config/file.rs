@@ -9,9 +9,11 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::checked::{LogFormat, Scope};
+use super::checked::{ListKind, LogFormat, Scope};
 use super::value::{PortRange, TypedDuration, TypedNetwork};
 use crate::campaign::{Confirm, Mode, OnStale, OnUnconfirmed, Then};
+use crate::suppression::Range;
+use crate::suppression::list::Direction;
 
 pub(super) type Text = Spanned<String>;
 
@@ -68,6 +70,11 @@ pub(super) struct Refusal {
 pub(super) struct List {
     pub(super) title: Option<String>,
     pub(super) scope: Scope,
+    pub(super) direction: Direction,
+    pub(super) ranges: Spanned<Vec<Range>>,
+    pub(super) kind: Spanned<ListKind>,
+    pub(super) max_age_days: Option<Spanned<u16>>,
+    pub(super) on_stale: Option<Spanned<OnStale>>,
 }
 
 /// `[media]`.
@@ -183,6 +190,7 @@ pub(super) struct Limits {
 pub(super) struct Campaign {
     pub(super) title: Option<String>,
     pub(super) account: String,
+    pub(super) topic: Option<Text>,
     pub(super) mode: Spanned<Mode>,
     pub(super) subject: Subject,
     pub(super) language: Option<Text>,

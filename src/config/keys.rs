@@ -7,8 +7,8 @@
 //! In a path, a segment in capitals stands for a name that the operator chooses.
 
 use Kind::{
-    Address, Count, DurationIn, Flag, HeaderName, Ip, Name, Names, Networks, OneOf, Ports, Region,
-    Secret, SeveralOf, Status, Subject, Text, Texts,
+    Address, Count, DurationIn, Flag, HeaderName, Ip, Name, Names, Networks, OneOf, Ports, Ranges,
+    Region, Secret, SeveralOf, Status, Subject, Text, Texts,
 };
 use Presence::{Default, Optional, Required};
 
@@ -61,6 +61,8 @@ pub(super) enum Kind {
     OneOf(&'static [&'static str]),
     /// A range of UDP ports.
     Ports,
+    /// A list of runs of telephone numbers.
+    Ranges,
     /// An ISO 3166-1 alpha-2 region.
     Region,
     /// `{ env = ".." }` or `{ file = ".." }`: where a text stands that is nobody else's business.
@@ -158,8 +160,19 @@ pub(super) const KEYS: &[Key] = &[
 
     key("lists.NAME.title", Text, Optional("the list's name"), "\"Lista comercial\"",
         "What people call it."),
-    key("lists.NAME.scope", OneOf(&["global", "account", "campaign"]), Required, "\"account\"",
-        "How far an entry reaches: all campaigns that check the list, those of one account, or one campaign."),
+    key("lists.NAME.scope", OneOf(&["global", "account", "topic", "campaign"]), Required, "\"account\"",
+        "How far an entry reaches: all campaigns that check the list, those of one account, those of one topic, or one campaign."),
+    key("lists.NAME.direction", OneOf(&["outbound", "inbound", "both"]), Default("\"outbound\"", "who is not to be called may still call, above all to opt out"), "",
+        "Which calls it counts for: those to a number that stands on it, or those from it too (campaigns whose subject is \"calling\")."),
+    key("lists.NAME.ranges", Ranges, Default("[]", "numbers come by opt-outs and imports"), "",
+        "Numbers that stand on it together, whoever checks the list: all behind a prefix (\"+34800*\"), or from one to another (\"+34911234000-+34911234999\")."),
+
+    key("lists.NAME.kind", OneOf(&["own", "registry"]), Default("\"own\"", "people opt out on it"), "",
+        "Whose entries it has: own ones are pressed, entered and imported; those of a registry that somebody else keeps are imported alone."),
+    key("lists.NAME.max-age-days", Count(1, 3650), Optional("31, or 28 where the newest import is of the TPS"), "31",
+        "Most days that a registry may be old, by the day of its newest import; a registry that was never imported is too old."),
+    key("lists.NAME.on-stale", OneOf(&["refuse", "call"]), Optional("refuse"), "\"refuse\"",
+        "What becomes of calls that are checked against a registry which is too old."),
 
     key("media.ports", Ports, Default("\"20000-29999\"", "room for 2500 calls: two legs, RTP and RTCP each"), "",
         "The UDP ports of RTP and RTCP, an even to an odd one; four for each call of limits.calls-max."),
@@ -224,6 +237,8 @@ pub(super) const KEYS: &[Key] = &[
         "What people call it."),
     key("campaigns.NAME.account", Name, Required, "\"acme\"",
         "Whose campaign it is; lists of scope account are kept for each."),
+    key("campaigns.NAME.topic", Name, Optional("it has none, and uses no list of scope topic"), "\"energy\"",
+        "What it is about; an opt-out on a list of scope topic reaches every campaign of the topic, whatever the account."),
     key("campaigns.NAME.mode", OneOf(&["bridge", "ivr"]), Required, "\"bridge\"",
         "bridge dials a trunk and relays; ivr answers, plays the greeting and listens."),
     key("campaigns.NAME.subject", Subject, Default("\"called\"", "a campaign calls people"), "",

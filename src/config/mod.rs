@@ -26,8 +26,8 @@ mod value;
 
 pub use check::{Rooms, check};
 pub use checked::{
-    AudioSpan, Checked, Dialer, Evidence, Http, Inband, Limits, List, Listener, LogFormat, Media,
-    Node, Refusal, Scope, Secret, Server, Store, Telemetry, Trunk,
+    AudioSpan, Checked, Dialer, Evidence, Http, Inband, Limits, List, ListKind, Listener,
+    LogFormat, Media, Node, Refusal, RegistryRule, Scope, Secret, Server, Store, Telemetry, Trunk,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use folder::load;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{KEYS, Key, Kind, Presence, TABLES, Table, is_chosen};
+use super::keys::{KEYS, Key, Kind, Presence, TABLES, is_chosen};
 use super::shape::shown;
 
 /// Widest line of a comment.
@@ -15,7 +15,7 @@ A key that is not written has the value shown here, unless it says otherwise. Na
 s, m, h. Each table may stand in any *.toml of this folder or of campaigns/, but only in one.";
 
 /// The text of `config/reference.toml`. It loads as it stands, as a bridge campaign; the keys that
-/// are only for ivr campaigns are commented out.
+/// are only for ivr campaigns or registries are commented out.
 pub fn reference() -> String {
     let mut text = String::new();
     comment(&mut text, HEAD);
@@ -30,13 +30,13 @@ pub fn reference() -> String {
             if index > 0 {
                 text.push('\n');
             }
-            entry(&mut text, table, key);
+            entry(&mut text, key);
         }
     }
     text
 }
 
-fn entry(text: &mut String, table: &Table, key: &Key) {
+fn entry(text: &mut String, key: &Key) {
     let (_, last) = key.path.rsplit_once('.').unwrap_or(("", key.path));
     let last = if is_chosen(last) { "\"X-Campaign-ID\"" } else { last };
     let range = range(key.kind);
@@ -46,14 +46,15 @@ fn entry(text: &mut String, table: &Table, key: &Key) {
         Presence::Optional(meaning) => format!("Not written: {meaning}."),
     };
     comment(text, &format!("{} {range}{absent}", key.doc));
-    let is_other = is_for_ivr(table.path) || is_for_postgres(key.path);
+    let is_other = is_for_others(key.path) || is_for_postgres(key.path);
     let mark = if is_other { "# " } else { "" };
     let _ = writeln!(text, "{mark}{last} = {}", shown(key)); // As above.
 }
 
-/// Nothing in the reference's bridge campaign plays a greeting.
-fn is_for_ivr(table: &str) -> bool {
-    table == "campaigns.NAME.greeting"
+/// Nothing in the reference's bridge campaign plays a greeting, and its list is no registry.
+fn is_for_others(key: &str) -> bool {
+    key.starts_with("campaigns.NAME.greeting.")
+        || ["lists.NAME.max-age-days", "lists.NAME.on-stale"].contains(&key)
 }
 
 /// The reference keeps its opt-outs in a file.

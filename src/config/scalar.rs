@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::keys::Kind;
 use super::value::{Fault, PortRange, TypedDuration, TypedNetwork, nearest};
+use crate::suppression::Range;
 
 /// Longest text and longest name, in bytes: longer ones are pasted by mistake.
 const TEXT_LEN_MAX: usize = 500;
@@ -146,6 +147,9 @@ fn textual(kind: Kind, text: &str) -> Result<(), Fault> {
         Kind::Networks => text.parse::<TypedNetwork>().map(drop),
         Kind::OneOf(words) => one_of(words, text),
         Kind::Ports => text.parse::<PortRange>().map(drop),
+        Kind::Ranges => text.parse::<Range>().map(drop).map_err(|error| {
+            Fault::new(error.to_string()).hint("each number with its plus and country code")
+        }),
         Kind::Region => region(text),
         _ => Ok(()),
     }

@@ -195,7 +195,9 @@ impl<'a> Shape<'a> {
         let what =
             if is_chosen(last) { "the header's value".to_owned() } else { format!("`{last}`") };
         let before = self.faults.len();
-        if let Kind::Names | Kind::Networks | Kind::SeveralOf(_) | Kind::Texts = key.kind {
+        if let Kind::Names | Kind::Networks | Kind::Ranges | Kind::SeveralOf(_) | Kind::Texts =
+            key.kind
+        {
             self.list(key, &what, span, value);
         } else if let Err((code, fault)) = scalar(key.kind, value) {
             self.report(code, format!("{what} has a value it cannot have"), span.clone(), fault);
@@ -214,7 +216,7 @@ impl<'a> Shape<'a> {
             self.faults.push(render_fault("E-TYPE", message, self.place(span.clone()), fault));
             return;
         };
-        if items.is_empty() && !matches!(key.kind, Kind::Names | Kind::Texts) {
+        if items.is_empty() && !matches!(key.kind, Kind::Names | Kind::Ranges | Kind::Texts) {
             let fault = Fault::new("the list is empty").hint(format!("such as {}", shown(key)));
             self.report("E-VALUE", message.clone(), span.clone(), fault);
         }

@@ -14,8 +14,10 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::registries::RegistryStanding;
+use super::registries::standings;
 use super::rooms::target;
-use super::rules::lists;
+use super::rules::configure;
 use crate::config::Checked;
 use crate::model::CampaignName;
 use crate::model::ListName;
@@ -173,7 +175,8 @@ impl Desk {
                 Books::Open(Arc::new(Store::open(settings, on_ack)?.0))
             }
         };
-        let index = Arc::new(Index::new(&lists(&checked))?);
+        let index = Arc::new(Index::default());
+        configure(&index, &checked)?;
         let checked = Arc::new(ArcSwap::from_pointee(checked));
         let herald = Herald::none();
         let desk = Self { books, index, checked, receipts, herald };
@@ -330,6 +333,7 @@ impl Desk {
             config: checked.hash.iter().map(|octet| format!("{octet:02x}")).collect(),
             numbers: self.index.len(),
             proof_key: self.proof_key(),
+            registries: standings(&checked, &self.index),
             ..Standing::default()
         };
         if let Books::Open(store) = &self.books {
@@ -385,6 +389,9 @@ pub struct Standing {
     /// The public key that bundles of the store verify by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof_key: Option<PublicKey>,
+    /// The registries, and how old they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registries: Vec<RegistryStanding>,
     /// Facts made durable since the start.
     pub facts: u64,
     /// Facts that were not.

@@ -32,6 +32,9 @@ use super::inbox::ShardInput;
 use super::inbox::inbox;
 use super::live::LiveCalls;
 use super::media::MediaHandle;
+use super::registries;
+use super::registries::RegistryStanding;
+use super::registries::standings;
 use super::rooms::target;
 use super::rules;
 use super::shard::Line;
@@ -101,7 +104,8 @@ impl Engine {
     /// [`EngineError`]; nothing is left running then.
     pub fn start(checked: Checked, folder: &Path) -> Result<Self, EngineError> {
         let (inbox_sender, inbox_receiver) = inbox();
-        let index = Arc::new(Index::new(&rules::lists(&checked))?);
+        let index = Arc::new(Index::default());
+        rules::configure(&index, &checked)?;
         let receipts = Receipts::default();
         let (vital, life) = Vital::new();
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
@@ -116,6 +120,7 @@ impl Engine {
         let store = open_store(&checked, &index, on_ack, on_event, on_number)?;
         let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
+        registries::warn(&checked, &index);
         let live = Arc::new(LiveCalls::default());
         let parts = Parts {
             checked: checked.clone(),
@@ -170,9 +175,10 @@ impl Engine {
 
     /// What the health and metrics page asks.
     pub fn control(&self) -> Arc<dyn api::Control> {
-        let (figures, index) = (Arc::clone(&self.core.figures), Arc::clone(&self.core.index));
-        let page = Page { figures, index, store: self.store.clone() };
-        Arc::new(page)
+        let Core { figures, index, checked, .. } = &*self.core;
+        let (figures, index, checked) =
+            (Arc::clone(figures), Arc::clone(index), Arc::clone(checked));
+        Arc::new(Page { figures, index, checked, store: self.store.clone() })
     }
 
     /// Completes when no call is taken or running any more, after a drain, or when the engine
@@ -223,8 +229,9 @@ impl Core {
     fn take_over(&self, checked: Checked) -> Result<(), EngineError> {
         needs_restart(&self.checked.load(), &checked)?;
         let rules = Arc::new(rules::rules(&checked, &self.index)?);
-        self.index.configure(&rules::lists(&checked))?;
+        rules::configure(&self.index, &checked)?;
         self.inbox.send(ShardInput::Command(Command::Reload(rules)));
+        registries::warn(&checked, &self.index);
         self.checked.store(Arc::new(checked));
         self.figures.metrics.config_loaded(clock::unix_now());
         Ok(())
@@ -276,6 +283,7 @@ impl Steer for Core {
 struct Page {
     figures: Arc<Figures>,
     index: Arc<Index>,
+    checked: Arc<ArcSwap<Checked>>,
     store: Option<Arc<Store>>,
 }
 
@@ -312,6 +320,12 @@ impl api::Control for Page {
         self.figures.metrics.database(self.figures.is_database_down(), waiting);
         if let Some(followed) = self.store.as_ref().and_then(|store| store.followed()) {
             self.figures.note_feed(&followed);
+        }
+        for RegistryStanding { list, age_days, .. } in standings(&self.checked.load(), &self.index)
+        {
+            if let Some(days) = age_days {
+                self.figures.metrics.registry_age(&list, days);
+            }
         }
         self.figures.metrics.render()
     }

@@ -23,6 +23,7 @@ mod inbox;
 mod live;
 mod media;
 mod outbox;
+pub mod registries;
 mod rooms;
 mod rules;
 mod service;

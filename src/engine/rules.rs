@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::EngineError;
+use super::registries::registry;
 use crate::call::Rules;
 use crate::call::VoiceSettings;
 use crate::call::rules::AudioSpan;
@@ -17,6 +18,8 @@ use crate::call::rules::Refusal;
 use crate::call::rules::Trunk;
 use crate::campaign::Campaign;
 use crate::campaign::Confirm;
+use crate::campaign::Mode;
+use crate::campaign::OnStale;
 use crate::campaign::PromptName;
 use crate::config::Checked;
 use crate::dtmf::tone;
@@ -24,12 +27,15 @@ use crate::media::prompt::Prompt;
 use crate::menu;
 use crate::menu::Code;
 use crate::menu::CodeBook;
+use crate::model::ListName;
 use crate::model::number::NumberReader;
 use crate::sip::ListenerId;
 use crate::suppression::Index;
 use crate::suppression::List;
 use crate::suppression::Scope;
+use crate::suppression::list::ListLimitError;
 use crate::suppression::policy::checked_lists;
+use crate::suppression::registry::Registry;
 
 /// How long packets on their way count after a hang-up.
 const LINGER: Duration = Duration::from_millis(500);
@@ -42,6 +48,7 @@ pub fn lists(checked: &Checked) -> Vec<List> {
     let scope = |scope| match scope {
         crate::config::Scope::Global => Scope::Global,
         crate::config::Scope::Account => Scope::Account,
+        crate::config::Scope::Topic => Scope::Topic,
         crate::config::Scope::Campaign => Scope::Campaign,
     };
     checked
@@ -83,7 +90,7 @@ pub(super) fn rules(checked: &Checked, index: &Index) -> Result<Rules, EngineErr
     let compiled = checked
         .campaigns
         .iter()
-        .map(|campaign| Ok((campaign.name.clone(), compile(campaign, &prompts, index)?)))
+        .map(|campaign| Ok((campaign.name.clone(), compile(checked, campaign, &prompts, index)?)))
         .collect::<Result<_, EngineError>>()?;
     let dialers = checked.dialers.values().map(dialer).collect::<Result<_, EngineError>>()?;
     let trunks = checked.trunks.values().map(|it| (it.name.clone(), Arc::new(trunk(it))));
@@ -127,6 +134,7 @@ pub fn read_prompt(name: &str, path: &Path) -> Result<Prompt, EngineError> {
 }
 
 fn compile(
+    config: &Checked,
     campaign: &Campaign,
     prompts: &BTreeMap<PromptName, Arc<Prompt>>,
     index: &Index,
@@ -155,9 +163,51 @@ fn compile(
         digit_gap_max: campaign.listening.digit_gap_max,
         confirm_max: asking_max + campaign.listening.first_key_max,
     };
+    let of = |is_inbound| index.mask(&counting_lists(config, campaign, is_inbound));
+    let registries = registries_that_refuse(config, campaign);
+    Ok(Compiled { book, listening, checked: of(false)?, checked_inbound: of(true)?, registries })
+}
+
+/// The registries that `campaign` is checked against, whichever way, and that refuse its calls
+/// while they are too old.
+fn registries_that_refuse(config: &Checked, campaign: &Campaign) -> Vec<Registry> {
+    let is_called = !campaign.is_inbound() || campaign.mode == Mode::Bridge;
+    let called = if is_called { counting_lists(config, campaign, false) } else { Vec::new() };
+    let calling =
+        if campaign.is_inbound() { counting_lists(config, campaign, true) } else { Vec::new() };
+    let mut lists: Vec<&crate::config::List> =
+        called.iter().chain(&calling).filter_map(|list| config.lists.get(list)).collect();
+    lists.retain(|list| list.registry.is_some_and(|rule| rule.on_stale == OnStale::Refuse));
+    lists.dedup_by_key(|list| &list.name);
+    lists.into_iter().filter_map(registry).collect()
+}
+
+/// The lists that a number is looked for on which `campaign` calls, or which calls it.
+pub(super) fn counting_lists(
+    config: &Checked,
+    campaign: &Campaign,
+    is_inbound: bool,
+) -> Vec<ListName> {
     let add_to = campaign.codes.iter().flat_map(|code| &code.add_to);
-    let checked = index.mask(&checked_lists(&campaign.check, add_to))?;
-    Ok(Compiled { book, listening, checked })
+    let mut lists = checked_lists(&campaign.check, add_to);
+    lists
+        .retain(|list| config.lists.get(list).is_none_or(|list| list.direction.counts(is_inbound)));
+    lists
+}
+
+/// Makes `index` judge by the lists and campaigns of `config`.
+///
+/// # Errors
+///
+/// [`ListLimitError`].
+pub(super) fn configure(index: &Index, config: &Checked) -> Result<(), ListLimitError> {
+    index.configure(&lists(config))?;
+    let lists = config.lists.values();
+    index
+        .set_ranges(lists.flat_map(|list| list.ranges.iter().map(|range| (&list.name, *range))))?;
+    let topics = config.campaigns.iter();
+    index.set_topics(topics.map(|it| (it.name.clone(), it.topic.clone())).collect());
+    Ok(())
 }
 
 fn dialer(dialer: &crate::config::Dialer) -> Result<Arc<Dialer>, EngineError> {

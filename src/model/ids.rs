@@ -58,6 +58,10 @@ name!(
     NodeName
 );
 name!(
+    /// What campaigns are about, as far as people opt out of it.
+    TopicName
+);
+name!(
     /// A trunk towards a carrier.
     TrunkName
 );

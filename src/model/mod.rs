@@ -14,7 +14,7 @@ pub use codec::{Codec, PayloadKind, PayloadMap};
 pub use digit::{Digit, Digits};
 pub use ids::{
     AccountName, CallId, CampaignName, DialerName, ListName, NodeName, RecordId, RecordIdError,
-    TrunkName, WriterId,
+    TopicName, TrunkName, WriterId,
 };
 pub use network::Network;
 pub use number::{BulkReader, Dialled, Number, NumberError, NumberReader};

@@ -16,23 +16,35 @@ mod special;
 pub use bulk::BulkReader;
 pub use reader::{Dialled, NumberError, NumberReader};
 
-/// A telephone number in E.164 form: 1 to 15 digits, the country code first, without the plus.
+/// A telephone number: in E.164 form, 1 to 15 digits, the country code first, without the plus; or
+/// a short code, which means something in one region only and never equals a number of another.
 ///
 /// `Display` and `Debug` print it redacted, since most places that print are logs; who must see
-/// it whole says so with [`Number::reveal`]. As serde it is the `+` form, for records and exports.
+/// it whole says so with [`Number::reveal`]. As serde it is the `+` form, or `ES:1004` for a short
+/// code, for records and exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(u64);
+
+/// Where short codes begin: beyond every E.164 number. Above it stands the region, from 1, and
+/// below it the digits behind a one, which keeps their zeros.
+const SHORT_CODES: u64 = 10_u64.pow(Number::DIGITS_MAX);
+
+/// Regions that two letters can name.
+const REGIONS: u64 = 26 * 26;
 
 impl Number {
     /// Most digits a number has, ITU-T E.164 section 6.
     pub const DIGITS_MAX: u32 = 15;
+
+    /// Most digits of a short code.
+    pub const SHORT_DIGITS_MAX: usize = special::SHORT_DIGITS_MAX;
 
     /// The number whose E.164 digits, read as one decimal, are `digits`; `None` for zero and for
     /// more than 15 digits. No digit is lost this way: country codes begin with 1 to 9, so the
     /// zeros of a national part always stand behind another digit. Whether the number is
     /// assigned is not looked at; [`NumberReader`] does that.
     pub const fn from_e164_digits(digits: u64) -> Option<Self> {
-        if digits == 0 || digits >= 10_u64.pow(Self::DIGITS_MAX) {
+        if digits == 0 || digits >= SHORT_CODES {
             return None;
         }
         Some(Self(digits))
@@ -45,29 +57,85 @@ impl Number {
         if digits.is_empty() || digits.len() > Self::DIGITS_MAX as usize || digits[0] == b'0' {
             return None;
         }
-        let mut value = 0;
-        for &byte in digits {
-            if !byte.is_ascii_digit() {
-                return None;
-            }
-            value = value * 10 + u64::from(byte - b'0');
-        }
-        Self::from_e164_digits(value)
+        decimal(digits).and_then(Self::from_e164_digits)
     }
 
-    /// The digits as one decimal, below 10^15: the key of tables and columns.
+    /// The short code `digits`, 1 to 6 of them, of the region `region`, ISO 3166-1 alpha-2 in
+    /// capitals. Whether somebody answers there is not looked at.
+    pub fn short_code(region: &str, digits: &str) -> Option<Self> {
+        let [first, second] = region.as_bytes() else { return None };
+        if !first.is_ascii_uppercase() || !second.is_ascii_uppercase() {
+            return None;
+        }
+        let place = u64::from(first - b'A') * 26 + u64::from(second - b'A') + 1;
+        if !(1..=Self::SHORT_DIGITS_MAX).contains(&digits.len()) {
+            return None;
+        }
+        let marked = 10_u64.pow(digits.len() as u32) + decimal(digits.as_bytes())?;
+        Some(Self(place * SHORT_CODES + marked))
+    }
+
+    /// The number of a record or an export: `+34600123456`, or `ES:1004`.
+    pub fn from_record(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            Some((region, digits)) => Self::short_code(region, digits),
+            None => Self::from_e164(text),
+        }
+    }
+
+    /// The number of a table's or column's [`Self::digits`].
+    pub fn from_key(key: u64) -> Option<Self> {
+        if key < SHORT_CODES {
+            return Self::from_e164_digits(key);
+        }
+        let (place, marked) = (key / SHORT_CODES, key % SHORT_CODES);
+        let len = marked.checked_ilog10().filter(|len| *len > 0)?;
+        let is_code = len as usize <= Self::SHORT_DIGITS_MAX && marked / 10_u64.pow(len) == 1;
+        (place <= REGIONS && is_code).then_some(Self(key))
+    }
+
+    /// Whether it is a short code.
+    pub const fn is_short_code(self) -> bool {
+        self.0 >= SHORT_CODES
+    }
+
+    /// The key of tables and columns: the digits of an E.164 number as one decimal, below 10^15,
+    /// and a value beyond it for a short code, below 2^63.
     pub const fn digits(self) -> u64 {
         self.0
     }
 
-    /// The number as `+` and digits, for records, exports and SIP; never for a log.
+    /// The number as `+` and digits, or `ES:1004`, for records, exports and, where it is no short
+    /// code, SIP; never for a log.
     pub fn reveal(self) -> String {
-        format!("+{}", self.0)
+        if !self.is_short_code() {
+            return format!("+{}", self.0);
+        }
+        let place = self.0 / SHORT_CODES - 1;
+        let letter = |place: u64| char::from(b'A' + (place % 26) as u8);
+        let marked = (self.0 % SHORT_CODES).to_string();
+        let digits = marked.get(1..).unwrap_or_default();
+        format!("{}{}:{digits}", letter(place / 26), letter(place))
     }
+}
+
+/// ASCII digits as one decimal.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for &byte in digits {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        value = value * 10 + u64::from(byte - b'0');
+    }
+    Some(value)
 }
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_short_code() {
+            return write!(f, "short code …{}", self.0 % 10);
+        }
         write!(f, "+…{:02}", self.0 % 100)
     }
 }
@@ -80,6 +148,9 @@ impl fmt::Debug for Number {
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.is_short_code() {
+            return serializer.serialize_str(&self.reveal());
+        }
         serializer.collect_str(&format_args!("+{}", self.0))
     }
 }
@@ -88,8 +159,9 @@ impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         // The text stays out of the error: it may be a number, and errors are logged.
-        Self::from_e164(&text)
-            .ok_or_else(|| serde::de::Error::custom("expected + and 1 to 15 digits"))
+        Self::from_record(&text).ok_or_else(|| {
+            serde::de::Error::custom("expected + and 1 to 15 digits, or a short code as ES:1004")
+        })
     }
 }
 
@@ -124,5 +196,49 @@ mod tests {
         assert_eq!(serde_json::from_str::<Number>(&json).unwrap(), number);
         let error = serde_json::from_str::<Number>("\"+34600x\"").unwrap_err().to_string();
         assert!(!error.contains("34600"), "no number in an error: {error}");
+    }
+
+    #[test]
+    fn short_codes_are_of_one_region_and_no_number_of_another() {
+        let code = |region, digits| Number::short_code(region, digits);
+        let spanish = code("ES", "1004").unwrap();
+        let all = [("ES", "1004"), ("MX", "1004"), ("ES", "01004"), ("ES", "10040"), ("ES", "004")];
+        let mut keys: Vec<u64> = all
+            .iter()
+            .filter_map(|(region, digits)| code(region, digits))
+            .map(Number::digits)
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all.len(), "each is another");
+        for (region, digits) in [("AA", "0"), ("ZZ", "999999"), ("ES", "061"), ("US", "911")] {
+            let number = code(region, digits).unwrap();
+            assert_eq!(number.reveal(), format!("{region}:{digits}"));
+            assert_eq!(Number::from_record(&number.reveal()), Some(number));
+            assert_eq!(Number::from_key(number.digits()), Some(number));
+            assert!(number.digits() < 1 << 63, "a column's whole number holds it");
+            assert!(number.is_short_code() && Number::from_e164_digits(number.digits()).is_none());
+            let json = serde_json::to_string(&number).unwrap();
+            assert_eq!(serde_json::from_str::<Number>(&json).unwrap(), number);
+        }
+        assert!(!format!("{spanish} {spanish:?}").contains("1004"), "redacted");
+        for (region, digits) in [
+            ("es", "1004"),
+            ("E", "1004"),
+            ("ESP", "1"),
+            ("ES", ""),
+            ("ES", "1234567"),
+            ("ES", "1a"),
+        ] {
+            assert_eq!(code(region, digits), None, "{region}:{digits}");
+        }
+        let nobody = [0, SHORT_CODES, SHORT_CODES + 1, SHORT_CODES + 2004, 677 * SHORT_CODES + 14];
+        for key in nobody {
+            assert_eq!(Number::from_key(key), None, "{key}");
+        }
+        assert_eq!(
+            Number::from_key(34_600_123_456).map(Number::reveal).as_deref(),
+            Some("+34600123456")
+        );
     }
 }

@@ -333,5 +333,6 @@ fn mount_imports(site: &Site, index: &Index) -> Result<(), StoreError> {
     let imports = reader.imports()?;
     let base = reader.build_base(&imports, &mut |_done, _of| {})?;
     index.mount(base);
+    index.take_imports(&imports);
     index.with_base(|base| reader.save_base(base, &imports))
 }

@@ -112,9 +112,11 @@ impl Reader {
             *(if is_taken { &mut filled } else { &mut left_out }) += 1;
             Ok(())
         })?;
-        let base = imported::load_base(&self.dir, &self.imports()?)?;
+        let imports = self.imports()?;
+        let base = imported::load_base(&self.dir, &imports)?;
         filled += base.len();
         left_out += index.mount(base) as u64;
+        left_out += index.take_imports(&imports) as u64;
         self.fill_reversals(index)?;
         Ok((filled, left_out))
     }
@@ -231,7 +233,10 @@ impl Reader {
                 !is_over
             };
             match filter.number {
-                Some(number) if segments.holds(imported, &imports, number)? => {
+                Some(number)
+                    if imported.import.is_in_range(number)
+                        || segments.holds(imported, &imports, number)? =>
+                {
                     hand_on(number);
                 }
                 Some(_another) => {}
@@ -311,7 +316,7 @@ impl Suppressed {
             Some(_) => return Err("its number is not that of its opt-out"),
             None => return Err("its opt-out is missing"),
         }
-        let number = Number::from_e164_digits(number).ok_or("its number is none")?;
+        let number = Number::from_key(number).ok_or("its number is none")?;
         let (account, campaign) =
             (account.map(AccountName::from), campaign.map(CampaignName::from));
         Ok(Self { record, number, list: list.into(), account, campaign })

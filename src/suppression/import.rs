@@ -27,6 +27,9 @@ use crate::model::Number;
 use crate::model::NumberError;
 use crate::model::NumberReader;
 
+use super::range::Range;
+use super::range::RangeError;
+
 mod columns;
 mod fact;
 mod lines;
@@ -164,6 +167,12 @@ pub enum Reason {
     /// A text that is no number.
     #[error("{0}")]
     Number(NumberError),
+    /// A text that is meant for a range, and is none.
+    #[error("{0}")]
+    Range(RangeError),
+    /// A range more than an import may have.
+    #[error("expected at most {RANGES_MAX} ranges in a file")]
+    Ranges,
     /// A record that has not the registry's form.
     #[error("expected {expected}")]
     Record {
@@ -188,11 +197,16 @@ impl Reason {
             Self::Number(NumberError::Invalid { .. }) => "invalid",
             Self::Number(NumberError::ShortCode { .. }) => "short_code",
             Self::Number(_) => "unreadable",
+            Self::Range(_) | Self::Ranges => "range",
             Self::Record { .. } => "record",
             Self::Quote => "quote",
         }
     }
 }
+
+/// Ranges of one import at most. Our choice: number plans and operators' blocks have tens; they
+/// stand in the record, and 1,000 of them take 30 kB.
+pub const RANGES_MAX: usize = 1000;
 
 /// What was read of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +217,9 @@ pub struct Tally {
     pub listed: u64,
     /// Numbers that a change list took off, likewise.
     pub taken_off: u64,
+    /// Ranges that stand on the list, each once; [`RANGES_MAX`] at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<Range>,
     /// Rejected lines by [`Reason::word`].
     pub rejected: BTreeMap<String, u64>,
 }
@@ -295,6 +312,15 @@ pub fn read(
     Ok((shape, reading.tally))
 }
 
+/// The range that `text` is meant for; nothing where it is meant for a number.
+fn meant_range(text: &[u8]) -> Option<Result<Range, RangeError>> {
+    // Nearly every line ends here: a number has neither a star nor a second plus.
+    let is_odd = |(at, octet): (usize, &u8)| *octet == b'*' || (*octet == b'+' && at > 0);
+    text.iter().enumerate().find(|it| is_odd(*it))?;
+    let text = std::str::from_utf8(text).ok().filter(|text| Range::is_meant(text))?;
+    Some(text.parse())
+}
+
 /// How the file's last record went.
 #[derive(Debug, Default)]
 struct Last {
@@ -318,6 +344,9 @@ impl Reading {
         text: &[u8],
         sink: &mut impl Sink,
     ) -> Result<bool, ImportError> {
+        if let Some(range) = meant_range(text) {
+            return self.range(line, range, sink);
+        }
         match self.numbers.read(text) {
             Ok(number) => {
                 self.tally.read += 1;
@@ -327,6 +356,27 @@ impl Reading {
             }
             Err(error) => self.reject(line, Reason::Number(error), sink),
         }
+    }
+
+    /// Takes a range, or says why it is none.
+    fn range(
+        &mut self,
+        line: &Line<'_>,
+        range: Result<Range, RangeError>,
+        sink: &mut impl Sink,
+    ) -> Result<bool, ImportError> {
+        let range = match range {
+            Ok(range) => range,
+            Err(error) => return self.reject(line, Reason::Range(error), sink),
+        };
+        if !self.tally.ranges.contains(&range) {
+            if self.tally.ranges.len() == RANGES_MAX {
+                return self.reject(line, Reason::Ranges, sink);
+            }
+            self.tally.ranges.push(range);
+        }
+        self.tally.read += 1;
+        Ok(true)
     }
 
     /// Rejects a line; always false.
@@ -387,7 +437,7 @@ impl Reading {
         if self.tally.read == 0 {
             return Err(ImportError::Empty);
         }
-        if self.tally.listed + self.tally.taken_off == 0 {
+        if self.tally.listed + self.tally.taken_off == 0 && self.tally.ranges.is_empty() {
             let most = self.tally.rejected.iter().max_by_key(|(_reason, count)| **count);
             let most = most.map(|(reason, _count)| reason.clone()).unwrap_or_default();
             return Err(ImportError::NoNumber { read: self.tally.read, most });

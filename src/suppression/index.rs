@@ -6,6 +6,7 @@
 //! what they cancel is left out when the question is answered, so that the state follows from the
 //! set of facts, whatever the order in which they came.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -24,6 +25,8 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
+use crate::model::TopicName;
+use crate::model::UnixMicros;
 
 use super::base::Base;
 use super::feed::Freshness;
@@ -31,13 +34,19 @@ use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
 use super::list::ListTable;
+use super::range::Range;
+use super::registry::Age;
+use super::registry::Registries;
+use super::registry::Registry;
 
 #[cfg(test)]
 mod converge;
+mod ranges;
 mod reversals;
 
 pub use reversals::WAITING_MAX;
 
+use ranges::AllRanges;
 use reversals::Cancelled;
 
 /// Why a number is refused.
@@ -49,9 +58,15 @@ pub struct Hit {
     pub account: Option<AccountName>,
     /// The campaign in which it was put there, where one is known.
     pub campaign: Option<CampaignName>,
-    /// The record that put it there; `None` while that is not durable yet, or never became so.
+    /// The record that put it there; `None` while that is not durable yet, or never became so,
+    /// and for a range that the configuration has.
     pub record: Option<RecordId>,
+    /// The range that it is in, where it is not there by itself.
+    pub range: Option<Range>,
 }
+
+/// What each campaign is about that the configuration has; nothing where it names no topic.
+pub type Topics = BTreeMap<CampaignName, Option<TopicName>>;
 
 /// The suppression index of one process.
 #[derive(Debug, Default)]
@@ -59,6 +74,9 @@ pub struct Index {
     numbers: DashMap<Number, Entry>,
     lists: ListTable,
     mounted: ArcSwap<Mounted>,
+    topics: ArcSwap<Topics>,
+    ranges: ArcSwap<AllRanges>,
+    registries: ArcSwap<Registries>,
     /// By how much more numbers stand on a list than the base has: the sum over `numbers`.
     surplus: AtomicIsize,
     /// Reversals of records that have not come.
@@ -145,6 +163,16 @@ impl Index {
     /// [`ListLimitError`] for more than 64 names since the start; nothing is changed then.
     pub fn configure(&self, lists: &[List]) -> Result<(), ListLimitError> {
         self.lists.configure(lists)
+    }
+
+    /// Takes over what the campaigns of a new configuration are about.
+    pub fn set_topics(&self, topics: Topics) {
+        self.topics.store(Arc::new(topics));
+    }
+
+    /// How old `registry` is at `now` for calls of `account`; `None` asks for everybody's.
+    pub fn age(&self, registry: &Registry, account: Option<&AccountName>, now: UnixMicros) -> Age {
+        self.registries.load().age(registry, account, now)
     }
 
     /// Reads imports from `base` from now on, and no longer from the base before it. Calls are
@@ -329,7 +357,8 @@ impl Index {
     }
 
     /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why:
-    /// a record of its own is named before an import, and either before what is not durable yet.
+    /// a record of its own is named before an import, either before what is not durable yet, and
+    /// that before a range, of which the closest is named.
     /// One shard read-lock, one hash, and no lock for the base; allocates only for a hit.
     pub fn check(
         &self,
@@ -343,35 +372,32 @@ impl Index {
         let entry = self.numbers.get(&number);
         let own = entry.as_ref().filter(|entry| asked(entry.mask));
         let base = mounted.find(number).filter(|(mask, _reasons)| asked(*mask));
-        if base.is_none() && own.is_none() {
-            return None;
-        }
         let imports = base.into_iter().flat_map(|(_mask, reasons)| reasons);
         let own = own.into_iter().flat_map(|entry| &entry.reasons);
+        let ranges = self.ranges.load();
+        let alone = imports.chain(own).map(|reason| (None, reason));
         let reached = |reason: &Reason| {
             let reached = self.reach(reason, account, campaign).intersection(lists);
             let cancelled = entry.as_ref().map(|entry| entry.cancelled.of(reason.record));
             reached.without(cancelled.unwrap_or_default())
         };
-        let mut best: Option<(ListMask, &Reason)> = None;
-        for reason in imports.chain(own) {
+        let mut best: Option<(ListMask, Option<Range>, &Reason)> = None;
+        for (range, reason) in ranges.find(number).chain(alone) {
             let first = reached(reason).first();
-            // Where two are alike, the later one, which is the number's own.
-            let is_better = best.is_none_or(|(list, known)| {
-                first.is_before(list)
-                    || (first == list && reason.record.is_some() >= known.record.is_some())
+            // Where two are alike, the later one: of ranges the closer, of the others the
+            // number's own.
+            let is_better = best.is_none_or(|(list, other, known)| {
+                let is_as_good = range.is_none() && other.is_some()
+                    || range.is_some()
+                    || reason.record.is_some() >= known.record.is_some();
+                first.is_before(list) || (first == list && is_as_good)
             });
             if !first.is_empty() && is_better {
-                best = Some((first, reason));
+                best = Some((first, range, reason));
             }
         }
-        let (first, reason) = best?;
-        Some(Hit {
-            list: self.lists.names(first).into_iter().next()?,
-            account: reason.account.clone(),
-            campaign: reason.campaign.clone(),
-            record: reason.record,
-        })
+        let (first, range, reason) = best?;
+        Some(Hit { range, ..self.hits(first, reason).next()? })
     }
 
     /// The lists of `reason` that reach calls of `campaign` of `account`, by the lists' scopes.
@@ -383,29 +409,49 @@ impl Index {
         }
         if reason.campaign.as_ref().is_some_and(|of| of != campaign) {
             lists = lists.without(scopes.campaign);
+            if !lists.intersection(scopes.topic).is_empty() && !self.share_topic(reason, campaign) {
+                lists = lists.without(scopes.topic);
+            }
         }
         lists
     }
 
+    /// Whether the campaign of `reason` is about the same as `campaign`. One that is configured no
+    /// more, or without a topic, may have been about anything.
+    fn share_topic(&self, reason: &Reason, campaign: &CampaignName) -> bool {
+        let topics = self.topics.load();
+        let topic = |of: &CampaignName| topics.get(of).and_then(Option::as_ref);
+        let Some(of) = reason.campaign.as_ref().and_then(topic) else { return true };
+        topic(campaign).is_none_or(|topic| topic == of)
+    }
+
     /// Everything that refuses `number`: each list with each record, for people who ask why.
-    /// Imports come first.
+    /// Ranges come first, then imports.
     pub fn explain(&self, number: Number) -> Vec<Hit> {
         let mounted = self.mounted.load();
         let entry = self.numbers.get(&number);
         let imports = mounted.find(number).into_iter().flat_map(|(_mask, reasons)| reasons);
         let own = entry.iter().flat_map(|entry| &entry.reasons);
+        let ranges = self.ranges.load();
+        let alone = imports.chain(own).map(|reason| (None, reason));
         let mut hits = Vec::new();
-        for reason in imports.chain(own) {
+        for (range, reason) in ranges.find(number).chain(alone) {
             let cancelled = entry.as_ref().map(|entry| entry.cancelled.of(reason.record));
             let lists = reason.lists.without(cancelled.unwrap_or_default());
-            hits.extend(self.lists.names(lists).into_iter().map(|list| Hit {
-                list,
-                account: reason.account.clone(),
-                campaign: reason.campaign.clone(),
-                record: reason.record,
-            }));
+            hits.extend(self.hits(lists, reason).map(|hit| Hit { range, ..hit }));
         }
         hits
+    }
+
+    /// One for each of `lists`, on which a number stands by `reason`.
+    fn hits(&self, lists: ListMask, reason: &Reason) -> impl Iterator<Item = Hit> {
+        self.lists.names(lists).into_iter().map(|list| Hit {
+            list,
+            account: reason.account.clone(),
+            campaign: reason.campaign.clone(),
+            record: reason.record,
+            range: None,
+        })
     }
 
     /// How many numbers stand on any list; each is counted once, also where an import has it and
@@ -434,6 +480,7 @@ impl Index {
 mod tests {
     use std::convert::Infallible;
 
+    use super::ranges::ImportedRange;
     use super::*;
     use crate::model::WriterId;
     use crate::suppression::base::Layer;
@@ -454,12 +501,13 @@ mod tests {
             list("global", Scope::Global),
             list("own", Scope::Account),
             list("spring", Scope::Campaign),
+            list("themes", Scope::Topic),
         ]
     }
 
     /// An index of `lists()` and the mask of all of them.
     fn index() -> (Index, ListMask) {
-        let index = Index::new(&lists()).expect("three lists fit");
+        let index = Index::new(&lists()).expect("the lists fit");
         let names: Vec<ListName> = lists().into_iter().map(|list| list.name).collect();
         let all = index.mask(&names).expect("they have their bits");
         (index, all)
@@ -490,10 +538,14 @@ mod tests {
         // list, account and campaign of the entry -> who is refused.
         #[rustfmt::skip]
         let cases = [
-            ("a global list reaches all",            "global", Some(("acme", "promo")), "acme/promo acme/other rival/promo"),
+            ("a global list reaches all",            "global", Some(("acme", "promo")), "acme/promo acme/other rival/promo rival/spring"),
             ("an account's list reaches its own",    "own",    Some(("acme", "promo")), "acme/promo acme/other"),
             ("a campaign's list reaches that one",   "spring", Some(("acme", "promo")), "acme/promo rival/promo"),
-            ("an entry of nobody's reaches all",     "own",    None,                    "acme/promo acme/other rival/promo"),
+            ("a topic's list reaches its topic",     "themes", Some(("acme", "promo")), "acme/promo rival/promo rival/spring"),
+            ("and no other one",                     "themes", Some(("acme", "other")), "acme/other"),
+            ("who is gone may have had any topic",   "themes", Some(("acme", "gone")),  "acme/promo acme/other rival/promo rival/spring"),
+            ("as may an entry of no campaign",       "themes", None,                    "acme/promo acme/other rival/promo rival/spring"),
+            ("an entry of nobody's reaches all",     "own",    None,                    "acme/promo acme/other rival/promo rival/spring"),
         ];
         for (name, list, of, want) in cases {
             let (index, all) = index();
@@ -504,7 +556,15 @@ mod tests {
             index
                 .settle(number(1), &lists, account.as_ref(), campaign.as_ref(), record(1))
                 .expect("the list is known");
-            let got: Vec<String> = [("acme", "promo"), ("acme", "other"), ("rival", "promo")]
+            let energy = Some(TopicName::from("energy"));
+            index.set_topics(Topics::from([
+                ("promo".into(), energy.clone()),
+                ("spring".into(), energy),
+                ("other".into(), Some("insurance".into())),
+            ]));
+            let calls =
+                [("acme", "promo"), ("acme", "other"), ("rival", "promo"), ("rival", "spring")];
+            let got: Vec<String> = calls
                 .into_iter()
                 .filter(|(account, campaign)| {
                     let (account, campaign) = ((*account).into(), (*campaign).into());
@@ -528,6 +588,50 @@ mod tests {
         index.settle(number(1), &own, None, None, record(1)).expect("the list is known");
         assert_eq!(check("rival", "other"), Some(Some(record(1))));
         assert_eq!(index.explain(number(1)).len(), 1);
+    }
+
+    #[test]
+    fn a_range_refuses_all_its_numbers_and_the_closest_answer_is_named() {
+        let (index, all) = index();
+        let (global, own) = (ListName::from("global"), ListName::from("own"));
+        let range = |text: &str| text.parse::<Range>().expect("a range");
+        index.set_ranges([(&global, range("+34*")), (&global, range("+34911*"))]).expect("known");
+        let imported = |text: &str, list: &ListName| ImportedRange {
+            range: range(text),
+            list: list.clone(),
+            account: Some("acme".into()),
+            record: record(5),
+        };
+        let entries = [imported("+349*", &global), imported("+44201-+44209", &own)];
+        assert_eq!(index.mount_ranges(entries), 0);
+        index.settle(number(34_911_000_009), &[global], None, None, record(1)).expect("known");
+        let named = |digits: u64, account: &str| {
+            let hit = index.check(number(digits), all, &account.into(), &"promo".into())?;
+            let range = hit.range.map(|range| range.to_string()).unwrap_or_default();
+            Some(format!("{} {range} {}", hit.list, hit.record.map_or(0, |record| record.seq)))
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("the closest of three",             34_911_000_001, "acme",  Some("global +34911* 0")),
+            ("an import's between",              34_920_000_001, "acme",  Some("global +349* 5")),
+            ("the widest where no other is",     34_600_000_001, "acme",  Some("global +34* 0")),
+            ("the number itself before them",    34_911_000_009, "acme",  Some("global  1")),
+            ("from one to another",              44_205,         "acme",  Some("own +44201-+44209 5")),
+            ("as far as its list's scope",       44_205,         "rival", None),
+            ("its last number",                  44_209,         "acme",  Some("own +44201-+44209 5")),
+            ("beyond its last number",           44_210,         "acme",  None),
+        ];
+        for (name, digits, account, want) in cases {
+            assert_eq!(named(digits, account).as_deref(), want, "{name}");
+        }
+        assert_eq!(index.explain(number(34_911_000_009)).len(), 4, "each is told of");
+        assert_eq!(index.len(), 1, "a range is no number");
+        let promo = CampaignName::from("promo");
+        let already = index.block(number(44_205), &["own".into()], &"acme".into(), &promo);
+        assert_eq!(already, Ok(false), "who stands there by a range alone opts out by themselves");
+        index.set_ranges([]).expect("no list");
+        index.mount_ranges([]);
+        assert_eq!(named(34_911_000_001, "acme"), None, "a range that is gone refuses nobody");
     }
 
     #[test]
@@ -638,7 +742,7 @@ mod tests {
     fn an_import_to_the_65th_list_is_left_out_and_counted() {
         let (index, _all) = index();
         let more: Vec<ListName> =
-            (3..64).map(|n| ListName::from(format!("list-{n}").as_str())).collect();
+            (4..64).map(|n| ListName::from(format!("list-{n}").as_str())).collect();
         index.mask(&more).expect("64 lists fit");
         let all = index.mask([&ListName::from("global")]).expect("it is known");
         let layers: [Import<'_>; 2] = [("one-more", "", 90, &[5, 6]), ("global", "", 91, &[5])];

@@ -14,8 +14,43 @@ pub enum Scope {
     Global,
     /// To those of the account for which it was entered.
     Account,
+    /// To those of the topic of the campaign in which it was entered.
+    Topic,
     /// To the campaign in which it was entered.
     Campaign,
+}
+
+/// Which calls a list counts for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Those to a number that stands on it.
+    #[default]
+    Outbound,
+    /// Those from a number that stands on it.
+    Inbound,
+    /// Both.
+    Both,
+}
+
+impl Direction {
+    /// Whether the list counts for a call from the number, or else for one to it.
+    pub const fn counts(self, is_inbound: bool) -> bool {
+        match self {
+            Self::Outbound => !is_inbound,
+            Self::Inbound => is_inbound,
+            Self::Both => true,
+        }
+    }
+
+    /// The name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+            Self::Both => "both",
+        }
+    }
 }
 
 /// A suppression list as the configuration declares it.
@@ -100,6 +135,8 @@ pub struct ListTable {
 pub struct Scopes {
     /// Those of [`Scope::Account`].
     pub account: ListMask,
+    /// Those of [`Scope::Topic`].
+    pub topic: ListMask,
     /// Those of [`Scope::Campaign`].
     pub campaign: ListMask,
 }
@@ -120,6 +157,7 @@ impl ListTable {
             match list.scope {
                 Scope::Global => {}
                 Scope::Account => scopes.account = scopes.account.union(bit),
+                Scope::Topic => scopes.topic = scopes.topic.union(bit),
                 Scope::Campaign => scopes.campaign = scopes.campaign.union(bit),
             }
         }

@@ -16,6 +16,8 @@ pub mod list;
 pub mod optout;
 pub mod policy;
 pub mod proof;
+pub mod range;
+pub mod registry;
 pub mod reversal;
 pub mod segment;
 
@@ -27,4 +29,5 @@ pub use index::{Hit, Index};
 pub use ledger::{Ack, Durable, FactLedger, LedgerError};
 pub use list::{List, ListMask, Scope};
 pub use optout::{KeyEvidence, KeyMethod, Leg, OptOut, Origin};
+pub use range::Range;
 pub use reversal::{Authority, Cancelled, Reversal, Undone};

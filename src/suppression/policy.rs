@@ -2,7 +2,8 @@
 //!
 //! Those that the campaign names under `check`, and every list that one of its own codes adds to:
 //! whoever presses 9 in a campaign is not called by that campaign again, even where somebody
-//! forgot the line that says so.
+//! forgot the line that says so. Of these, a number that is called is looked for on the lists that
+//! count for outbound calls, and a caller on those that count for inbound ones.
 
 use crate::model::ListName;
 

@@ -43,6 +43,7 @@ struct Inner {
     calls: Bounded<3, Counter>,
     calls_active: Bounded<1, Gauge>,
     calls_blocked: Bounded<2, Counter>,
+    registry_age: Bounded<1, Gauge>,
     optouts: Bounded<4, Counter>,
     optout_commit: Histogram,
     store_alarm: Gauge,
@@ -78,6 +79,11 @@ impl Metrics {
         );
         let optouts =
             Bounded::register(&mut registry, "optouts", "Opt-outs made durable, once per list");
+        let registry_age = Bounded::register(
+            &mut registry,
+            "registry_age_days",
+            "Days since that for which a registry was last imported",
+        );
         let optout_commit = Histogram::new(COMMIT_BUCKETS_S);
         registry.register_with_unit(
             "optout_commit",
@@ -124,6 +130,7 @@ impl Metrics {
             calls,
             calls_active,
             calls_blocked,
+            registry_age,
             optouts,
             optout_commit,
             store_alarm,
@@ -156,6 +163,11 @@ impl Metrics {
             ("outcome", outcome.to_owned()),
         ];
         self.0.calls.at(labels).inc();
+    }
+
+    /// How many days old the registry of `list` is.
+    pub fn registry_age(&self, list: &ListName, days: u32) {
+        self.0.registry_age.at([("list", list.to_string())]).set(days.into());
     }
 
     /// A call was refused because `list` holds its number.

@@ -5,10 +5,10 @@
 //! carrier: `A.INVITE=pcmu+pcma`, `B.183=pcmu`, `A.REINVITE=pcma@192.0.2.11:9000!sendonly`,
 //! `B.INFO/7=9` with its CSeq. The media is told and told of: `key=9` is pressed on the person's
 //! leg, `played` ends a prompt (`played=0`: nobody could hear it). The ledger says `ack` or
-//! `fail`; `kept` is the audio around a press; `optout=+34600000001` is somebody else's opt-out; `new`,
-//! `stale` and `fresh` say whether those are known here; `drain` hangs everything up, `stop` at
-//! once, and `lost` is
-//! media that has closed by itself.
+//! `fail`; `kept` is the audio around a press; `optout=+34600000001` is somebody else's opt-out,
+//! perhaps with a list behind `/`; `new`, `stale` and `fresh` say whether those are known here;
+//! `registry=31` is an import that speaks of so many days ago; `drain` hangs everything up, `stop` at
+//! once, and `lost` is media that has closed by itself.
 //!
 //! What comes out begins with whom it concerns: `A<200=pcmu#1` (codecs and version of the
 //! description), `A<BYE(ended;reason=hung-up)` with the outcome that the header tells,
@@ -59,12 +59,19 @@ use crate::suppression::Fact;
 use crate::suppression::Freshness;
 use crate::suppression::Index;
 use crate::suppression::Leg;
+use crate::suppression::import::Import;
+use crate::suppression::import::Imported;
+use crate::suppression::import::Shape;
+use crate::suppression::import::Tally;
 
 use peer::Opening;
 use peer::Peer;
 
 /// Longer ago than a node may be without the others.
 const OLD: Duration = Duration::from_millis(1);
+
+/// When a play begins.
+const WALL: UnixMicros = UnixMicros(1_795_000_000_000_000);
 
 /// Where the engine is.
 const ENGINE: &str = "198.51.100.1:5060";
@@ -120,7 +127,7 @@ impl<'a> Play<'a> {
         let mut settings = Settings::new("Test");
         settings.listeners = vec![Listener { local: address, advertised: address }];
         let start = zero();
-        let wall = WallAnchor { at: start, wall: UnixMicros(1_795_000_000_000_000) };
+        let wall = WallAnchor { at: start, wall: WALL };
         let endpoint = Endpoint::new(settings, Seed(7, 1));
         let calls = Calls::new(Arc::new(rules), Arc::clone(&index), endpoint, wall, Seed(7, 2));
         let is_caller =
@@ -191,6 +198,7 @@ impl<'a> Play<'a> {
             "new" => self.index.set_freshness(Freshness::Never),
             "stale" => self.index.set_freshness(Freshness::Until(self.start - OLD)),
             "fresh" => self.index.set_freshness(Freshness::Until(now)),
+            "registry" => self.import_registry(argument.parse().unwrap()),
             _ => self.say(word),
         }
     }
@@ -236,10 +244,32 @@ impl<'a> Play<'a> {
         self.calls.handle_acknowledgement(self.now(), &Acknowledgement { token, durable });
     }
 
-    fn opt_out_elsewhere(&mut self, number: &str) {
-        let number = Number::from_e164(number).unwrap();
-        self.index.block_beyond(number, &["all".into()], None, None).unwrap();
+    fn opt_out_elsewhere(&mut self, argument: &str) {
+        let (number, list) = argument.split_once('/').unwrap_or((argument, "all"));
+        let number = Number::from_record(number).unwrap();
+        self.index.block_beyond(number, &[list.into()], None, None).unwrap();
         self.calls.handle_opted_out(self.now(), number);
+    }
+
+    /// An import of the registry "us" that speaks of so many days ago.
+    fn import_registry(&self, days: i64) {
+        let day = UnixMicros(WALL.0 - days * 86_400_000_000);
+        let import = Import {
+            list: "us".into(),
+            account: None,
+            source: String::new(),
+            as_of: Some(day),
+            shape: Shape::FtcFull,
+            tally: Tally::default(),
+            file_sha256: [0; 32],
+            listed: None,
+            taken_off: None,
+            node: "node".into(),
+            actor: None,
+            imported_at: WALL,
+        };
+        let record = RecordId { writer: WriterId(9), seq: 9 };
+        self.index.take_imports(&[Imported { record, written_at: WALL, import }]);
     }
 
     fn drain(&mut self) {

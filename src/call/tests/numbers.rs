@@ -37,17 +37,27 @@ fn only_what_was_read_and_checked_is_dialled() {
 
 #[test]
 fn a_number_that_is_dialled_is_checked_whoever_the_person_is() {
+    let dialled = "0:B<INVITE";
     let cases = [
         ("bridge", "+34600000001", "0:A<603(suppressed;list=all)"),
         ("bridge-header", "+34600000001", "0:A<603(suppressed;list=all)"),
         ("bridge-header", "+34600000003", "0:A<603(suppressed;list=all)"),
         ("bridge-calling", "+34600000001", "0:A<603(suppressed;list=all)"),
         ("bridge-calling", "+34910000001", "0:A<603(suppressed;list=all)"),
+        // Who calls is looked for on other lists than who is called.
+        ("bridge", "+34600000001/out", "0:A<603(suppressed;list=out)"),
+        ("bridge-calling", "+34600000001/out", "0:A<603(suppressed;list=out)"),
+        ("bridge-calling", "+34910000001/in", "0:A<603(suppressed;list=in)"),
+        ("bridge", "+34600000001/in", dialled),
+        ("bridge-calling", "+34600000001/in", dialled),
+        ("bridge-calling", "+34910000001/out", dialled),
     ];
     compare(cases.map(|(campaign, listed, want)| {
         let opening = Opening { campaign, to: "600000001", ..Opening::default() };
         let script = format!("0:optout={listed} 0:A.INVITE=pcmu");
-        (campaign, listed.to_owned(), play_from(opening, &script, "B<INVITE A<4 A<6"), want)
+        let told = play_from(opening, &script, "B<INVITE A<4 A<6");
+        let told = if told.starts_with(dialled) { dialled.to_owned() } else { told };
+        (campaign, listed.to_owned(), told, want)
     }));
 }
 
@@ -70,6 +80,48 @@ fn a_node_that_may_have_missed_an_opt_out_does_not_dial() {
         let opening = Opening { campaign, to: "600000001", ..Opening::default() };
         let script = format!("{before} 0:A.INVITE=pcmu 10:B.486");
         (name, before.to_owned(), play_from(opening, &script, "B<INVITE A<4 A<5 A<6"), want)
+    }));
+}
+
+#[test]
+fn a_short_code_may_call_and_is_never_called() {
+    let from = "<sip:1004@192.0.2.1>";
+    let dialled = "0:B<INVITE(anonymous>+34600000001)=pcmu#1";
+    #[rustfmt::skip]
+    let cases = [
+        ("it calls in",                     "bridge-calling", from, "", dialled),
+        ("it is refused by its own entry",  "bridge-calling", from, "0:optout=ES:1004/in ", "0:A<603(suppressed;list=in)"),
+        ("and by no other region's",        "bridge-calling", from, "0:optout=MX:1004/in ", dialled),
+        ("nor by a number of these digits", "bridge-calling", from, "0:optout=+341004/in ", dialled),
+        ("an emergency number calls nobody", "bridge-calling", "<sip:112@192.0.2.1>", "", "0:A<403(refused;reason=short-code)"),
+    ];
+    compare(cases.map(|(name, campaign, from, before, want)| {
+        let opening = Opening { campaign, to: "600000001", from, ..Opening::default() };
+        let script = format!("{before}0:A.INVITE=pcmu");
+        let told = play_from(opening, &script, "B<INVITE A<4 A<6");
+        let told = if told.starts_with(dialled) { dialled.to_owned() } else { told };
+        (name, script, told, want)
+    }));
+}
+
+#[test]
+fn a_registry_that_is_too_old_lets_nobody_be_called() {
+    let (stale, answered) = ("0:A<503(refused;reason=stale-registry)", "0:A<200=pcmu#1");
+    #[rustfmt::skip]
+    let cases = [
+        ("never imported",                 "ivr-registry", "", stale),
+        ("on its last day",                "ivr-registry", "0:registry=31 ", answered),
+        ("a day later",                    "ivr-registry", "0:registry=32 ", stale),
+        ("renewed",                        "ivr-registry", "0:registry=32 0:registry=0 ", answered),
+        ("a listed number is told as one", "ivr-registry", "0:optout=+34600000001 ", "0:A<603(suppressed;list=all)"),
+        ("other campaigns go on",          "ivr",          "", answered),
+    ];
+    compare(cases.map(|(name, campaign, before, want)| {
+        let script = format!("{before}0:A.INVITE=pcmu");
+        let told = play(campaign, &script, "A<2 A<4 A<5 A<6");
+        // An answer without its ACK is sent again and again.
+        let first = told.split(' ').next().unwrap_or_default().to_owned();
+        (name, script, first, want)
     }));
 }
 

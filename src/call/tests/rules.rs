@@ -36,6 +36,7 @@ use crate::sip::ListenerId;
 use crate::suppression::Index;
 use crate::suppression::List;
 use crate::suppression::Scope;
+use crate::suppression::registry::Registry;
 
 /// The campaigns by their names: the mode, whose number it is, and what the code 9 does.
 fn table() -> Vec<(&'static str, Mode, Subject, Option<Then>)> {
@@ -48,12 +49,13 @@ fn table() -> Vec<(&'static str, Mode, Subject, Option<Then>)> {
         ("ivr", Mode::Ivr, Subject::Called, Some(Then::Hangup)),
         ("ivr-on", Mode::Ivr, Subject::Called, Some(Then::Continue)),
         ("ivr-mute", Mode::Ivr, Subject::Called, None),
+        ("ivr-registry", Mode::Ivr, Subject::Called, Some(Then::Hangup)),
     ]
 }
 
 pub(super) fn index() -> Index {
-    let list = List { name: "all".into(), title: String::new(), scope: Scope::Global };
-    Index::new(&[list]).unwrap()
+    let list = |name: &str| List { name: name.into(), title: String::new(), scope: Scope::Global };
+    Index::new(&["all", "out", "in"].map(list)).unwrap()
 }
 
 pub(super) fn rules(index: &Index) -> Rules {
@@ -132,6 +134,7 @@ fn campaign((name, mode, subject, then): (&str, Mode, Subject, Option<Then>)) ->
         },
         on_unconfirmed: OnUnconfirmed::Block,
         on_stale: if name == "bridge-stale" { OnStale::Call } else { OnStale::Refuse },
+        topic: None,
         other_way: None,
         greeting: Greeting {
             play: if is_bridge { Vec::new() } else { vec![prompt("greeting")] },
@@ -146,10 +149,16 @@ fn campaign((name, mode, subject, then): (&str, Mode, Subject, Option<Then>)) ->
     }
 }
 
+/// The campaign "ivr-registry" is checked against one.
+fn registries(campaign: &Campaign) -> Vec<Registry> {
+    let registry = Registry { list: "us".into(), max_age_days: None };
+    if campaign.name.as_str() == "ivr-registry" { vec![registry] } else { Vec::new() }
+}
+
 fn compiled(campaign: &Campaign, index: &Index) -> Compiled {
     let codes = campaign.codes.iter();
     let codes = codes.map(|code| Code { digits: code.digits, confirm: menu::Confirm::Never });
-    let names: [ListName; 1] = ["all".into()];
+    let mask = |names: [&str; 2]| index.mask(&names.map(ListName::from)).unwrap();
     Compiled {
         book: CodeBook::new(codes).ok().map(Arc::new),
         listening: menu::Settings {
@@ -157,7 +166,9 @@ fn compiled(campaign: &Campaign, index: &Index) -> Compiled {
             digit_gap_max: Duration::from_secs(1),
             confirm_max: Duration::from_secs(5),
         },
-        checked: index.mask(&names).unwrap(),
+        checked: mask(["all", "out"]),
+        checked_inbound: mask(["all", "in"]),
+        registries: registries(campaign),
     }
 }
 

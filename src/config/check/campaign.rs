@@ -57,6 +57,7 @@ impl Check<'_> {
         Campaign {
             name: name.into(),
             account: typed.account.as_str().into(),
+            topic: typed.topic.as_ref().map(|topic| topic.get_ref().as_str().into()),
             title: typed.title.clone().unwrap_or_else(|| name.to_owned()),
             mode: *typed.mode.get_ref(),
             subject: match &typed.subject {
@@ -126,6 +127,9 @@ impl Check<'_> {
                     .hint("name at least one list"),
             );
         }
+        for list in lists {
+            self.may_grow(draft, table, list);
+        }
         let file::CodePrompts { ask, done, already, failed } = &code.prompts;
         let mut prompt = |typed: &Spanned<String>| {
             self.prompt(language, typed.get_ref(), table.place(typed.span()))
@@ -143,7 +147,7 @@ impl Check<'_> {
         };
         ResponseCode {
             digits,
-            add_to: self.lists(draft, table, lists),
+            add_to: self.lists_named(draft, table, lists),
             confirm: code.confirm,
             then: code.then,
             prompts,
@@ -179,10 +183,16 @@ impl Check<'_> {
         }
     }
 
-    fn lists(&mut self, draft: &Draft, table: &Table, typed: &[Spanned<String>]) -> Vec<ListName> {
+    fn lists_named(
+        &mut self,
+        draft: &Draft,
+        table: &Table,
+        typed: &[Spanned<String>],
+    ) -> Vec<ListName> {
         for list in typed {
             let place = table.place(list.span());
             self.is_defined("E-LIST-UNKNOWN", "lists", &draft.lists, list.get_ref(), place);
+            self.has_topic(draft, table, list);
         }
         typed.iter().map(|list| list.get_ref().as_str().into()).collect()
     }
@@ -205,7 +215,10 @@ impl Check<'_> {
             return all.filter(|list: &ListName| seen.insert(list.clone())).collect();
         };
         let place = table.place(check.span());
-        let lists = self.lists(draft, table, check.get_ref());
+        let lists = self.lists_named(draft, table, check.get_ref());
+        for list in check.get_ref() {
+            self.has_direction(draft, table, list);
+        }
         // The lists that its own codes add to are checked in any case.
         if lists.is_empty() && codes.is_empty() {
             let message = "this campaign calls everybody, whoever opted out";

@@ -2,25 +2,23 @@
 //! other, prompts that can be played. Every fault of every file is found in one go.
 
 mod campaign;
+mod lists;
 mod prompts;
 mod store;
 mod wiring;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::checked::{AudioSpan, Checked, Evidence, Http, List, Telemetry};
+use super::checked::{AudioSpan, Checked, Evidence, Http, Telemetry};
 use super::diagnostic::{Diagnostic, Severity};
 use super::draft::{self, Draft, Named};
 use super::file;
 use super::source::{Place, Source};
 use super::value::nearest;
 use crate::campaign::PromptName;
-use crate::model::ListName;
-use crate::suppression::list::ListTable;
 
 use prompts::Shelf;
 
@@ -91,8 +89,7 @@ impl Check<'_> {
         let listeners = self.listeners(draft, media.as_ref());
         let trunks = self.trunks(draft, &listeners);
         let dialers = self.dialers(draft, node.as_ref());
-        self.count_lists(draft);
-        let lists = lists(draft);
+        let lists = self.lists(draft);
         self.filter(draft);
         let campaigns = self.campaigns(draft, limits);
         let store = self.store(draft);
@@ -148,21 +145,6 @@ impl Check<'_> {
         false
     }
 
-    /// The index knows lists by the bits of a mask.
-    fn count_lists(&mut self, draft: &Draft) {
-        let max = ListTable::LISTS_MAX;
-        let beyond = draft.lists.values().flatten().nth(max);
-        if let (true, Some(list)) = (draft.lists.len() > max, beyond) {
-            let count = draft.lists.len();
-            let message = format!("there are more than {max} lists");
-            self.report(
-                Diagnostic::error("E-RANGE", message, list.at.clone())
-                    .label(format!("this is one of {count}"))
-                    .hint("entries of several lists of one scope can share a list"),
-            );
-        }
-    }
-
     fn filter(&mut self, draft: &Draft) {
         let Some(telemetry) = &draft.telemetry else { return };
         let filter = &telemetry.value.filter;
@@ -185,20 +167,6 @@ impl Check<'_> {
             );
         }
     }
-}
-
-fn lists(draft: &Draft) -> BTreeMap<ListName, List> {
-    let built = |(name, table): (&String, &Option<draft::Located<file::List>>)| {
-        let table = table.as_ref()?;
-        let list = List {
-            name: name.as_str().into(),
-            title: table.value.title.clone().unwrap_or_else(|| name.clone()),
-            scope: table.value.scope,
-            origin: table.at.origin(),
-        };
-        Some((list.name.clone(), list))
-    };
-    draft.lists.iter().filter_map(built).collect()
 }
 
 fn evidence(typed: &file::Evidence) -> Evidence {

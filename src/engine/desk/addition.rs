@@ -67,6 +67,9 @@ pub(super) fn taken_down(checked: &Checked, addition: Addition) -> Result<OptOut
     if let Some(list) = lists.iter().find(|list| !checked.lists.contains_key(*list)) {
         return Err(unknown("list", list.as_str(), checked.lists.keys().map(ListName::as_str)));
     }
+    if let Some(list) = lists.iter().find(|list| is_registry(checked, list)) {
+        return Err(DeskError::Registry { list: list.clone() });
+    }
     if lists.is_empty() {
         return Err(DeskError::NoList);
     }
@@ -95,6 +98,11 @@ pub(super) fn taken_down(checked: &Checked, addition: Addition) -> Result<OptOut
         reason,
         pressed_at: clock::unix_now(),
     })
+}
+
+/// Whether a list is a registry's, which is filled by imports alone.
+fn is_registry(checked: &Checked, list: &ListName) -> bool {
+    checked.lists.get(list).is_some_and(|list| list.registry.is_some())
 }
 
 /// Whether a campaign is of the account `named`, where one is named.

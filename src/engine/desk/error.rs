@@ -107,6 +107,12 @@ pub enum DeskError {
         /// How many there are.
         found: usize,
     },
+    /// An entry by hand on a list that is filled by imports alone.
+    #[error("list `{list}` is a registry's; `bajavoz import` fills it, and no hand")]
+    Registry {
+        /// The list.
+        list: ListName,
+    },
     /// A registry with far fewer lines than at its last import.
     #[error(
         "expected about {before} lines, as at the last import of this registry, found {found}: the \
@@ -164,6 +170,7 @@ impl DeskError {
             | Self::ManyCancels { .. }
             | Self::OtherAccount { .. }
             | Self::Long { .. }
+            | Self::Registry { .. }
             | Self::Shrunk { .. }
             | Self::Number(_) => true,
             Self::NoStore { .. }

@@ -10,6 +10,10 @@ use serde::Serialize;
 use crate::campaign::Campaign;
 use crate::config::Checked;
 use crate::config::Scope;
+use crate::engine::registries::RegistryStanding;
+use crate::engine::registries::RegistryState;
+use crate::engine::registries::standing_of;
+use crate::engine::rules::counting_lists;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
@@ -22,7 +26,6 @@ use crate::suppression::Origin;
 use crate::suppression::Undone;
 use crate::suppression::export::Entry;
 use crate::suppression::list::ListLimitError;
-use crate::suppression::policy::checked_lists;
 
 mod text;
 
@@ -62,17 +65,27 @@ pub struct Look {
     pub list: ListName,
     /// What people call it.
     pub title: String,
-    /// How far its entries reach: `global`, `account` or `campaign`.
+    /// How far its entries reach: `global`, `account`, `topic` or `campaign`.
     pub scope: String,
     /// Where the list's table begins, `file:line`.
     pub list_at: String,
     /// The line on whose account it is looked at: the campaign's, or that of one of its codes
     /// which adds to the list.
     pub looked_at_by: String,
+    /// How old it is, where it is a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryStanding>,
     /// Why the number is refused on it, as the gate says; nothing when it is not.
     pub hit: Option<Cause>,
     /// Everything on record of the number on this list, the oldest first.
     pub entries: Vec<Told>,
+}
+
+impl Look {
+    /// Whether it refuses every number, since it is a registry that is too old.
+    pub fn is_stale(&self) -> bool {
+        self.registry.as_ref().is_some_and(|it| it.state == RegistryState::Refuses)
+    }
 }
 
 /// A list that the gate does not look at, and on which the number is or was.
@@ -132,6 +145,9 @@ pub struct Cause {
     pub call: Option<String>,
     /// The SIP Call-ID of the leg towards the person.
     pub sip_call_id: Option<String>,
+    /// The range that the number is in, where it does not stand there by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
     /// When the key was pressed, or the wish was entered.
     pub pressed_at: Option<UnixMicros>,
     /// Who entered it.
@@ -148,17 +164,18 @@ pub(super) fn explain(
     number: Number,
     entries: &[Entry],
 ) -> Result<Explanation, ListLimitError> {
-    let add_to = campaign.codes.iter().flat_map(|code| &code.add_to);
-    let looked_at = checked_lists(&campaign.check, add_to);
+    let looked_at = counting_lists(checked, campaign, campaign.is_inbound());
     let known = Known { checked, campaign, entries, hits: index.explain(number) };
     let mut lists = Vec::new();
     for list in &looked_at {
         let mask = index.mask([list])?;
         let hit = index.check(number, mask, &campaign.account, &campaign.name);
-        lists.push(known.look(list, hit.map(|hit| known.cause_of(&hit))));
+        let look = known.look(list, hit.map(|hit| known.cause_of(&hit)));
+        let standing = |known| standing_of(known, index, Some(&campaign.account));
+        lists.push(Look { registry: checked.lists.get(list).and_then(standing), ..look });
     }
-    let hits = lists.iter().filter(|look| look.hit.is_some()).count();
-    let verdict = if hits > 0 { Verdict::MustNotCall } else { Verdict::MayCall };
+    let refuses = |look: &Look| look.hit.is_some() || look.is_stale();
+    let verdict = if lists.iter().any(refuses) { Verdict::MustNotCall } else { Verdict::MayCall };
     Ok(Explanation {
         number,
         campaign: campaign.name.clone(),
@@ -193,6 +210,7 @@ impl Known<'_> {
             list_at: known.map(|known| known.origin.to_string()).unwrap_or_default(),
             looked_at_by: by.to_string(),
             list: list.clone(),
+            registry: None,
             hit,
             entries: self.told(list, true),
         }
@@ -220,7 +238,9 @@ impl Known<'_> {
         let on_record = of_list.map(|entry| {
             let its: Vec<Undone> =
                 entry.reversed.iter().filter(|undone| undone.list == *list).cloned().collect();
-            let cause = cause(entry);
+            let by = self.hits.iter().find(|hit| hit.record == Some(entry.record));
+            let range = by.and_then(|hit| hit.range).map(|range| range.to_string());
+            let cause = Cause { range, ..cause(entry) };
             let effect = if !its.is_empty() {
                 Effect::Reversed
             } else if !self.is_in_index(list, Some(entry.record)) {
@@ -254,6 +274,9 @@ impl Known<'_> {
             Some(Scope::Campaign) => {
                 cause.campaign.as_ref().is_some_and(|its| *its != self.campaign.name)
             }
+            Some(Scope::Topic) => {
+                cause.campaign.as_ref().is_some_and(|its| self.is_of_other_topic(its))
+            }
             Some(Scope::Global) | None => false,
         };
         match (is_checked, of_others) {
@@ -266,7 +289,7 @@ impl Known<'_> {
     /// The act behind what the index says, as far as it is on record.
     fn cause_of(&self, hit: &Hit) -> Cause {
         let entry = self.entries.iter().find(|entry| Some(entry.record) == hit.record);
-        entry.map_or_else(
+        let act = entry.map_or_else(
             || Cause {
                 record: hit.record.map(|record| record.to_string()),
                 account: hit.account.clone(),
@@ -275,12 +298,21 @@ impl Known<'_> {
                 digits: None,
                 call: None,
                 sip_call_id: None,
+                range: None,
                 pressed_at: None,
                 actor: None,
                 reason: None,
             },
             cause,
-        )
+        );
+        Cause { range: hit.range.map(|range| range.to_string()), ..act }
+    }
+
+    /// Whether a campaign is known to be about something else than this one.
+    fn is_of_other_topic(&self, of: &CampaignName) -> bool {
+        let its = self.checked.campaigns.get(of).and_then(|campaign| campaign.topic.as_ref());
+        let own = self.campaign.topic.as_ref();
+        *of != self.campaign.name && its.is_some_and(|its| own.is_some_and(|own| own != its))
     }
 }
 
@@ -288,6 +320,7 @@ const fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Global => "global",
         Scope::Account => "account",
+        Scope::Topic => "topic",
         Scope::Campaign => "campaign",
     }
 }
@@ -302,6 +335,7 @@ fn cause(entry: &Entry) -> Cause {
         digits: (!optout.digits.is_empty()).then(|| optout.digits.to_string()),
         call: optout.call.map(|call| call.to_string()),
         sip_call_id: optout.sip_call_id.clone(),
+        range: None,
         pressed_at: Some(optout.pressed_at),
         actor: optout.actor.clone(),
         reason: optout.reason.clone(),

@@ -185,6 +185,7 @@ impl Desk {
             imported.record = durable.record;
         }
         self.index.mount(base);
+        self.index.take_imports(&imports);
         self.keep_base(&reader, &imports);
         let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
         Ok(ImportDone { record, durable_at, is_earlier: false })

@@ -8,9 +8,9 @@ use crate::model::CampaignName;
 use crate::model::Number;
 use crate::model::NumberReader;
 
-/// The number that `text` stands for in the node's default region.
+/// The number that `text` stands for in the node's default region, or the short code.
 pub(super) fn read_number(checked: &Checked, text: &str) -> Result<Number, DeskError> {
-    Ok(NumberReader::new(&checked.node.default_region)?.read(text)?)
+    Ok(NumberReader::new(&checked.node.default_region)?.read_any(text)?)
 }
 
 /// The campaign of that name.

@@ -26,8 +26,8 @@ const ITU_PREFIX: &str = "00";
 pub enum Dialled {
     /// An emergency number somewhere in the world, in whatever form it was written.
     Emergency,
-    /// A short code or service number that means something in one network only.
-    ShortCode,
+    /// A short code or service number, which means something in the reader's region only.
+    ShortCode(Number),
     /// A valid subscriber number.
     Number(Number),
 }
@@ -126,7 +126,23 @@ impl NumberReader {
         match self.dialled(raw)? {
             Dialled::Number(number) => Ok(number),
             Dialled::Emergency => Err(NumberError::Emergency),
-            Dialled::ShortCode => Err(NumberError::ShortCode { digits: count_digits(raw) }),
+            Dialled::ShortCode(_) => Err(NumberError::ShortCode { digits: count_digits(raw) }),
+        }
+    }
+
+    /// As [`Self::read`], and short codes too: those of the reader's region as they are dialled, of
+    /// any as [`Number::reveal`] writes them. For what people enter and who calls.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::dialled`], and [`NumberError::Emergency`].
+    pub fn read_any(&self, raw: &str) -> Result<Number, NumberError> {
+        if let Some(number) = Number::from_record(raw.trim()).filter(|it| it.is_short_code()) {
+            return Ok(number);
+        }
+        match self.dialled(raw)? {
+            Dialled::Number(number) | Dialled::ShortCode(number) => Ok(number),
+            Dialled::Emergency => Err(NumberError::Emergency),
         }
     }
 
@@ -190,8 +206,10 @@ impl NumberReader {
             return Some(Dialled::Emergency);
         }
         let is_short = digits.len() <= special::SHORT_DIGITS_MAX && !text.starts_with('+');
-        (is_short && !digits.is_empty() && self.library(text).is_err())
-            .then_some(Dialled::ShortCode)
+        if !is_short || digits.is_empty() || self.library(text).is_ok() {
+            return None;
+        }
+        Number::short_code(&self.region.to_string(), &digits).map(Dialled::ShortCode)
     }
 
     fn library(&self, text: &str) -> Result<Number, NumberError> {
@@ -536,10 +554,10 @@ mod tests {
             ("in a tel URI with parameters", "tel:112;phone-context=+34", "Emergency"),
             ("spaced", "1 1 2", "Emergency"),
             ("full-width", "１１２", "Emergency"),
-            ("directory assistance", "11818", "ShortCode"),
-            ("an operator's service", "1004", "ShortCode"),
-            ("a help line", "116111", "ShortCode"),
-            ("one digit", "9", "ShortCode"),
+            ("directory assistance", "11818", "ShortCode(short code …8)"),
+            ("an operator's service", "1004", "ShortCode(short code …4)"),
+            ("a help line", "116111", "ShortCode(short code …1)"),
+            ("one digit", "9", "ShortCode(short code …9)"),
             ("seven digits are no short code", "1234567", UNASSIGNED_34),
         ];
         check("ES", &cases);
@@ -547,6 +565,13 @@ mod tests {
         let reader = NumberReader::new("ES").unwrap();
         assert_eq!(reader.read("112"), Err(NumberError::Emergency));
         assert_eq!(reader.read("11818"), Err(NumberError::ShortCode { digits: 5 }));
+        let any =
+            |text| reader.read_any(text).map(Number::reveal).map_err(|error| error.to_string());
+        assert_eq!(any("1 004").as_deref(), Ok("ES:1004"));
+        assert_eq!(any("MX:030").as_deref(), Ok("MX:030"));
+        assert_eq!(any("600123456").as_deref(), Ok("+34600123456"));
+        assert_eq!(reader.read_any("112"), Err(NumberError::Emergency), "nobody's");
+        assert!(reader.read_any("ES:1234567").is_err() && reader.read_any("es:1004").is_err());
     }
 
     #[test]

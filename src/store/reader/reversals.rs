@@ -45,7 +45,7 @@ impl Reader {
                    ORDER BY reversed_us, reversal.writer_id, reversal.writer_seq, list";
         let mut all: HashMap<Number, Vec<Undone>> = HashMap::new();
         self.each(sql, &[record.writer.0.into(), record.seq.into()], |row| {
-            if let Some(number) = Number::from_e164_digits(row.unsigned(0)?) {
+            if let Some(number) = Number::from_key(row.unsigned(0)?) {
                 all.entry(number).or_default().extend(undone(row, 1)?);
             }
             Ok(())
@@ -75,7 +75,7 @@ impl Reversed {
     fn read(row: Row<'_>) -> Result<Self, &'static str> {
         let cancelled = record_id(row, 2).map_err(|_error| "it names no record")?;
         let number = row.unsigned(4).map_err(|_error| "its number is none")?;
-        let number = Number::from_e164_digits(number).ok_or("its number is none")?;
+        let number = Number::from_key(number).ok_or("its number is none")?;
         let list: ListName = row.text(5).map_err(|_error| "its list is no name")?.into();
         let body = row.maybe_text(6).map_err(|_error| "its reversal is none")?;
         let body = body.ok_or("its reversal is missing")?;

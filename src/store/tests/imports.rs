@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::suppression::Range;
 use crate::suppression::import::Import;
 use crate::suppression::import::Part;
 use crate::suppression::import::Shape;
@@ -15,6 +16,7 @@ use crate::suppression::segment::SegmentWriter;
 on_both! {
     what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others,
     a_segment_that_is_missing_or_damaged_stops_the_start,
+    ranges_of_an_import_are_refused_again_after_a_start,
 }
 
 /// Writes a segment into the store's folder.
@@ -91,6 +93,27 @@ fn what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others(stand: &Sta
     let (archive, recovered) = stand.archive();
     assert_eq!(recovered.facts, 3);
     assert_eq!(refused(&archive.reader().unwrap()), [1, 3, 4, 8]);
+}
+
+fn ranges_of_an_import_are_refused_again_after_a_start(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
+    let mut fact = import(None, None);
+    if let Fact::Import(import) = &mut fact {
+        import.tally.ranges = vec![Range::Between(number(3), number(5)), Range::Prefix(number(8))];
+    }
+    store.submit(0, fact).unwrap();
+    let record = acks.recv().unwrap().result.unwrap().record;
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    assert_eq!(refused(&reader), [3, 4, 5, 8]);
+    let shown = reader.show(number(4)).unwrap();
+    assert_eq!(shown.iter().map(|entry| entry.record).collect::<Vec<_>>(), [record]);
+    assert!(reader.show(number(9)).unwrap().is_empty());
+    drop(reader);
+    store.close().unwrap();
+    stand.lose_database();
+    let (archive, _recovered) = stand.archive();
+    assert_eq!(refused(&archive.reader().unwrap()), [3, 4, 5, 8]);
 }
 
 fn a_segment_that_is_missing_or_damaged_stops_the_start(stand: &Stand) {

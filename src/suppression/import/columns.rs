@@ -3,6 +3,7 @@
 use crate::model::BulkReader;
 
 use super::ImportError;
+use super::meant_range;
 
 /// What columns of numbers are called, in English and Spanish, in small letters and without
 /// accents, spaces, dots, dashes and underscores.
@@ -51,7 +52,10 @@ impl Columns {
         named: Option<&str>,
         numbers: &mut BulkReader,
     ) -> Result<Self, ImportError> {
-        let is_number: Vec<bool> = first.iter().map(|cell| numbers.read(cell).is_ok()).collect();
+        let is_number: Vec<bool> = first
+            .iter()
+            .map(|cell| numbers.read(cell).is_ok() || matches!(meant_range(cell), Some(Ok(_))))
+            .collect();
         let has_header = !is_number.contains(&true);
         if let Some(named) = named {
             return Self::named(first, named, &is_number);

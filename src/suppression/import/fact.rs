@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::AccountName;
 use crate::model::ListName;
 use crate::model::NodeName;
+use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::suppression::segment::Content;
@@ -86,6 +87,11 @@ impl Import {
         let listed = self.listed.as_ref().map(|part| (part, Content::Listed));
         let taken_off = self.taken_off.as_ref().map(|it| (&it.part, Content::TakenOff));
         listed.into_iter().chain(taken_off)
+    }
+
+    /// Whether `number` stands on the list by one of the import's ranges.
+    pub fn is_in_range(&self, number: Number) -> bool {
+        self.tally.ranges.iter().any(|range| range.contains(number))
     }
 
     /// Whether a change list of `self` may take off what `other` put on: the same registry on the

@@ -39,8 +39,10 @@ fn play(bytes: &[u8], settings: Settings) -> String {
         Ok((shape, tally)) => {
             let rejected = heard.text.iter().filter(|text| text.contains(':')).count() as u64;
             assert_eq!(tally.rejected_sum(), rejected);
-            assert_eq!(tally.read, heard.text.len() as u64, "each line once");
-            assert_eq!(tally.listed + tally.taken_off + rejected, tally.read);
+            let ranges = tally.ranges.len() as u64;
+            assert_eq!(tally.read, heard.text.len() as u64 + ranges, "each line once");
+            assert_eq!(tally.listed + tally.taken_off + rejected + ranges, tally.read);
+            heard.text.extend(tally.ranges.iter().map(ToString::to_string));
             format!("{}: {}", shape.as_str(), heard.text.join(" "))
         }
         Err(error) => format!("refused: {error}"),
@@ -74,6 +76,11 @@ fn tables_and_lines_are_read_as_people_write_them() {
         ("a rounded number",            b"name,phone\nAna,3.46001E+10\n,600123456\n", "csv: 2:character +34600123456"),
         ("an empty cell",               b"name,phone\nAna,\nLuis,600123456\n",        "csv: 2:empty +34600123456"),
         ("quoted lines",                b"\"600123456\"\n\"600123457\"\n",            "csv: +34600123456 +34600123457"),
+        ("ranges among numbers",        b"+34600123456\n+34800*\n+34911234000-+34911234999\n", "txt: +34600123456 +34800* +34911234000-+34911234999"),
+        ("ranges alone",                b"+34800*\n+34911234000 - +34911234999\n",   "txt: +34800* +34911234000-+34911234999"),
+        ("a range in a table",          b"name,phone\nfree,+34800*\nAna,600123456\n", "csv: +34600123456 +34800*"),
+        ("a table of ranges",           b"free,+34800*\npremium,+34803*\n",           "csv: +34800* +34803*"),
+        ("ranges that are none",        b"600123456\n800*\n+349-+34\n+35-+34\n",     "txt: +34600123456 2:range 3:range 4:range"),
         ("twice is heard twice",        b"600123456\n+34600123456\n",                 "txt: +34600123456 +34600123456"),
     ];
     for (name, bytes, want) in cases {
@@ -84,6 +91,22 @@ fn tables_and_lines_are_read_as_people_write_them() {
     assert_eq!(play(two, settings(None, "ES", Some("2"))), "csv: +34910000001");
     let bare = b"600123456,910000001\n12345678,910000001\n";
     assert_eq!(play(bare, settings(None, "ES", Some("1"))), format!("csv: {A} 2:invalid"));
+}
+
+#[test]
+fn a_range_counts_once_and_a_file_has_so_many_of_them() {
+    let lines =
+        |count: usize| -> String { (0..count).map(|n| format!("+{}*\n", 34_000 + n)).collect() };
+    let read_all = |text: &str| {
+        let mut heard = Heard::default();
+        let (_shape, tally) =
+            read(text.as_bytes(), settings(None, "ES", None), &mut heard).expect("it is read");
+        (tally.ranges.len(), tally.rejected_sum(), tally.read)
+    };
+    assert_eq!(read_all("+34800*\n+34800*\n"), (1, 0, 2));
+    let most = RANGES_MAX as u64;
+    assert_eq!(read_all(&lines(RANGES_MAX)), (RANGES_MAX, 0, most));
+    assert_eq!(read_all(&lines(RANGES_MAX + 1)), (RANGES_MAX, 1, most + 1));
 }
 
 /// Name, shape and column that are asked for, the file, and what the refusal says.

@@ -159,7 +159,8 @@ fn standing(facts: &[&Fact], number: u64) -> Vec<(RecordId, usize, Of)> {
 /// Whether an entry of `of` on `list` concerns calls of this account and campaign.
 fn reaches(list: usize, of: Of, account: usize, campaign: usize) -> bool {
     match LISTS[list].1 {
-        Scope::Global => true,
+        // No campaign has a topic here, so that each may have had any.
+        Scope::Global | Scope::Topic => true,
         Scope::Account => of.account.is_none_or(|its| its == account),
         Scope::Campaign => of.campaign.is_none_or(|its| its == campaign),
     }

@@ -76,7 +76,7 @@ fn import() -> Fact {
         source: "the registry".to_owned(),
         as_of: Some(UnixMicros(1_795_305_600_000_000)),
         shape: Shape::FtcChange,
-        tally: Tally { read: 9, listed: 4, taken_off: 2, rejected },
+        tally: Tally { read: 9, listed: 4, taken_off: 2, ranges: Vec::new(), rejected },
         file_sha256: [3; 32],
         listed: Some(part(1)),
         taken_off: Some(TakenOff {

@@ -184,6 +184,7 @@ fn campaign(style: &Style, name: &str, mode: Mode, subject: Subject) -> Campaign
         },
         on_unconfirmed: style.on_unconfirmed,
         on_stale: OnStale::Refuse,
+        topic: None,
         other_way: None,
         greeting: Greeting {
             play: if greets { vec![prompt_name("greeting")] } else { Vec::new() },
@@ -216,6 +217,8 @@ fn compile(style: &Style, campaign: &Campaign, index: &Index) -> Compiled {
             confirm_max: CONFIRM_MAX,
         },
         checked: index.mask(&names).expect("two lists fit"),
+        checked_inbound: index.mask(&names).expect("two lists fit"),
+        registries: Vec::new(),
     }
 }
 

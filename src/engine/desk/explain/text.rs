@@ -25,7 +25,8 @@ impl fmt::Display for Explanation {
             "{number} {must} be called by campaign `{campaign}` of account `{}`.",
             self.account
         )?;
-        let refusing = self.lists.iter().filter(|look| look.hit.is_some()).count();
+        let refusing =
+            self.lists.iter().filter(|look| look.hit.is_some() || look.is_stale()).count();
         let checked = match self.lists.len() {
             0 => "It checks no list".to_owned(),
             1 if refusing == 1 => "The one list that it checks refuses the number".to_owned(),
@@ -46,10 +47,12 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let refused = if self.hit.is_some() { "REFUSED" } else { "not refused" };
+        let is_refused = self.hit.is_some() || self.is_stale();
+        let refused = if is_refused { "REFUSED" } else { "not refused" };
         writeln!(f, "{refused} by list `{}`, {}", self.list, self.title)?;
         let reach = match self.scope.as_str() {
             "account" => "an entry reaches the campaigns of its account",
+            "topic" => "an entry reaches the campaigns of its topic",
             "campaign" => "an entry reaches its campaign alone",
             _ => "an entry reaches every campaign",
         };
@@ -57,6 +60,9 @@ impl fmt::Display for Look {
         match self.list_at.as_str() {
             "" => writeln!(f, "  checked by {by}; {reach}")?,
             at => writeln!(f, "  checked by {by}; the list is in {at}; {reach}")?,
+        }
+        if let Some(registry) = &self.registry {
+            writeln!(f, "  {registry}")?;
         }
         tell(f, &self.entries)
     }
@@ -124,6 +130,9 @@ impl fmt::Display for Reversal<'_> {
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (None, Some(range)) = (&self.record, &self.range) {
+            return write!(f, "by the range {range} in the list's table");
+        }
         if self.record.is_none() {
             return write!(
                 f,
@@ -142,6 +151,9 @@ impl fmt::Display for Cause {
         }
         if let Some(actor) = &self.actor {
             write!(f, " by {}", one_line(actor))?;
+        }
+        if let Some(range) = &self.range {
+            write!(f, " by the range {range}")?;
         }
         if let Some(reason) = &self.reason {
             write!(f, ": \"{}\"", one_line(reason))?;
@@ -200,6 +212,7 @@ mod tests {
             digits: None,
             call: None,
             sip_call_id: None,
+            range: None,
             pressed_at: None,
             actor: None,
             reason: None,
@@ -221,8 +234,12 @@ mod tests {
             reason: Some("a \"letter\"\nREVERSED".to_owned()),
             ..none.clone()
         };
+        let configured = Cause { range: Some("+34800*".to_owned()), ..none.clone() };
+        let imported = Cause { range: Some("+34800*".to_owned()), ..entered.clone() };
         #[rustfmt::skip]
         let cases = [
+            ("by a range of the configuration", configured, "by the range +34800* in the list's table"),
+            ("by a range of an import", imported, "entered on the command line by ana by the range +34800*: \"a 'letter' REVERSED\""),
             ("by memory",      none,        "refused by memory, not on disk: its record failed or is being written"),
             ("by a key",       pressed,     "on 1970-01-01 00:00:01 UTC: the person pressed *9 in campaign `promo` for account `acme`"),
             ("without the second key", unconfirmed, "on 1970-01-01 00:00:01 UTC: the person pressed *9, and did not confirm it, in campaign `promo` for account `acme`"),

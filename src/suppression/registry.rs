@@ -1,0 +1,181 @@
+//! How old what a registry says is, and when that is too old to call by.
+//!
+//! The law asks for a copy of a national registry that is not older than so many days: 31 in the
+//! United States (16 CFR 310.4(b)(3)(iv)), 28 in the United Kingdom (PECR 2003, regulation 21). A
+//! list of a registry is as old as its newest import says; one without an import is too old.
+
+use std::collections::BTreeMap;
+
+use crate::model::AccountName;
+use crate::model::ListName;
+use crate::model::UnixMicros;
+
+use super::import::Import;
+use super::import::Shape;
+
+/// Most days that a registry may be old unless its list says otherwise.
+const MAX_AGE_DAYS: u16 = 31;
+
+/// The same for the Telephone Preference Service.
+const TPS_MAX_AGE_DAYS: u16 = 28;
+
+/// From how many days before its end on a registry is warned of. Our choice: a working week.
+const WARN_DAYS: u32 = 5;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// A list of a registry, as the configuration has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    /// The list.
+    pub list: ListName,
+    /// Most days that it may be old; `None` leaves it to what is imported.
+    pub max_age_days: Option<u16>,
+}
+
+/// What the newest import of a registry says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// The day that it speaks of, never after the one on which it was imported.
+    pub as_of: UnixMicros,
+    /// The shape of its file.
+    pub shape: Shape,
+}
+
+/// The newest import of each list.
+#[derive(Debug, Default)]
+pub struct Registries(BTreeMap<(ListName, Option<AccountName>), Newest>);
+
+/// How old a registry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// Whole days; `None` where nothing was ever imported.
+    pub days: Option<u32>,
+    /// Most that it may have.
+    pub max_days: u32,
+}
+
+impl Registries {
+    /// What `imports` say together, in any order.
+    pub fn of<'a>(imports: impl IntoIterator<Item = &'a Import>) -> Self {
+        let mut newest: BTreeMap<_, Newest> = BTreeMap::new();
+        for import in imports {
+            let as_of = import.as_of.map_or(import.imported_at, |day| day.min(import.imported_at));
+            let found = Newest { as_of, shape: import.shape };
+            newest
+                .entry((import.list.clone(), import.account.clone()))
+                .and_modify(|known| *known = if known.as_of < as_of { found } else { *known })
+                .or_insert(found);
+        }
+        Self(newest)
+    }
+
+    /// How old `registry` is at `now` for calls of `account`: by the newest of what was imported
+    /// for everybody and for the account.
+    pub fn age(&self, registry: &Registry, account: Option<&AccountName>, now: UnixMicros) -> Age {
+        let of = |account: Option<AccountName>| self.0.get(&(registry.list.clone(), account));
+        let own = account.and_then(|account| of(Some(account.clone())));
+        let newest = own.into_iter().chain(of(None)).max_by_key(|newest| newest.as_of);
+        let by_shape = match newest.map(|newest| newest.shape) {
+            Some(Shape::Tps) => TPS_MAX_AGE_DAYS,
+            _ => MAX_AGE_DAYS,
+        };
+        let days = |newest: &Newest| now.0.saturating_sub(newest.as_of.0).max(0) / DAY_US;
+        Age {
+            days: newest.map(|newest| u32::try_from(days(newest)).unwrap_or(u32::MAX)),
+            max_days: registry.max_age_days.unwrap_or(by_shape).into(),
+        }
+    }
+}
+
+impl Age {
+    /// Whether it is too old to call by.
+    pub fn is_stale(self) -> bool {
+        self.days.is_none_or(|days| days > self.max_days)
+    }
+
+    /// Whether it soon will be.
+    pub fn is_ageing(self) -> bool {
+        let from = self.max_days.saturating_sub(WARN_DAYS);
+        !self.is_stale() && self.days.is_some_and(|days| days > from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suppression::import::Tally;
+
+    /// 2026-11-22, 12:00 UTC.
+    const NOW: UnixMicros = UnixMicros(1_795_348_800_000_000);
+
+    fn import(list: &str, account: Option<&str>, shape: Shape, days: &[i64]) -> Import {
+        let ago = |days: &i64| UnixMicros(NOW.0 - days * DAY_US);
+        Import {
+            list: list.into(),
+            account: account.map(AccountName::from),
+            source: String::new(),
+            as_of: days.get(1).map(ago),
+            shape,
+            tally: Tally::default(),
+            file_sha256: [0; 32],
+            listed: None,
+            taken_off: None,
+            node: "node".into(),
+            actor: None,
+            imported_at: days.first().map_or(NOW, ago),
+        }
+    }
+
+    #[test]
+    fn a_registry_is_as_old_as_its_newest_import_says() {
+        use Shape::{Csv, FtcChange, FtcFull, Tps};
+        let cases: [(&str, &[Import], Option<u16>, &str); 13] = [
+            ("never imported", &[], None, "never of 31, stale"),
+            ("of today", &[import("r", None, FtcFull, &[0])], None, "0 of 31"),
+            ("its own day counts", &[import("r", None, FtcFull, &[0, 12])], None, "12 of 31"),
+            ("a day to come does not", &[import("r", None, FtcFull, &[3, -9])], None, "3 of 31"),
+            ("the warning", &[import("r", None, FtcFull, &[27])], None, "27 of 31, ageing"),
+            ("before the warning", &[import("r", None, FtcFull, &[26])], None, "26 of 31"),
+            ("the last day", &[import("r", None, FtcFull, &[31])], None, "31 of 31, ageing"),
+            ("a day too many", &[import("r", None, FtcFull, &[32])], None, "32 of 31, stale"),
+            ("the British have less", &[import("r", None, Tps, &[29])], None, "29 of 28, stale"),
+            (
+                "unless told otherwise",
+                &[import("r", None, Tps, &[29])],
+                Some(30),
+                "29 of 30, ageing",
+            ),
+            (
+                "a change list renews it",
+                &[import("r", None, FtcChange, &[1]), import("r", None, FtcFull, &[40])],
+                None,
+                "1 of 31",
+            ),
+            ("another list does not", &[import("s", None, Csv, &[1])], None, "never of 31, stale"),
+            (
+                "nor does another account's",
+                &[import("r", Some("rival"), Csv, &[1])],
+                None,
+                "never of 31, stale",
+            ),
+        ];
+        for (name, imports, max_age_days, want) in cases {
+            let registry = Registry { list: "r".into(), max_age_days };
+            let age = Registries::of(imports).age(&registry, Some(&"acme".into()), NOW);
+            let days = age.days.map_or_else(|| "never".to_owned(), |days| days.to_string());
+            let state = match (age.is_stale(), age.is_ageing()) {
+                (true, _) => ", stale",
+                (_, true) => ", ageing",
+                _ => "",
+            };
+            assert_eq!(format!("{days} of {}{state}", age.max_days), want, "{name}");
+        }
+        let own = [import("r", Some("acme"), Csv, &[2]), import("r", None, Csv, &[9])];
+        let registry = Registry { list: "r".into(), max_age_days: None };
+        let registries = Registries::of(&own);
+        assert_eq!(registries.age(&registry, Some(&"acme".into()), NOW).days, Some(2));
+        assert_eq!(registries.age(&registry, Some(&"rival".into()), NOW).days, Some(9));
+        assert_eq!(registries.age(&registry, None, NOW).days, Some(9));
+    }
+}
