@@ -116,6 +116,7 @@ fn imported(path: &Path, shape: Shape, dir: &Path) -> Outcome<(Duration, u64, u6
         rejects: Some(dir.join("rejects.csv")),
         runs_in: Some(store.clone()),
         run_numbers: RUN_NUMBERS,
+        is_one_list: true,
     };
     let mut prepared = prepare(&order, &mut |_progress| {})?;
     let title = Title { list: "bench".into(), source: String::new(), as_of: None };

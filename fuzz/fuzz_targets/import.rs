@@ -5,6 +5,7 @@ use std::io;
 
 use bajavoz::model::Number;
 use bajavoz::model::NumberReader;
+use bajavoz::suppression::import::Exported;
 use bajavoz::suppression::import::Rejected;
 use bajavoz::suppression::import::Settings;
 use bajavoz::suppression::import::Shape;
@@ -23,6 +24,11 @@ impl Sink for Count {
     }
 
     fn taken_off(&mut self, _number: Number) -> io::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn exported(&mut self, _exported: &Exported) -> io::Result<()> {
         self.0 += 1;
         Ok(())
     }

@@ -165,7 +165,10 @@ Examples:
   bajavoz import robinson.txt.gz --list robinson --source 'Lista Robinson' --as-of 2026-11-01
   bajavoz import full.txt --list ftc --format ftc-full --as-of 2026-11-01
   bajavoz import changes.txt --list ftc --format ftc-change
+  bajavoz import optouts.csv                        what `optout export` wrote, onto its own lists
 
+A file of `optout export` brings each number back onto the lists, for the account and campaign, where
+it refused when it was exported, as one import for each of these. What was reversed stays reversed.
 An import only adds. What a registry's change list deletes is taken off from what imports of the
 same registry put on the same list, and never from an opt-out. The same file again is told as
 already imported. A file that is empty, cut, or of a registry that has shrunk by half changes
@@ -418,11 +421,11 @@ pub(super) struct Import {
     /// The file; gz or not is told by what is in it.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// The list.
+    /// The list; for a file of `optout export` only where all of it is to go on one.
     #[arg(long, value_name = "LIST")]
-    pub(super) list: String,
+    pub(super) list: Option<String>,
     /// The account whose calls it is about; needed for nothing but lists of scope account.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "list")]
     pub(super) account: Option<String>,
     /// Where the file comes from, for the record.
     #[arg(long, value_name = "TEXT")]
@@ -471,6 +474,8 @@ pub(super) enum ImportForm {
     FtcChange,
     /// The United Kingdom's TPS or CTPS.
     Tps,
+    /// What `optout export` writes: CSV or JSON lines.
+    Export,
 }
 
 impl ImportForm {
@@ -483,6 +488,7 @@ impl ImportForm {
             Self::FtcFull => Some(Shape::FtcFull),
             Self::FtcChange => Some(Shape::FtcChange),
             Self::Tps => Some(Shape::Tps),
+            Self::Export => Some(Shape::Export),
         }
     }
 }

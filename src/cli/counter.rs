@@ -32,6 +32,7 @@ use crate::engine::desk::Shown;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
+use crate::net::LINE_BYTES_MAX;
 use crate::suppression::Authority;
 use crate::suppression::proof::PublicKey;
 
@@ -113,13 +114,13 @@ impl Counter {
     /// engine and without a store yet, nobody: nothing is made before the file has been read.
     pub(super) fn open_for_import(
         common: &Common,
-        list: ListName,
+        list: Option<ListName>,
         account: Option<AccountName>,
         is_dry: bool,
     ) -> Result<(Option<Self>, ImportPlace), Failure> {
         if common.socket.is_none() {
             let checked = load(common)?;
-            let place = desk::import_place(&checked, &list, account.as_ref())?;
+            let place = desk::import_place(&checked, list.as_ref(), account.as_ref())?;
             if !place.store.is_dir() {
                 return Ok((None, place));
             }
@@ -180,11 +181,11 @@ impl Counter {
     /// As [`Desk::import_place`].
     pub(super) fn import_place(
         &mut self,
-        list: ListName,
+        list: Option<ListName>,
         account: Option<AccountName>,
     ) -> Result<ImportPlace, Failure> {
         match self {
-            Self::Desk(desk) => Ok(desk.import_place(&list, account.as_ref())?),
+            Self::Desk(desk) => Ok(desk.import_place(list.as_ref(), account.as_ref())?),
             Self::Engine(engine) => {
                 engine.send(&Request::ImportPlace { list, account })?;
                 match engine.next()? {
@@ -209,24 +210,31 @@ impl Counter {
         }
     }
 
-    /// As [`Desk::import`].
+    /// As [`Desk::import`]; an engine is asked for as many at once as a line holds.
     pub(super) fn import(
         &mut self,
-        claim: Claim,
+        claims: Vec<Claim>,
         tell: &mut dyn FnMut(u64, u64),
-    ) -> Result<ImportDone, Failure> {
+    ) -> Result<Vec<ImportDone>, Failure> {
         let engine = match self {
-            Self::Desk(desk) => return Ok(desk.import(claim, tell)?),
+            Self::Desk(desk) => return Ok(desk.import(claims, tell)?),
             Self::Engine(engine) => engine,
         };
-        engine.send(&Request::Import(Box::new(claim)))?;
-        loop {
-            match engine.next()? {
-                Reply::Progress(done, of) => tell(done, of),
-                Reply::Imported(done) => return Ok(done),
-                reply => return Err(unexpected(&reply)),
+        let mut all = Vec::with_capacity(claims.len());
+        for claims in in_lines(claims)? {
+            engine.send(&Request::Import(claims))?;
+            loop {
+                match engine.next()? {
+                    Reply::Progress(done, of) => tell(done, of),
+                    Reply::Imported(done) => {
+                        all.extend(done);
+                        break;
+                    }
+                    reply => return Err(unexpected(&reply)),
+                }
             }
         }
+        Ok(all)
     }
 
     /// As [`Desk::show`].
@@ -313,4 +321,25 @@ fn texts(engine: &mut Engine) -> Result<String, Failure> {
             reply => return Err(unexpected(&reply)),
         }
     }
+}
+
+/// Octets of claims in one line: with what stands around them, and the answer's, it fits.
+const CLAIMS_LEN_MAX: usize = LINE_BYTES_MAX / 2;
+
+/// `claims` in the same order, as many together as fit a line of the admin socket.
+fn in_lines(claims: Vec<Claim>) -> Result<Vec<Vec<Claim>>, Failure> {
+    let (mut lines, mut len): (Vec<Vec<Claim>>, usize) = (Vec::new(), 0);
+    for claim in claims {
+        let octets = serde_json::to_vec(&claim)
+            .map_err(|error| Failure { code: Code::Internal, error: error.into() })?;
+        len += octets.len();
+        match lines.last_mut().filter(|_line| len <= CLAIMS_LEN_MAX) {
+            Some(line) => line.push(claim),
+            None => {
+                lines.push(vec![claim]);
+                len = octets.len();
+            }
+        }
+    }
+    Ok(lines)
 }

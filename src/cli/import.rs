@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::args::Common;
 use super::args::Import;
+use super::args::ImportForm;
 use super::counter::Counter;
 use super::exit::Code;
 use super::exit::Failure;
@@ -21,17 +22,20 @@ use super::page::Page;
 use super::text::count;
 use crate::engine::desk::Access;
 use crate::engine::desk::Claim;
-use crate::engine::desk::Earlier;
 use crate::engine::desk::ImportDone;
 use crate::engine::desk::ImportPlace;
+use crate::model::ListName;
 use crate::model::NumberReader;
 use crate::model::UnixMicros;
 use crate::store::import;
 use crate::store::import::Order;
+use crate::store::import::Place;
+use crate::store::import::Placed;
 use crate::store::import::Prepared;
 use crate::store::import::Progress;
 use crate::store::import::Title;
 use crate::suppression::import::Settings;
+use crate::suppression::import::Shape;
 use crate::suppression::import::Tally;
 use crate::suppression::proof::Hash;
 
@@ -41,16 +45,31 @@ struct Outcome {
     file: String,
     file_sha256: String,
     shape: &'static str,
-    list: String,
+    /// Nothing for an export of ours whose rows say their lists.
+    list: Option<String>,
     #[serde(flatten)]
     tally: Tally,
-    /// Numbers that are on the list by it, each once.
+    /// Numbers that are on the list by it, each once; of an export, on all lists together.
     numbers: u64,
     /// Numbers that it takes off, each once.
     numbers_taken_off: u64,
     duplicates: u64,
     dry_run: bool,
-    /// Whether the same file had been imported into the same list before.
+    /// Whether the same file had been imported into the same list before, or all of an export.
+    is_earlier: bool,
+    record: Option<String>,
+    durable_at: Option<UnixMicros>,
+    /// What an export put where.
+    places: Vec<PlaceOutcome>,
+}
+
+/// What an export put on one list for one account and campaign, each a record of its own.
+#[derive(Debug, Serialize)]
+struct PlaceOutcome {
+    list: String,
+    account: Option<String>,
+    campaign: Option<String>,
+    numbers: u64,
     is_earlier: bool,
     record: Option<String>,
     durable_at: Option<UnixMicros>,
@@ -58,37 +77,34 @@ struct Outcome {
 
 /// Imports a file, or says what importing it would do.
 pub(super) fn import(common: &Common, what: Import, page: &mut Page) -> Result<Code, Failure> {
-    let list = what.list.as_str().into();
+    let list = what.list.as_deref().map(Into::into);
     let account = what.account.as_deref().map(Into::into);
+    let is_export = match what.format {
+        ImportForm::Export => true,
+        ImportForm::Auto if what.column.is_none() => import::is_export(&what.file)?,
+        _ => false,
+    };
+    if list.is_none() && !is_export {
+        let file = what.file.display();
+        let why = format!("--list is needed: `{file}` is no export of ours, whose rows say theirs");
+        return Err(Failure::new(Code::Usage, why));
+    }
     let (mut counter, place) = Counter::open_for_import(common, list, account, what.dry_run)?;
     let bar = Bar::new(common);
     let mut prepared = import::prepare(&order(&what, &place)?, &mut |progress| bar.tell(progress))?;
     whole(&what, &prepared)?;
-    let mut claim = claim(&what, &prepared);
-    let opened = match (&mut counter, what.dry_run) {
+    let claims = claims(&what, &prepared);
+    let opened = match (&mut counter, what.dry_run || claims.is_empty()) {
         (Some(counter), _) => Some(counter),
         // Nothing was ever kept there: nothing can be compared with.
         (None, true) => None,
         (None, false) => Some(counter.insert(Counter::open(common, Access::Write)?)),
     };
-    let mut outcome = outcome(&what, &prepared);
-    if let Some(counter) = opened {
-        let earlier = counter.weigh(&claim)?;
-        if let Some(Earlier { record, imported_at }) = earlier {
-            outcome.is_earlier = true;
-            (outcome.record, outcome.durable_at) = (Some(record), Some(imported_at));
-        } else if !what.dry_run {
-            let title = title(&what);
-            let parts = import::write(&mut prepared, &title, &place.store, &mut |progress| {
-                bar.tell(progress);
-            });
-            (claim.listed, claim.taken_off) = parts?;
-            let done = counter.import(claim, &mut |done, of| bar.load(done, of))?;
-            let ImportDone { record, durable_at, is_earlier } = done;
-            outcome.is_earlier = is_earlier;
-            (outcome.record, outcome.durable_at) = (Some(record), Some(durable_at));
-        }
-    }
+    let done = match opened {
+        Some(counter) => take_down(counter, claims, &what, &place, &mut prepared, &bar)?,
+        None => vec![None; claims.len()],
+    };
+    let outcome = outcome(&what, &prepared, done);
     bar.end();
     if common.json {
         page.json(&outcome)?
@@ -96,6 +112,39 @@ pub(super) fn import(common: &Common, what: Import, page: &mut Page) -> Result<C
         describe(&outcome, &what, page)?
     }
     Ok(Code::Yes)
+}
+
+/// Has `claims` taken down, as far as no earlier import of the same file was; nothing for what a
+/// dry run would do.
+fn take_down(
+    counter: &mut Counter,
+    mut claims: Vec<Claim>,
+    what: &Import,
+    place: &ImportPlace,
+    prepared: &mut Prepared,
+    bar: &Bar,
+) -> Result<Vec<Option<ImportDone>>, Failure> {
+    let mut earlier = Vec::with_capacity(claims.len());
+    for claim in &claims {
+        earlier.push(counter.weigh(claim)?.map(ImportDone::from));
+    }
+    if what.dry_run || earlier.iter().all(Option::is_some) {
+        return Ok(earlier);
+    }
+    let (title, mut tell) = (title(what), |progress| bar.tell(progress));
+    if prepared.placed().is_empty() {
+        let (listed, taken_off) = import::write(prepared, &title, &place.store, &mut tell)?;
+        for claim in &mut claims {
+            (claim.listed, claim.taken_off) = (listed, taken_off);
+        }
+    } else {
+        let parts = import::write_placed(prepared, &title, &place.store, &mut tell)?;
+        for (claim, part) in claims.iter_mut().zip(parts) {
+            claim.listed = Some(part);
+        }
+    }
+    let done = counter.import(claims, &mut |done, of| bar.load(done, of))?;
+    Ok(done.into_iter().map(Some).collect())
 }
 
 fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
@@ -109,6 +158,7 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
         rejects: what.rejects.clone(),
         runs_in,
         run_numbers: import::RUN_NUMBERS,
+        is_one_list: what.list.is_some(),
     })
 }
 
@@ -126,50 +176,84 @@ fn whole(what: &Import, prepared: &Prepared) -> Result<(), Failure> {
 
 fn title(what: &Import) -> Title {
     let source = what.source.clone().unwrap_or_default();
-    Title { list: what.list.as_str().into(), source, as_of: what.as_of }
+    let list = what.list.as_deref().unwrap_or_default().into();
+    Title { list, source, as_of: what.as_of }
 }
 
-/// What is weighed; the segments follow once they are written.
-fn claim(what: &Import, prepared: &Prepared) -> Claim {
-    let Title { list, source, as_of } = title(what);
-    Claim {
+/// What is weighed, one for each place; the segments follow once they are written.
+fn claims(what: &Import, prepared: &Prepared) -> Vec<Claim> {
+    let Title { source, as_of, .. } = title(what);
+    let claim = |list: ListName, tally: Tally| Claim {
         list,
         account: what.account.as_deref().map(Into::into),
-        source,
+        campaign: None,
+        said: None,
+        source: source.clone(),
         as_of,
         shape: prepared.shape,
-        tally: prepared.tally.clone(),
+        tally,
         file_sha256: prepared.file_sha256,
         listed: None,
         taken_off: None,
         actor: what.actor.clone().or_else(login),
         may_shrink: what.allow_fewer,
+    };
+    let of_place = |placed: &Placed| {
+        let Placed { place: Place { list, account, campaign }, rows, said, .. } = placed.clone();
+        let tally = Tally { read: rows, listed: rows, ..prepared.tally.clone() };
+        Claim { account, campaign, said: Some(said), ..claim(list, tally) }
+    };
+    match what.list.as_deref() {
+        // An export of nothing but what was reversed is no import.
+        Some(_) if prepared.shape == Shape::Export && prepared.listed == 0 => Vec::new(),
+        Some(list) => vec![claim(list.into(), prepared.tally.clone())],
+        None => prepared.placed().iter().map(of_place).collect(),
     }
 }
 
-fn outcome(what: &Import, prepared: &Prepared) -> Outcome {
+fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) -> Outcome {
+    let is_earlier =
+        !done.is_empty() && done.iter().all(|it| it.as_ref().is_some_and(|it| it.is_earlier));
+    let of_place = |(placed, done): (&Placed, &Option<ImportDone>)| PlaceOutcome {
+        list: placed.place.list.to_string(),
+        account: placed.place.account.as_ref().map(ToString::to_string),
+        campaign: placed.place.campaign.as_ref().map(ToString::to_string),
+        numbers: placed.count,
+        is_earlier: done.as_ref().is_some_and(|done| done.is_earlier),
+        record: done.as_ref().map(|done| done.record.clone()),
+        durable_at: done.as_ref().map(|done| done.durable_at),
+    };
+    let places: Vec<PlaceOutcome> = prepared.placed().iter().zip(&done).map(of_place).collect();
+    let one = done.into_iter().next().flatten().filter(|_done| places.is_empty());
     Outcome {
         file: what.file.display().to_string(),
         file_sha256: Hash(prepared.file_sha256).to_string(),
         shape: prepared.shape.as_str(),
         list: what.list.clone(),
         tally: prepared.tally.clone(),
-        numbers: prepared.listed,
+        numbers: prepared.listed + places.iter().map(|place| place.numbers).sum::<u64>(),
         numbers_taken_off: prepared.taken_off,
         duplicates: prepared.duplicates(),
         dry_run: what.dry_run,
-        is_earlier: false,
-        record: None,
-        durable_at: None,
+        is_earlier,
+        record: one.as_ref().map(|done| done.record.clone()),
+        durable_at: one.map(|done| done.durable_at),
+        places,
     }
 }
 
 fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()> {
-    let (file, shape, list) = (&outcome.file, outcome.shape, &outcome.list);
+    let (file, shape) = (&outcome.file, outcome.shape);
     writeln!(page, "{file}: {shape}, {}", lines(outcome.tally.read))?;
-    writeln!(page, "  listed     {} on `{list}`", numbers(outcome.numbers))?;
-    if !outcome.tally.ranges.is_empty() {
-        writeln!(page, "  ranges     {} on `{list}`", count(outcome.tally.ranges.len(), "range"))?;
+    if let Some(list) = &outcome.list {
+        writeln!(page, "  listed     {} on `{list}`", numbers(outcome.numbers))?;
+        if !outcome.tally.ranges.is_empty() {
+            let ranges = count(outcome.tally.ranges.len(), "range");
+            writeln!(page, "  ranges     {ranges} on `{list}`")?;
+        }
+    }
+    for place in &outcome.places {
+        describe_place(place, page)?;
     }
     if outcome.numbers_taken_off > 0 {
         writeln!(page, "  taken off  {} of this registry", numbers(outcome.numbers_taken_off))?;
@@ -188,7 +272,19 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
             None => writeln!(page, "; --rejects FILE keeps them")?,
         }
     }
+    let records = outcome.places.iter().filter(|place| !place.is_earlier).count();
     match (&outcome.record, outcome.durable_at) {
+        _ if outcome.numbers + outcome.numbers_taken_off == 0
+            && outcome.tally.ranges.is_empty() =>
+        {
+            writeln!(page, "nothing to do: nothing in this file refuses anybody")
+        }
+        _ if !outcome.places.is_empty() && outcome.is_earlier => {
+            writeln!(page, "nothing to do: this file was imported before")
+        }
+        _ if !outcome.places.is_empty() && !what.dry_run => {
+            writeln!(page, "imported as {}, on disk", count(records, "record"))
+        }
         (Some(record), Some(at)) if outcome.is_earlier => {
             let at = at.iso8601();
             writeln!(page, "nothing to do: this file was imported at {at}, record {record}")
@@ -197,6 +293,21 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
             writeln!(page, "imported as record {record}, on disk at {}", at.iso8601())
         }
         _ => writeln!(page, "nothing was imported (--dry-run)"),
+    }
+}
+
+fn describe_place(place: &PlaceOutcome, page: &mut Page) -> io::Result<()> {
+    write!(page, "  listed     {} on `{}`", numbers(place.numbers), place.list)?;
+    if let Some(account) = &place.account {
+        write!(page, " for account `{account}`")?;
+    }
+    if let Some(campaign) = &place.campaign {
+        write!(page, " in campaign `{campaign}`")?;
+    }
+    match &place.record {
+        Some(record) if place.is_earlier => writeln!(page, ", as before by record {record}"),
+        Some(record) => writeln!(page, ", record {record}"),
+        None => writeln!(page),
     }
 }
 

@@ -147,6 +147,8 @@ mod tests {
         let import = Import {
             list: "robinson".into(),
             account: None,
+            campaign: None,
+            said: None,
             source: "=HYPERLINK(1)".to_owned(),
             as_of: None,
             shape: Shape::Txt,

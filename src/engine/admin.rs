@@ -87,15 +87,15 @@ pub enum Request {
     Reverse(Reversing),
     /// [`Desk::import_place`]: [`Reply::ImportPlace`].
     ImportPlace {
-        /// The list.
-        list: ListName,
+        /// The list; nothing for an export of ours, whose rows say theirs.
+        list: Option<ListName>,
         /// For whose calls.
         account: Option<AccountName>,
     },
     /// [`Desk::weigh`]: [`Reply::Weighed`].
     WeighImport(Box<Claim>),
     /// [`Desk::import`]: [`Reply::Progress`]es and [`Reply::Imported`].
-    Import(Box<Claim>),
+    Import(Vec<Claim>),
     /// [`Desk::show`]: [`Reply::Record`]s and [`Reply::End`].
     Show {
         /// The number as typed.
@@ -144,7 +144,7 @@ pub enum Reply {
     /// Of [`Request::Import`]: so many of so many numbers are refused.
     Progress(u64, u64),
     /// Of [`Request::Import`].
-    Imported(ImportDone),
+    Imported(Vec<ImportDone>),
     /// Of [`Request::Show`].
     Record(Box<Shown>),
     /// Of [`Request::Export`], [`Request::Heads`] and [`Request::Proof`]: the next piece of it.
@@ -314,14 +314,15 @@ impl Clerk {
             }
             Request::ImportPlace { list, account } => {
                 self.asked(move |desk, out| {
-                    out.put(Reply::ImportPlace(desk.import_place(&list, account.as_ref())?))
+                    let place = desk.import_place(list.as_ref(), account.as_ref())?;
+                    out.put(Reply::ImportPlace(place))
                 })
                 .await
             }
             Request::WeighImport(claim) => {
                 self.asked(move |desk, out| out.put(Reply::Weighed(desk.weigh(&claim)?))).await
             }
-            Request::Import(claim) => self.asked(move |desk, out| import(desk, *claim, out)).await,
+            Request::Import(claims) => self.asked(move |desk, out| import(desk, claims, out)).await,
             Request::Show { number } => self.asked(move |desk, out| show(desk, &number, out)).await,
             Request::Proof { number } => {
                 self.asked(move |desk, out| {
@@ -409,13 +410,13 @@ fn show(desk: &Desk, number: &str, out: &mut Out) -> Result<(), DeskError> {
     out.put(Reply::End)
 }
 
-/// Takes an import down to its end, whether or not somebody is still there to hear of it.
-fn import(desk: &Desk, claim: Claim, out: &mut Out) -> Result<(), DeskError> {
+/// Takes imports down to their end, whether or not somebody is still there to hear of it.
+fn import(desk: &Desk, claims: Vec<Claim>, out: &mut Out) -> Result<(), DeskError> {
     let mut tell = |done, of| {
         // Who left does not stop it: the record is durable, and its numbers are to be refused.
         let _ = out.put(Reply::Progress(done, of));
     };
-    let done = desk.import(claim, &mut tell)?;
+    let done = desk.import(claims, &mut tell)?;
     out.put(Reply::Imported(done))
 }
 

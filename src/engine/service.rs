@@ -188,6 +188,8 @@ mod tests {
         let claim = Claim {
             list: "comercial".into(),
             account: None,
+            campaign: None,
+            said: None,
             source: String::new(),
             as_of: None,
             shape: Shape::Txt,
@@ -198,7 +200,8 @@ mod tests {
             actor: None,
             may_shrink: false,
         };
-        let import = || engine.desk().import(claim.clone(), &mut |_, _| {}).unwrap();
+        let import =
+            || engine.desk().import(vec![claim.clone()], &mut |_, _| {}).unwrap().remove(0);
         let (first, second) = (import(), import());
         assert_eq!((first.is_earlier, second.is_earlier), (false, true));
         assert_eq!(first.record, second.record);

@@ -24,6 +24,36 @@ impl UnixMicros {
     }
 }
 
+impl UnixMicros {
+    /// The time that [`Self::iso8601`] printed; `None` for any other text.
+    pub fn from_iso8601(text: &str) -> Option<Self> {
+        const SHAPE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+        let is_digit = |at: &u8| at.is_ascii_digit();
+        let fits =
+            |(at, shape): (&u8, &u8)| if *shape == b'0' { is_digit(at) } else { at == shape };
+        if text.len() != SHAPE.len() || !text.bytes().zip(SHAPE).all(|(at, it)| fits((&at, it))) {
+            return None;
+        }
+        let figure = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+        let (year, month, day) = (figure(0, 4)?, figure(5, 7)?, figure(8, 10)?);
+        let (hour, minute, second) = (figure(11, 13)?, figure(14, 16)?, figure(17, 19)?);
+        let seconds = (days(year, month, day) * 24 + hour) * 3600 + minute * 60 + second;
+        let at = Self(seconds * 1_000_000 + figure(20, 26)?);
+        // A 30 February prints as another day.
+        (at.iso8601() == text).then_some(at)
+    }
+}
+
+/// The days from 1970-01-01 to that day: the reverse of [`civil`].
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let march_month = (month + 9) % 12;
+    let day_of_year = (153 * march_month + 2) / 5 + day - 1;
+    let year_of_era = year.rem_euclid(400);
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    year.div_euclid(400) * 146_097 + day_of_era - 719_468
+}
+
 /// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.
 ///
 /// Counts in 400-year eras of years that begin in March, so that a leap day ends its year.

@@ -24,7 +24,7 @@ mod sys;
 pub use clock::Beat;
 pub use clock::Tick;
 pub use error::NetError;
-pub use lines::JsonLines;
+pub use lines::{JsonLines, LINE_BYTES_MAX};
 pub use media_io::{Channel, MediaCounters, MediaIo, MediaSockets, Sink};
 pub use ports::{MediaPair, PortPool};
 pub use udp::{Batch, BufferSizes, SendQueue, SignallingSocket};

@@ -23,6 +23,7 @@ use crate::model::Number;
 use crate::model::UnixMicros;
 use crate::suppression::export::defused;
 use crate::suppression::import;
+use crate::suppression::import::Exported;
 use crate::suppression::import::ImportError;
 use crate::suppression::import::Part;
 use crate::suppression::import::Rejected;
@@ -37,10 +38,14 @@ use crate::suppression::segment::SegmentWriter;
 use super::journal::sync_dir;
 use super::segments::segments_dir;
 use input::Input;
+use places::Places;
 use runs::Runs;
 
 mod input;
+mod places;
 mod runs;
+
+pub use places::{PLACES_MAX, Place, Placed};
 
 /// How often whoever waits is told, in numbers.
 const TELL_EVERY: u64 = 1 << 16;
@@ -63,6 +68,8 @@ pub struct Order {
     pub runs_in: Option<PathBuf>,
     /// Numbers sorted at a time; [`RUN_NUMBERS`] but for tests.
     pub run_numbers: usize,
+    /// Whether all numbers go on one list, also those of our exports, whose rows say others.
+    pub is_one_list: bool,
 }
 
 /// How far it is.
@@ -152,12 +159,20 @@ pub struct Prepared {
     pub taken_off: u64,
     listed_runs: Runs,
     taken_off_runs: Runs,
+    places: Places,
 }
 
 impl Prepared {
+    /// What one of our exports puts where, unless the order has it all on one list.
+    pub fn placed(&self) -> &[Placed] {
+        self.places.placed()
+    }
+
     /// Lines whose number another line had already, or that another line listed.
-    pub const fn duplicates(&self) -> u64 {
-        self.tally.listed + self.tally.taken_off - self.listed - self.taken_off
+    pub fn duplicates(&self) -> u64 {
+        let placed: u64 = self.placed().iter().map(|placed| placed.count).sum();
+        let numbers = self.listed + self.taken_off + placed;
+        self.tally.listed + self.tally.taken_off - numbers
     }
 }
 
@@ -177,6 +192,9 @@ pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared
     let mut sorter = Sorter {
         listed: new_runs(),
         taken_off: new_runs(),
+        places: Places::new(new_runs()),
+        is_one_list: order.is_one_list,
+        one_list_rows: 0,
         rejects,
         lines: 0,
         tell: &mut || told(meter.octets()),
@@ -184,13 +202,17 @@ pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared
     let is_gz = input.is_gz();
     let lines = input.lines().map_err(PrepareError::io("read", path))?;
     let read = import::read(lines, order.settings.clone(), &mut sorter);
-    let Sorter { listed: mut listed_runs, taken_off: mut taken_off_runs, rejects, .. } = sorter;
-    let (shape, tally) = read.map_err(|source| match source {
+    let Sorter { listed: mut listed_runs, taken_off: mut taken_off_runs, .. } = sorter;
+    let Sorter { mut places, one_list_rows, rejects, .. } = sorter;
+    let (shape, mut tally) = read.map_err(|source| match source {
         ImportError::Io(error) if is_gz && error.kind() == io::ErrorKind::UnexpectedEof => {
             PrepareError::GzCut { path: path.clone() }
         }
         source => PrepareError::Content { path: path.clone(), source },
     })?;
+    if shape == Shape::Export && order.is_one_list {
+        tally.listed = one_list_rows;
+    }
     if let Some(rejects) = rejects {
         rejects.finish()?;
     }
@@ -201,7 +223,28 @@ pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared
     let listed = count(listed_runs.merged().map_err(sorting())?, &mut sorted).map_err(sorting())?;
     let released = released(&mut taken_off_runs, &mut listed_runs).map_err(sorting())?;
     let taken_off = count(released, &mut sorted).map_err(sorting())?;
-    Ok(Prepared { shape, tally, file_sha256, listed, taken_off, listed_runs, taken_off_runs })
+    places.count().map_err(sorting())?;
+    Ok(Prepared {
+        shape,
+        tally,
+        file_sha256,
+        listed,
+        taken_off,
+        listed_runs,
+        taken_off_runs,
+        places,
+    })
+}
+
+/// Whether the file at `path` begins as one of our exports does, whose rows say their lists.
+///
+/// # Errors
+///
+/// [`PrepareError::Io`].
+pub fn is_export(path: &Path) -> Result<bool, PrepareError> {
+    let mut input = Input::open(path).map_err(PrepareError::io("read", path))?;
+    let mut lines = input.lines().map_err(PrepareError::io("read", path))?;
+    import::is_export(&mut lines).map_err(PrepareError::io("read", path))
 }
 
 /// What stands in the header of the segments that are written.
@@ -227,20 +270,7 @@ pub fn write(
     store: &Path,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(Option<Part>, Option<Part>), PrepareError> {
-    let dir = segments_dir(store);
-    let mut builder = fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-    builder.create(&dir).map_err(PrepareError::io("create", &dir))?;
-    sync_dir(store).map_err(PrepareError::io("sync", store))?;
-    let lock_path = dir.join("lock");
-    let lock = File::create(&lock_path).map_err(PrepareError::io("open", &lock_path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(PrepareError::Busy { path: dir }),
-        Err(TryLockError::Error(error)) => {
-            return Err(PrepareError::io("lock", &lock_path)(error));
-        }
-    }
+    let (dir, _lock) = folder(store)?;
     let sorting = || PrepareError::io("merge the numbers for", &dir);
     let of = prepared.listed + prepared.taken_off;
     let header = |content, count| {
@@ -263,6 +293,48 @@ pub fn write(
         taken_off = Some(write_one(&dir, &header, numbers, &mut written)?);
     }
     Ok((listed, taken_off))
+}
+
+/// As [`write`], for what [`Prepared::placed`] says: the segment of each place, in its order.
+///
+/// # Errors
+///
+/// [`PrepareError`].
+pub fn write_placed(
+    prepared: &mut Prepared,
+    title: &Title,
+    store: &Path,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Part>, PrepareError> {
+    let (dir, _lock) = folder(store)?;
+    let of = prepared.placed().iter().map(|placed| placed.count).sum();
+    let (mut parts, mut before) = (Vec::new(), 0);
+    prepared.places.each(|placed, numbers| {
+        let (list, count) = (placed.place.list.clone(), placed.count);
+        let Title { source, as_of, .. } = title.clone();
+        let header = SegmentHeader { content: Content::Listed, list, source, as_of, count };
+        let mut written = |numbers| tell(Progress::Written { numbers: before + numbers, of });
+        parts.push(write_one(&dir, &header, numbers, &mut written)?);
+        before += count;
+        Ok::<_, PrepareError>(())
+    })?;
+    Ok(parts)
+}
+
+/// The folder of the segments of `store`, made where it is missing, and the lock on it.
+fn folder(store: &Path) -> Result<(PathBuf, File), PrepareError> {
+    let dir = segments_dir(store);
+    let mut builder = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+    builder.create(&dir).map_err(PrepareError::io("create", &dir))?;
+    sync_dir(store).map_err(PrepareError::io("sync", store))?;
+    let lock_path = dir.join("lock");
+    let lock = File::create(&lock_path).map_err(PrepareError::io("open", &lock_path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok((dir, lock)),
+        Err(TryLockError::WouldBlock) => Err(PrepareError::Busy { path: dir }),
+        Err(TryLockError::Error(error)) => Err(PrepareError::io("lock", &lock_path)(error)),
+    }
 }
 
 /// One segment: written under another name, synced, and only then given its own.
@@ -327,6 +399,10 @@ fn count(
 struct Sorter<'a> {
     listed: Runs,
     taken_off: Runs,
+    places: Places,
+    is_one_list: bool,
+    /// Rows of an export that go on one list, whatever lists they say.
+    one_list_rows: u64,
     rejects: Option<Rejects>,
     lines: u64,
     tell: &'a mut dyn FnMut(),
@@ -350,6 +426,18 @@ impl Sink for Sorter<'_> {
     fn taken_off(&mut self, number: Number) -> io::Result<()> {
         self.line();
         self.taken_off.push(number.digits())
+    }
+
+    fn exported(&mut self, exported: &Exported) -> io::Result<()> {
+        self.line();
+        match (self.is_one_list, exported.lists.is_empty()) {
+            (true, true) => Ok(()),
+            (true, false) => {
+                self.one_list_rows += 1;
+                self.listed.push(exported.number.digits())
+            }
+            (false, _) => self.places.push(exported),
+        }
     }
 
     fn rejected(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {

@@ -105,7 +105,7 @@ fn layers(imports: &[Imported]) -> Vec<Layer> {
         Layer {
             list: imported.import.list.clone(),
             account: imported.import.account.clone(),
-            campaign: None,
+            campaign: imported.import.campaign.clone(),
             record: imported.record,
             segment,
         }

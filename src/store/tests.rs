@@ -13,6 +13,7 @@ mod kill;
 pub(crate) mod portable;
 mod proxy;
 mod reversals;
+mod round_trip;
 mod server;
 mod signing;
 pub(crate) mod stand;

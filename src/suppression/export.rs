@@ -96,7 +96,7 @@ impl Entry {
                 number,
                 lists: vec![import.list.clone()],
                 account: import.account.clone(),
-                campaign: None,
+                campaign: import.campaign.clone(),
                 dialer: None,
                 trunk: None,
                 digits: Digits::default(),
@@ -127,15 +127,17 @@ impl Entry {
     }
 }
 
-/// The source and the day of an import, where it says either.
+/// The source and the days of an import, as far as it says them.
 fn reason(import: &Import) -> Option<String> {
-    let day = import.as_of.map(|at| at.iso8601().chars().take_while(|c| *c != 'T').collect());
-    match (import.source.as_str(), day) {
-        ("", None) => None,
-        ("", Some::<String>(day)) => Some(format!("as of {day}")),
-        (source, None) => Some(source.to_owned()),
-        (source, Some(day)) => Some(format!("{source}, as of {day}")),
-    }
+    let day = |at: UnixMicros| at.iso8601().chars().take_while(|c| *c != 'T').collect::<String>();
+    let source = Some(import.source.clone()).filter(|source| !source.is_empty());
+    let as_of = import.as_of.map(|at| format!("as of {}", day(at)));
+    let said = import.said.map(|(first, last)| match (day(first), day(last)) {
+        (first, last) if first == last => format!("said on {first}"),
+        (first, last) => format!("said from {first} to {last}"),
+    });
+    let parts: Vec<String> = [source, as_of, said].into_iter().flatten().collect();
+    Some(parts.join(", ")).filter(|reason| !reason.is_empty())
 }
 
 /// The columns of the CSV, in order. Times are ISO 8601 in UTC; `durable_at` is the time of the
@@ -277,13 +279,14 @@ fn reversals(entry: &Entry) -> Vec<&Undone> {
 
 /// An apostrophe before what spreadsheets take for a formula: `= + - @`, tab, carriage return
 /// (OWASP, CSV injection). A plus and digits alone is a telephone number, which no spreadsheet can
-/// make anything of but itself, and stays readable; our own reader takes the apostrophe off again.
+/// make anything of but itself, and stays readable. Our own reader takes the apostrophe off again, and
+/// so one is put before a text that begins with one, too.
 pub fn defused(text: &str) -> String {
     let is_number = |digits: &str| digits.bytes().all(|octet| octet.is_ascii_digit());
     if text.strip_prefix('+').is_some_and(is_number) {
         return text.to_owned();
     }
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) {
         format!("'{text}")
     } else {
         text.to_owned()

@@ -31,11 +31,13 @@ use super::range::Range;
 use super::range::RangeError;
 
 mod columns;
+mod exported;
 mod fact;
 mod lines;
 mod registry;
 mod table;
 
+pub use exported::Exported;
 pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff};
 pub use lines::LINE_LEN_MAX;
 
@@ -61,11 +63,14 @@ pub enum Shape {
     /// The full file of the United Kingdom's TPS or CTPS: records of twelve characters, the
     /// national number with or without a space behind the dialling code, and CR LF.
     Tps,
+    /// What `optout export` writes, as CSV or JSON lines: each row has lists of its own.
+    Export,
 }
 
 impl Shape {
     /// Every shape, in the order of the variants.
-    pub const ALL: [Self; 5] = [Self::Csv, Self::Txt, Self::FtcFull, Self::FtcChange, Self::Tps];
+    pub const ALL: [Self; 6] =
+        [Self::Csv, Self::Txt, Self::FtcFull, Self::FtcChange, Self::Tps, Self::Export];
 
     /// The name in records, on the command line and in reports.
     pub const fn as_str(self) -> &'static str {
@@ -75,6 +80,7 @@ impl Shape {
             Self::FtcFull => "ftc-full",
             Self::FtcChange => "ftc-change",
             Self::Tps => "tps",
+            Self::Export => "export",
         }
     }
 
@@ -86,7 +92,7 @@ impl Shape {
     /// The registry that the file is of, so that its change list finds its full list.
     pub const fn registry(self) -> Option<&'static str> {
         match self {
-            Self::Csv | Self::Txt => None,
+            Self::Csv | Self::Txt | Self::Export => None,
             Self::FtcFull | Self::FtcChange => Some("ftc"),
             Self::Tps => Some("tps"),
         }
@@ -126,6 +132,13 @@ pub trait Sink {
     ///
     /// As [`Self::listed`].
     fn taken_off(&mut self, number: Number) -> io::Result<()>;
+
+    /// A row of an export, with the lists that it is for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::listed`].
+    fn exported(&mut self, exported: &Exported) -> io::Result<()>;
 
     /// A line that is no number.
     ///
@@ -280,6 +293,18 @@ pub enum ImportError {
     Utf16,
 }
 
+/// Whether `input`, of which nothing is taken, begins as one of our exports does. It may be asked
+/// of a file's beginning: its first line is looked at as far as it stands ready.
+///
+/// # Errors
+///
+/// Those of `input`.
+pub fn is_export(input: &mut impl BufRead) -> io::Result<bool> {
+    let begin = lines::fill(input)?;
+    let begin = begin.strip_prefix(lines::UTF8_MARK).unwrap_or(begin).trim_ascii_start();
+    Ok(exported::is_export(begin.split(|octet| *octet == b'\n').next().unwrap_or_default()))
+}
+
 /// Reads all of `input` into `sink` and says what it was.
 ///
 /// # Errors
@@ -295,6 +320,7 @@ pub fn read(
         Reading { numbers: BulkReader::new(settings.numbers), tally: Tally::default() };
     let shape = match settings.shape {
         Some(shape) => shape,
+        None if settings.column.is_none() && lines.looks_like_export()? => Shape::Export,
         None if settings.column.is_some() || lines.looks_like_table()? => Shape::Csv,
         None => Shape::Txt,
     };
@@ -304,11 +330,15 @@ pub fn read(
             let table = Table::new(separator, settings.column.as_deref());
             table.read(&mut lines, &mut reading, sink)?
         }
+        Shape::Export if lines.looks_like_json()? => reading.json(&mut lines, sink)?,
+        Shape::Export => {
+            Table::of_export(lines.separator()?).read(&mut lines, &mut reading, sink)?
+        }
         Shape::FtcFull | Shape::FtcChange | Shape::Tps => {
             reading.registry(shape, &mut lines, sink)?
         }
     };
-    reading.judge(&last)?;
+    reading.judge(shape, &last)?;
     Ok((shape, reading.tally))
 }
 
@@ -430,14 +460,17 @@ impl Reading {
     }
 
     /// Refuses what is no whole file of numbers.
-    fn judge(&self, last: &Last) -> Result<(), ImportError> {
+    fn judge(&self, shape: Shape, last: &Last) -> Result<(), ImportError> {
         if last.is_cut {
             return Err(ImportError::Truncated { line: last.line });
         }
         if self.tally.read == 0 {
             return Err(ImportError::Empty);
         }
-        if self.tally.listed + self.tally.taken_off == 0 && self.tally.ranges.is_empty() {
+        // An export may hold nothing but what was reversed.
+        let is_read = shape == Shape::Export && self.tally.rejected_sum() < self.tally.read;
+        let has_numbers = self.tally.listed + self.tally.taken_off > 0;
+        if !has_numbers && self.tally.ranges.is_empty() && !is_read {
             let most = self.tally.rejected.iter().max_by_key(|(_reason, count)| **count);
             let most = most.map(|(reason, _count)| reason.clone()).unwrap_or_default();
             return Err(ImportError::NoNumber { read: self.tally.read, most });

@@ -114,6 +114,8 @@ mod tests {
         Import {
             list: list.into(),
             account: account.map(AccountName::from),
+            campaign: None,
+            said: None,
             source: String::new(),
             as_of: days.get(1).map(ago),
             shape,

@@ -257,6 +257,8 @@ impl<'a> Play<'a> {
         let import = Import {
             list: "us".into(),
             account: None,
+            campaign: None,
+            said: None,
             source: String::new(),
             as_of: Some(day),
             shape: Shape::FtcFull,

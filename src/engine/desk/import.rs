@@ -17,6 +17,7 @@ use super::addition::account_known;
 use super::names::unknown;
 use crate::config::Checked;
 use crate::model::AccountName;
+use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
@@ -24,6 +25,7 @@ use crate::model::WriterId;
 use crate::net::clock;
 use crate::store::Reader;
 use crate::suppression::Fact;
+use crate::suppression::base::Base;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
@@ -37,8 +39,13 @@ use crate::suppression::segment::Content;
 /// file is taken for a cut one. Registries lose some per cent a year.
 pub const SHRUNK_TO: u64 = 2;
 
-/// The record of an import before it has one: no writer draws zero.
+/// The record of an import before it has one, its place among those of the file as the number: no
+/// writer draws zero.
 const UNNAMED: RecordId = RecordId { writer: WriterId(0), seq: 0 };
+
+fn is_unnamed(record: RecordId) -> bool {
+    record.writer == UNNAMED.writer
+}
 
 /// Where an import goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +63,12 @@ pub struct Claim {
     pub list: ListName,
     /// For whose calls; `None` is for everybody's.
     pub account: Option<AccountName>,
+    /// In which campaign, where the file is an export of ours; `None` is in all.
+    #[serde(default)]
+    pub campaign: Option<CampaignName>,
+    /// When the first and the last of it was said, where the file is an export of ours.
+    #[serde(default)]
+    pub said: Option<(UnixMicros, UnixMicros)>,
     /// Where the file comes from.
     pub source: String,
     /// For which day the source says so.
@@ -96,18 +109,25 @@ pub struct ImportDone {
     pub is_earlier: bool,
 }
 
-/// Where an import into `list` for `account` goes, once both are known.
+impl From<Earlier> for ImportDone {
+    fn from(Earlier { record, imported_at }: Earlier) -> Self {
+        Self { record, durable_at: imported_at, is_earlier: true }
+    }
+}
+
+/// Where an import into `list` for `account` goes, once both are known; without a list, that of an
+/// export whose rows say theirs.
 ///
 /// # Errors
 ///
 /// [`DeskError::Unknown`].
 pub fn import_place(
     checked: &Checked,
-    list: &ListName,
+    list: Option<&ListName>,
     account: Option<&AccountName>,
 ) -> Result<ImportPlace, DeskError> {
-    if !checked.lists.contains_key(list) {
-        return Err(unknown("list", list.as_str(), checked.lists.keys().map(ListName::as_str)));
+    if let Some(list) = list {
+        list_known(checked, list)?;
     }
     account_known(checked, account)?;
     let path = &checked.store.path;
@@ -124,7 +144,7 @@ impl Desk {
     /// As [`import_place`].
     pub fn import_place(
         &self,
-        list: &ListName,
+        list: Option<&ListName>,
         account: Option<&AccountName>,
     ) -> Result<ImportPlace, DeskError> {
         import_place(&self.checked.load(), list, account)
@@ -138,57 +158,97 @@ impl Desk {
     /// What is wrong with it: [`DeskError::Shrunk`], [`DeskError::Unknown`], [`DeskError::Long`]
     /// and those of the store.
     pub fn weigh(&self, claim: &Claim) -> Result<Option<Earlier>, DeskError> {
-        import_place(&self.checked.load(), &claim.list, claim.account.as_ref())?;
+        self.weigh_beside(claim, &self.reader()?.imports()?)
+    }
+
+    fn weigh_beside(
+        &self,
+        claim: &Claim,
+        imports: &[Imported],
+    ) -> Result<Option<Earlier>, DeskError> {
+        let checked = self.checked.load();
+        list_known(&checked, &claim.list)?;
+        // What an export says is of accounts and campaigns that may be gone, and come again.
+        if claim.shape != Shape::Export {
+            account_known(&checked, claim.account.as_ref())?;
+        }
         let notes = [Some(claim.source.len()), claim.actor.as_ref().map(String::len)];
         if let Some(found) = notes.into_iter().flatten().find(|&len| len > NOTE_LEN_MAX) {
             return Err(DeskError::Long { found });
         }
-        weigh(claim, &self.reader()?.imports()?)
+        weigh(claim, imports)
     }
 
-    /// Takes an import down: durable, and its numbers refused by this process, when this returns.
-    /// `tell` hears how many of how many numbers are done.
+    /// Takes imports down, those of one file: durable, and their numbers refused by this process,
+    /// when this returns. `tell` hears how many of how many numbers are done.
     ///
     /// # Errors
     ///
-    /// As [`Self::weigh`]; those of a segment that is not what the claim says, before anything is
-    /// done; [`DeskError::Ledger`] and [`DeskError::Slow`] when it is not known to be durable.
+    /// As [`Self::weigh`]; those of a segment that is not what its claim says, before anything is
+    /// done; [`DeskError::Ledger`] and [`DeskError::Slow`] when not all is known to be durable.
+    /// What is then comes again as an earlier import.
     pub fn import(
         &self,
-        claim: Claim,
+        claims: Vec<Claim>,
         tell: &mut dyn FnMut(u64, u64),
-    ) -> Result<ImportDone, DeskError> {
+    ) -> Result<Vec<ImportDone>, DeskError> {
         let Books::Open(_store) = &self.books else { return Err(DeskError::ReadOnly) };
         // One at a time: a change list must see the imports that it may take off from.
         let _turn = self.index.turn();
-        if let Some(Earlier { record, imported_at }) = self.weigh(&claim)? {
-            return Ok(ImportDone { record, durable_at: imported_at, is_earlier: true });
-        }
         let reader = self.reader()?;
-        for (part, content) in
-            [(&claim.listed, Content::Listed), (&claim.taken_off, Content::TakenOff)]
-        {
-            if let Some(part) = part {
-                reader.verify_segment(part, &claim.list, content)?;
+        let known = reader.imports()?;
+        let mut imports = known.clone();
+        let mut done = Vec::with_capacity(claims.len());
+        for claim in claims {
+            if let Some(earlier) = self.weigh_beside(&claim, &known)? {
+                done.push(ImportDone::from(earlier));
+                continue;
+            }
+            verify(&reader, &claim)?;
+            self.index.mask([&claim.list])?;
+            let import = import_of(&self.checked.load(), claim, &known)?;
+            let record = RecordId { seq: done.len() as u64, ..UNNAMED };
+            imports.push(Imported { record, written_at: import.imported_at, import });
+            let (record, durable_at) = (String::new(), UnixMicros(0));
+            done.push(ImportDone { record, durable_at, is_earlier: false });
+        }
+        if imports.len() == known.len() {
+            return Ok(done);
+        }
+        // Made before the records are, so that what is durable is refused at once.
+        let mut base = reader.build_base(&imports, tell)?;
+        let made = self.commit_imports(&mut imports, &mut base, &mut done);
+        // Also where the last of them failed: what was durable before it is refused, and what is
+        // not is refused until this process ends, as an opt-out would be.
+        if made.is_ok() || imports.iter().skip(known.len()).any(|it| !is_unnamed(it.record)) {
+            self.index.mount(base);
+            imports.retain(|imported| !is_unnamed(imported.record));
+            self.index.take_imports(&imports);
+        }
+        made?;
+        self.keep_base(&reader, &imports);
+        Ok(done)
+    }
+
+    /// Makes those of `imports` durable that have no record yet, and names them in `base` and in
+    /// `done`.
+    fn commit_imports(
+        &self,
+        imports: &mut [Imported],
+        base: &mut Base,
+        done: &mut [ImportDone],
+    ) -> Result<(), DeskError> {
+        for imported in imports.iter_mut().filter(|imported| is_unnamed(imported.record)) {
+            let durable = self.commit(Fact::Import(Box::new(imported.import.clone())))?;
+            let unnamed = std::mem::replace(&mut imported.record, durable.record);
+            base.name_layer(unnamed, durable.record);
+            let place = usize::try_from(unnamed.seq).unwrap_or(usize::MAX);
+            if let Some(done) = done.get_mut(place) {
+                done.record = durable.record.to_string();
+                done.durable_at = durable.durable_at;
             }
         }
-        self.index.mask([&claim.list])?;
-        let mut imports = reader.imports()?;
-        let import = import_of(&self.checked.load(), claim, &imports)?;
-        let written_at = import.imported_at;
-        imports.push(Imported { record: UNNAMED, written_at, import: import.clone() });
-        // Made before the record is, so that what is durable is refused at once.
-        let mut base = reader.build_base(&imports, tell)?;
-        let durable = self.commit(Fact::Import(Box::new(import)))?;
-        base.name_layer(UNNAMED, durable.record);
-        if let Some(imported) = imports.last_mut() {
-            imported.record = durable.record;
-        }
-        self.index.mount(base);
-        self.index.take_imports(&imports);
-        self.keep_base(&reader, &imports);
-        let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
-        Ok(ImportDone { record, durable_at, is_earlier: false })
+        Ok(())
     }
 
     /// Keeps the index's base for the next start, which is slower without it and no worse.
@@ -202,10 +262,29 @@ impl Desk {
     }
 }
 
+fn list_known(checked: &Checked, list: &ListName) -> Result<(), DeskError> {
+    match checked.lists.contains_key(list) {
+        true => Ok(()),
+        false => Err(unknown("list", list.as_str(), checked.lists.keys().map(ListName::as_str))),
+    }
+}
+
+/// Reads the segments of `claim` whole.
+fn verify(reader: &Reader, claim: &Claim) -> Result<(), DeskError> {
+    let parts = [(&claim.listed, Content::Listed), (&claim.taken_off, Content::TakenOff)];
+    for (part, content) in parts {
+        if let Some(part) = part {
+            reader.verify_segment(part, &claim.list, content)?;
+        }
+    }
+    Ok(())
+}
+
 /// The import of the same file, or what is wrong with `claim` beside `imports`.
 fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskError> {
     let of_list = imports.iter().rev().filter(|imported| {
-        imported.import.list == claim.list && imported.import.account == claim.account
+        let Import { list, account, campaign, .. } = &imported.import;
+        (list, account, campaign) == (&claim.list, &claim.account, &claim.campaign)
     });
     let same = of_list.clone().find(|imported| imported.import.file_sha256 == claim.file_sha256);
     if let Some(Imported { record, import, .. }) = same {
@@ -224,10 +303,13 @@ fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskErr
 
 /// The import of `claim`, with what it takes off from.
 fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import, DeskError> {
-    let Claim { list, account, source, as_of, shape, tally, file_sha256, .. } = claim;
+    let Claim { list, account, campaign, said, source, as_of, .. } = claim;
+    let Claim { shape, tally, file_sha256, .. } = claim;
     let mut import = Import {
         list,
         account,
+        campaign,
+        said,
         source,
         as_of,
         shape,

@@ -38,6 +38,7 @@ impl Place {
             rejects: Some(self.dir.path().join("rejects.csv")),
             runs_in: None,
             run_numbers,
+            is_one_list: true,
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) fn import(listed: Option<Part>, taken_off: Option<TakenOff>) -> Fact 
     Fact::Import(Box::new(Import {
         list: "ftc".into(),
         account: None,
+        campaign: None,
+        said: None,
         source: String::new(),
         as_of: None,
         shape: Shape::FtcChange,

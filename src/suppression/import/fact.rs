@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::AccountName;
+use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::NodeName;
 use crate::model::Number;
@@ -30,6 +31,13 @@ pub struct Import {
     pub list: ListName,
     /// For whose calls; `None` reaches everybody.
     pub account: Option<AccountName>,
+    /// In whose calls it was said, where the file is an export of ours; `None` reaches every
+    /// campaign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<CampaignName>,
+    /// When the first and the last of it was said, where the file is an export of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<(UnixMicros, UnixMicros)>,
     /// Where the file comes from, in the words of who imported it; may be empty.
     pub source: String,
     /// The day for which the source says so.

@@ -5,10 +5,14 @@ use std::io;
 use std::io::BufRead;
 
 use super::ImportError;
+use super::exported::is_export;
 
 /// Longest line in octets; the rest of a longer one is skipped, and the line rejected. Our choice:
 /// a row with a long note fits, a file without line ends does not fill the memory.
 pub const LINE_LEN_MAX: usize = 64 * 1024;
+
+/// The byte order mark of UTF-8.
+pub(super) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Separators of tables, the likeliest of equally frequent ones first.
 const SEPARATORS: [u8; 3] = [b';', b'\t', b','];
@@ -46,7 +50,10 @@ impl Kept {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joined {
     /// With its quote closed.
-    Closed,
+    Closed {
+        /// Whether its last line had an end.
+        is_ended: bool,
+    },
     /// Too long, or in too many lines.
     Open,
     /// The file ended first.
@@ -65,7 +72,6 @@ pub(super) struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     /// The lines of `input`.
     pub(super) fn new(mut input: R) -> Result<Self, ImportError> {
-        const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
         let begin = fill(&mut input)?;
         if begin.starts_with(b"\xff\xfe") || begin.starts_with(b"\xfe\xff") {
             return Err(ImportError::Utf16);
@@ -100,13 +106,13 @@ impl<R: BufRead> Lines<R> {
             let Some(line) = self.next()? else { return Ok(Joined::Over) };
             row.push(b'\n');
             row.extend_from_slice(line.text);
-            let is_long = line.is_long;
+            let (is_long, is_ended) = (line.is_long, line.is_ended);
             taken.push(std::mem::take(&mut self.current));
             if is_long {
                 break;
             }
             if !is_open(row) {
-                return Ok(Joined::Closed);
+                return Ok(Joined::Closed { is_ended });
             }
         }
         row.truncate(len);
@@ -133,6 +139,16 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn looks_like_table(&mut self) -> io::Result<bool> {
         let first = self.first()?.unwrap_or_default();
         Ok(first.iter().any(|octet| *octet == b'"' || SEPARATORS.contains(octet)))
+    }
+
+    /// Whether the first line is that of one of our exports.
+    pub(super) fn looks_like_export(&mut self) -> io::Result<bool> {
+        Ok(is_export(self.first()?.unwrap_or_default()))
+    }
+
+    /// Whether the first line is an object of JSON.
+    pub(super) fn looks_like_json(&mut self) -> io::Result<bool> {
+        Ok(self.first()?.unwrap_or_default().trim_ascii_start().starts_with(b"{"))
     }
 
     /// The separator that is most frequent outside quotes in the first line.
@@ -188,7 +204,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// What the input holds ready; empty at its end.
-fn fill(input: &mut impl BufRead) -> io::Result<&[u8]> {
+pub(super) fn fill(input: &mut impl BufRead) -> io::Result<&[u8]> {
     // The borrow of a loop that returns it is beyond the compiler, so that it is filled twice.
     loop {
         match input.fill_buf() {

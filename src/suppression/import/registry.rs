@@ -30,7 +30,9 @@ impl Record {
             Shape::FtcFull => american(text).map(Self::Listed),
             Shape::Tps => british(text).map(Self::Listed),
             // Tables are read elsewhere.
-            Shape::Csv | Shape::Txt => Err(Reason::Record { expected: "a registry's record" }),
+            Shape::Csv | Shape::Txt | Shape::Export => {
+                Err(Reason::Record { expected: "a registry's record" })
+            }
         }
     }
 }

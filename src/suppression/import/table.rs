@@ -12,6 +12,7 @@ use super::Lines;
 use super::Reading;
 use super::Reason;
 use super::Sink;
+use super::exported;
 
 /// Lines of one row at most: a quoted field may hold line ends. Our choice: an address has a
 /// handful, and a quote that nobody closed swallows no more than this before it is noticed.
@@ -23,12 +24,20 @@ pub(super) struct Table<'a> {
     separator: Option<u8>,
     named: Option<&'a str>,
     columns: Option<Columns>,
+    /// Whether it is one of our exports.
+    is_export: bool,
+    export: Option<exported::Columns>,
 }
 
 impl<'a> Table<'a> {
     /// A table of the columns between `separator`; without one each line is a field.
     pub(super) const fn new(separator: Option<u8>, named: Option<&'a str>) -> Self {
-        Self { separator, named, columns: None }
+        Self { separator, named, columns: None, is_export: false, export: None }
+    }
+
+    /// One of our exports.
+    pub(super) const fn of_export(separator: Option<u8>) -> Self {
+        Self { separator, named: None, columns: None, is_export: true, export: None }
     }
 
     /// Reads every row.
@@ -42,6 +51,8 @@ impl<'a> Table<'a> {
         let mut row = Vec::new();
         while let Some(line) = lines.next()? {
             last.line = line.number;
+            // What we write ends with a line's end.
+            last.is_cut = self.is_export && !line.is_ended;
             if line.is_long {
                 reading.reject(&line, Reason::Long, sink)?;
                 continue;
@@ -60,7 +71,10 @@ impl<'a> Table<'a> {
             let joined = lines.join(&mut row, ROW_LINES_MAX, |row| self.is_open(row))?;
             let line = Line { number, text: &row, is_ended: true, is_long: false };
             match joined {
-                Joined::Closed => self.row(&line, reading, sink)?,
+                Joined::Closed { is_ended } => {
+                    last.is_cut = self.is_export && !is_ended;
+                    self.row(&line, reading, sink)?;
+                }
                 Joined::Open => drop(reading.reject(&line, Reason::Quote, sink)?),
                 Joined::Over => last.is_cut = true,
             }
@@ -74,6 +88,9 @@ impl<'a> Table<'a> {
         reading: &mut Reading,
         sink: &mut impl Sink,
     ) -> Result<(), ImportError> {
+        if self.is_export {
+            return self.exported(line, reading, sink);
+        }
         let columns = match self.columns {
             Some(columns) => columns,
             None => {
@@ -95,6 +112,22 @@ impl<'a> Table<'a> {
             }
         };
         Ok(())
+    }
+
+    fn exported(
+        &mut self,
+        line: &Line<'_>,
+        reading: &mut Reading,
+        sink: &mut impl Sink,
+    ) -> Result<(), ImportError> {
+        let cells: Vec<Vec<u8>> =
+            self.fields(line.text).map(|field| cell(&field).to_vec()).collect();
+        let Some(columns) = &self.export else {
+            self.export = Some(exported::Columns::of(&cells)?);
+            return Ok(());
+        };
+        let exported = columns.read(&cells, &mut reading.numbers);
+        reading.exported(line, exported, sink)
     }
 
     /// The fields of a row, without their quotes (RFC 4180 section 2).

@@ -19,6 +19,17 @@ impl Sink for Heard {
         Ok(())
     }
 
+    fn exported(&mut self, exported: &Exported) -> io::Result<()> {
+        let Exported { number, lists, account, campaign, said_at } = exported;
+        let lists: Vec<&str> = lists.iter().map(|list| list.as_str()).collect();
+        let name = |name: Option<&str>| name.unwrap_or("*").to_owned();
+        let account = name(account.as_ref().map(|name| name.as_str()));
+        let campaign = name(campaign.as_ref().map(|name| name.as_str()));
+        let (number, lists, at) = (number.reveal(), lists.join("+"), said_at.0);
+        self.text.push(format!("{number}@{lists}/{account}/{campaign}/{at}"));
+        Ok(())
+    }
+
     fn rejected(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
         let Rejected { line, text, reason } = rejected;
         assert!(text.len() <= LINE_LEN_MAX, "{text:?}");

@@ -73,6 +73,8 @@ fn import() -> Fact {
     Fact::Import(Box::new(Import {
         list: "ftc".into(),
         account: None,
+        campaign: None,
+        said: None,
         source: "the registry".to_owned(),
         as_of: Some(UnixMicros(1_795_305_600_000_000)),
         shape: Shape::FtcChange,

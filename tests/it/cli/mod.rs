@@ -6,6 +6,7 @@ mod folder;
 mod import;
 mod proof;
 mod reversal;
+mod round_trip;
 
 use std::io::BufRead;
 use std::io::BufReader;

@@ -72,6 +72,8 @@ fn import() -> Fact {
     Fact::Import(Box::new(Import {
         list: "robinson".into(),
         account: None,
+        campaign: None,
+        said: None,
         source: "a registry".to_owned(),
         as_of: None,
         shape: Shape::FtcFull,

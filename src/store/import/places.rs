@@ -1,0 +1,150 @@
+//! The numbers of an export, sorted by where they go: list, account and campaign.
+//!
+//! ```text
+//! place, 14 bits | number, 50 bits  -> runs -> merge -> a segment for each place
+//! ```
+//!
+//! So a file of any size and any mixture is sorted in the same bounded memory as a plain list.
+
+use std::collections::HashMap;
+use std::io;
+
+use crate::model::AccountName;
+use crate::model::CampaignName;
+use crate::model::ListName;
+use crate::model::Number;
+use crate::model::UnixMicros;
+use crate::suppression::import::Exported;
+use crate::suppression::segment::SegmentError;
+
+use super::runs::Runs;
+
+/// Bits of a number: it has 15 digits.
+const NUMBER_BITS: u32 = 50;
+
+/// Places that one export has at most. Our choice: each is a record and a layer of its own, of which
+/// an index has 65,535, and lists times campaigns of a large centre are some hundred.
+pub const PLACES_MAX: usize = 1024;
+
+/// Where numbers of an export go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The list.
+    pub list: ListName,
+    /// For which account; `None` is for everybody.
+    pub account: Option<AccountName>,
+    /// In which campaign; `None` is in all.
+    pub campaign: Option<CampaignName>,
+}
+
+/// What an export puts in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The place.
+    pub place: Place,
+    /// How many numbers, each once.
+    pub count: u64,
+    /// How many rows said so.
+    pub rows: u64,
+    /// When the first and the last of them was said.
+    pub said: (UnixMicros, UnixMicros),
+}
+
+/// Takes rows and sorts their numbers by place.
+#[derive(Debug)]
+pub(super) struct Places {
+    known: HashMap<Place, usize>,
+    /// By the order in which they were met; counts follow.
+    placed: Vec<Placed>,
+    runs: Runs,
+}
+
+impl Places {
+    pub(super) fn new(runs: Runs) -> Self {
+        Self { known: HashMap::new(), placed: Vec::new(), runs }
+    }
+
+    /// Takes a row; those that were reversed everywhere have no list and go nowhere.
+    pub(super) fn push(&mut self, exported: &Exported) -> io::Result<()> {
+        let Exported { number, lists, account, campaign, said_at } = exported;
+        for list in lists {
+            let place =
+                Place { list: list.clone(), account: account.clone(), campaign: campaign.clone() };
+            let at = self.place(place, *said_at)?;
+            self.runs.push((at as u64) << NUMBER_BITS | number.digits())?;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, place: Place, said_at: UnixMicros) -> io::Result<usize> {
+        let at = match self.known.get(&place) {
+            Some(at) => *at,
+            None if self.placed.len() == PLACES_MAX => {
+                let why = format!(
+                    "expected at most {PLACES_MAX} different lists, accounts and campaigns; \
+                     export and import one list at a time"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+            None => {
+                let said = (said_at, said_at);
+                self.placed.push(Placed { place: place.clone(), count: 0, rows: 0, said });
+                self.known.insert(place, self.placed.len() - 1);
+                self.placed.len() - 1
+            }
+        };
+        if let Some(placed) = self.placed.get_mut(at) {
+            placed.rows += 1;
+            placed.said = (placed.said.0.min(said_at), placed.said.1.max(said_at));
+        }
+        Ok(at)
+    }
+
+    /// Counts the numbers of each place.
+    pub(super) fn count(&mut self) -> io::Result<()> {
+        let Self { placed, runs, .. } = self;
+        for packed in runs.merged()? {
+            if let Some(placed) = placed.get_mut(place_of(packed?)) {
+                placed.count += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in each place, in the order in which the file has them.
+    pub(super) fn placed(&self) -> &[Placed] {
+        &self.placed
+    }
+
+    /// Every place with its numbers, ascending, each once.
+    pub(super) fn each<E: From<SegmentError>>(
+        &mut self,
+        mut visit: impl FnMut(&Placed, &mut dyn Iterator<Item = io::Result<u64>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { placed, runs, .. } = self;
+        let mut merged = runs.merged().map_err(SegmentError::from)?.peekable();
+        for (at, placed) in placed.iter().enumerate() {
+            let mut numbers = std::iter::from_fn(|| {
+                // An error is handed on to whoever comes first.
+                let is_here = |packed: &io::Result<u64>| {
+                    packed.as_ref().map_or(true, |packed| place_of(*packed) == at)
+                };
+                merged.next_if(is_here).map(|packed| packed.map(number_of))
+            });
+            visit(placed, &mut numbers)?;
+        }
+        Ok(())
+    }
+}
+
+const fn place_of(packed: u64) -> usize {
+    (packed >> NUMBER_BITS) as usize
+}
+
+const fn number_of(packed: u64) -> u64 {
+    packed & ((1 << NUMBER_BITS) - 1)
+}
+
+// A number fits its bits, and a place those above them.
+const _: () = assert!(10_u64.pow(Number::DIGITS_MAX) <= 1 << NUMBER_BITS);
+const _: () = assert!(PLACES_MAX <= 1 << (u64::BITS - NUMBER_BITS));

@@ -1,0 +1,170 @@
+//! Our own exports, read again: each row says which number, on which lists, for whom and in which
+//! campaign, and on which of the lists it was reversed.
+//!
+//! What was reversed does not refuse anew, and nothing of a row takes anything off: a file can
+//! only add. The evidence of a row (keys, calls, who entered it) stays in the file, whose SHA-256
+//! the record of the import carries; what refuses whom is what is imported.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use crate::model::AccountName;
+use crate::model::BulkReader;
+use crate::model::CampaignName;
+use crate::model::ListName;
+use crate::model::Number;
+use crate::model::UnixMicros;
+use crate::suppression::export::COLUMNS;
+use crate::suppression::export::Entry;
+
+use super::ImportError;
+use super::Last;
+use super::Line;
+use super::Lines;
+use super::Reading;
+use super::Reason;
+use super::Sink;
+
+/// What is wrong with a line of JSON that is no entry.
+const EXPECTED: &str = "an opt-out as `optout export --format jsonl` writes it";
+
+/// What a row of an export says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The number.
+    pub number: Number,
+    /// The lists on which it still refuses; none where all of it was reversed.
+    pub lists: Vec<ListName>,
+    /// For which account.
+    pub account: Option<AccountName>,
+    /// In which campaign.
+    pub campaign: Option<CampaignName>,
+    /// When the key was pressed, or the wish was entered.
+    pub said_at: UnixMicros,
+}
+
+/// Whether the first line of a file is that of an export: a JSON object, or the header with the
+/// columns that no other table has.
+pub(super) fn is_export(first: &[u8]) -> bool {
+    let first = first.trim_ascii();
+    let has = |name: &str| memchr::memmem::find(first, name.as_bytes()).is_some();
+    first.starts_with(b"{") || ["pressed_at", "number", "standing_lists"].into_iter().all(has)
+}
+
+/// Where the columns of an export's table are; spreadsheets may have moved them.
+#[derive(Debug)]
+pub(super) struct Columns(BTreeMap<&'static str, usize>);
+
+/// The columns that say who is refused, by whom and since when.
+const NEEDED: [&str; 5] = ["pressed_at", "number", "standing_lists", "account", "campaign"];
+
+impl Columns {
+    /// By the header.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::ColumnUnknown`] for the first that is missing.
+    pub(super) fn of(header: &[Vec<u8>]) -> Result<Self, ImportError> {
+        let mut places = BTreeMap::new();
+        for name in NEEDED {
+            let place = header.iter().position(|cell| cell == name.as_bytes());
+            let place = place.ok_or_else(|| ImportError::ColumnUnknown {
+                named: name.to_owned(),
+                found: format!("{} of the {} of an export", header.len(), COLUMNS.len()),
+            })?;
+            places.insert(name, place);
+        }
+        Ok(Self(places))
+    }
+
+    /// What a row says.
+    pub(super) fn read(
+        &self,
+        cells: &[Vec<u8>],
+        numbers: &mut BulkReader,
+    ) -> Result<Exported, Reason> {
+        let cell = |name: &str| {
+            let place = self.0.get(name).copied().unwrap_or(usize::MAX);
+            let missing = Reason::Columns { column: place.saturating_add(1), found: cells.len() };
+            cells.get(place).ok_or(missing)
+        };
+        let text = |name: &'static str| {
+            let expected = "names in UTF-8";
+            std::str::from_utf8(cell(name)?).map_err(|_error| Reason::Record { expected })
+        };
+        let expected = "a time such as 2026-11-22T18:00:00.000000Z in pressed_at";
+        let said_at = UnixMicros::from_iso8601(text("pressed_at")?);
+        let name = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Ok(Exported {
+            number: number(cell("number")?, numbers)?,
+            lists: text("standing_lists")?.split_whitespace().map(ListName::from).collect(),
+            account: name(text("account")?).as_deref().map(AccountName::from),
+            campaign: name(text("campaign")?).as_deref().map(CampaignName::from),
+            said_at: said_at.ok_or(Reason::Record { expected })?,
+        })
+    }
+}
+
+/// The number of a cell. One that is whole is taken as it stands: numbering plans change, and who
+/// opted out by a number that was valid then is refused now.
+fn number(cell: &[u8], numbers: &mut BulkReader) -> Result<Number, Reason> {
+    let whole = std::str::from_utf8(cell).ok().and_then(Number::from_e164);
+    whole.map_or_else(|| numbers.read(cell).map_err(Reason::Number), Ok)
+}
+
+/// What a line of JSON says.
+fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
+    if line.is_long {
+        return Err(Reason::Long);
+    }
+    let entry: Entry = serde_json::from_slice(line.text)
+        .map_err(|_error| Reason::Record { expected: EXPECTED })?;
+    Ok(Exported {
+        number: entry.optout.number,
+        lists: entry.standing().cloned().collect(),
+        account: entry.optout.account,
+        campaign: entry.optout.campaign,
+        said_at: entry.optout.pressed_at,
+    })
+}
+
+impl Reading {
+    /// Reads lines of JSON.
+    pub(super) fn json<R: BufRead>(
+        &mut self,
+        lines: &mut Lines<R>,
+        sink: &mut impl Sink,
+    ) -> Result<Last, ImportError> {
+        let mut last = Last::default();
+        while let Some(line) = lines.next()? {
+            last = Last { line: line.number, is_cut: !line.is_ended };
+            if line.text.trim_ascii().is_empty() && !line.is_long {
+                continue;
+            }
+            self.exported(&line, of_json(&line), sink)?;
+        }
+        Ok(last)
+    }
+
+    /// Takes what a row says, or rejects it.
+    pub(super) fn exported(
+        &mut self,
+        line: &Line<'_>,
+        exported: Result<Exported, Reason>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ImportError> {
+        match exported {
+            Ok(exported) => {
+                self.tally.read += 1;
+                self.tally.listed += exported.lists.len() as u64;
+                sink.exported(&exported)?;
+            }
+            Err(reason) => drop(self.reject(line, reason, sink)?),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "the tests index what they drew themselves")]
+mod tests;

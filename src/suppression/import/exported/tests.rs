@@ -1,0 +1,218 @@
+//! What is exported is read again as it stood: any entry, written as CSV and as JSON lines, gives
+//! the number, the lists that still refuse, account, campaign and time.
+
+use super::*;
+use crate::model::NumberReader;
+use crate::model::RecordId;
+use crate::model::WriterId;
+use crate::model::token::Seed;
+use crate::model::token::TokenSource;
+use crate::suppression::Authority;
+use crate::suppression::OptOut;
+use crate::suppression::Origin;
+use crate::suppression::Undone;
+use crate::suppression::export::CsvExport;
+use crate::suppression::export::write_json_line;
+use crate::suppression::import::Rejected;
+use crate::suppression::import::Settings;
+use crate::suppression::import::Shape;
+use crate::suppression::import::read;
+
+const CASES: u64 = 20_000;
+const LISTS: [&str; 4] = ["robinson", "comercial", "promo", "no-llamar_2"];
+/// Names and words as people type them, and as somebody would who wants to break a table.
+const WORDS: [&str; 9] = [
+    "acme",
+    "'quoted'",
+    "=1+1",
+    "+34 lists",
+    "a \"b\", c",
+    "línea\nnueva; y\tmás",
+    "-x",
+    "@x",
+    "ñandú's",
+];
+
+/// What was read.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Exported>,
+    rejected: Vec<String>,
+}
+
+impl Sink for Rows {
+    fn listed(&mut self, _number: Number) -> std::io::Result<()> {
+        panic!("an export has lists of its own")
+    }
+
+    fn taken_off(&mut self, _number: Number) -> std::io::Result<()> {
+        panic!("an export takes nothing off")
+    }
+
+    fn exported(&mut self, exported: &Exported) -> std::io::Result<()> {
+        self.rows.push(exported.clone());
+        Ok(())
+    }
+
+    fn rejected(&mut self, rejected: &Rejected<'_>) -> std::io::Result<()> {
+        self.rejected.push(format!("line {}: {}", rejected.line, rejected.reason));
+        Ok(())
+    }
+}
+
+struct Dice(TokenSource);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0.next_u64() % end
+    }
+
+    fn one(&mut self, of: &[&'static str]) -> &'static str {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    fn word(&mut self) -> Option<String> {
+        (self.below(2) == 0).then(|| self.one(&WORDS).to_owned())
+    }
+
+    fn some_lists(&mut self) -> Vec<ListName> {
+        let first = self.one(&LISTS);
+        let is_in = |list: &&&str| **list == first || self.below(3) == 0;
+        LISTS.iter().filter(is_in).map(|list| ListName::from(*list)).collect()
+    }
+
+    fn entry(&mut self) -> Entry {
+        // National numbers of any length, with those whose first digit is a country's only one.
+        let digits = 10_u64.pow(6 + self.below(9) as u32) + self.below(999_999);
+        let lists = self.some_lists();
+        let record = RecordId { writer: WriterId(self.below(9)), seq: 1 + self.below(99) };
+        let reversed = (0..self.below(4)).map(|seq| Undone {
+            list: lists[self.below(lists.len() as u64) as usize].clone(),
+            record: RecordId { seq, ..record },
+            reversed_at: UnixMicros(self.0.next_u64().cast_signed() >> 12),
+            authority: Authority::LocalOperator,
+            actor: self.word(),
+            reason: self.word().unwrap_or_default(),
+        });
+        let reversed = reversed.collect();
+        Entry {
+            record,
+            optout: OptOut {
+                number: Number::from_e164_digits(digits).expect("it has 15 digits at most"),
+                lists,
+                account: self.word().as_deref().map(AccountName::from),
+                campaign: self.word().as_deref().map(CampaignName::from),
+                dialer: None,
+                trunk: None,
+                digits: "*9".parse().expect("these are keys"),
+                method: None,
+                origin: Origin::ALL[self.below(9) as usize],
+                sip_call_id: self.word(),
+                leg: None,
+                node: "madrid-1".into(),
+                call: None,
+                prompt_sha256: None,
+                key_events: Vec::new(),
+                actor: self.word(),
+                reason: self.word(),
+                // From the year 1970 to 2100.
+                pressed_at: UnixMicros(self.below(4_102_444_800_000_000).cast_signed()),
+            },
+            written_at: UnixMicros(1),
+            durable_at: None,
+            confirmed_at: None,
+            outcome: None,
+            reversed,
+        }
+    }
+}
+
+fn said(entry: &Entry) -> Exported {
+    Exported {
+        number: entry.optout.number,
+        lists: entry.standing().cloned().collect(),
+        account: entry.optout.account.clone(),
+        campaign: entry.optout.campaign.clone(),
+        said_at: entry.optout.pressed_at,
+    }
+}
+
+fn settings() -> Settings {
+    let numbers = NumberReader::new("ES").expect("the plans know Spain");
+    Settings { shape: None, numbers, column: None }
+}
+
+fn csv(entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut export = CsvExport::new(&mut bytes).expect("memory takes it");
+    entries.iter().for_each(|entry| export.write(entry).expect("memory takes it"));
+    export.finish().expect("memory takes it");
+    bytes
+}
+
+fn json(entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    entries.iter().for_each(|entry| write_json_line(&mut bytes, entry).expect("memory takes it"));
+    bytes
+}
+
+#[test]
+fn any_entry_is_read_again_as_it_stood() {
+    for case in 0..CASES / 10 {
+        let mut dice = Dice(TokenSource::new(Seed(case, 4)));
+        let entries: Vec<Entry> = (0..10).map(|_| dice.entry()).collect();
+        let want: Vec<Exported> = entries.iter().map(said).collect();
+        for (form, bytes) in [("csv", csv(&entries)), ("jsonl", json(&entries))] {
+            let mut rows = Rows::default();
+            let (shape, tally) = read(bytes.as_slice(), settings(), &mut rows)
+                .unwrap_or_else(|error| panic!("seed ({case}, 4), {form}: {error}"));
+            assert!(rows.rejected.is_empty(), "seed ({case}, 4), {form}: {:?}", rows.rejected);
+            assert_eq!(rows.rows, want, "seed ({case}, 4), {form}");
+            let lists: usize = want.iter().map(|exported| exported.lists.len()).sum();
+            assert_eq!((shape, tally.read, tally.listed), (Shape::Export, 10, lists as u64));
+        }
+    }
+}
+
+#[test]
+fn an_export_that_is_cut_anywhere_is_refused_or_cut_between_its_rows() {
+    let mut dice = Dice(TokenSource::new(Seed(1, 5)));
+    let entries: Vec<Entry> = (0..3).map(|_| dice.entry()).collect();
+    let want: Vec<Exported> = entries.iter().map(said).collect();
+    for bytes in [csv(&entries), json(&entries)] {
+        for len in 0..bytes.len() {
+            let mut rows = Rows::default();
+            if read(&bytes[..len], Settings { shape: Some(Shape::Export), ..settings() }, &mut rows)
+                .is_ok()
+            {
+                assert_eq!(bytes[len - 1], b'\n', "cut at {len}");
+                assert!(rows.rejected.is_empty(), "cut at {len}: {:?}", rows.rejected);
+                assert_eq!(rows.rows, want[..rows.rows.len()], "cut at {len}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_that_a_spreadsheet_has_rearranged_is_read_by_its_header() {
+    // As LibreOffice writes it for Spain: semicolons, quotes only where they are needed.
+    let table = "number;campaign;standing_lists;x;account;pressed_at\r\n\
+                 '+34600123456;;robinson promo;;acme;2026-11-22T18:00:00.000001Z\r\n\
+                 600123457;promo;;;;1970-01-01T00:00:00.000000Z\r\n";
+    let mut rows = Rows::default();
+    read(table.as_bytes(), settings(), &mut rows).unwrap();
+    let row =
+        |number: u64, lists: &[&str], account: Option<&str>, campaign: Option<&str>, at| Exported {
+            number: Number::from_e164_digits(number).unwrap(),
+            lists: lists.iter().map(|list| ListName::from(*list)).collect(),
+            account: account.map(AccountName::from),
+            campaign: campaign.map(CampaignName::from),
+            said_at: UnixMicros(at),
+        };
+    // `date -u -d 2026-11-22T18:00 +%s` is 1795370400.
+    let want = [
+        row(34_600_123_456, &["robinson", "promo"], Some("acme"), None, 1_795_370_400_000_001),
+        row(34_600_123_457, &[], None, Some("promo"), 0),
+    ];
+    assert_eq!(rows.rows, want);
+}

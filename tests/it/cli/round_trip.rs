@@ -1,0 +1,125 @@
+//! What is exported imports again to the same state, by the program itself: several reasons of one
+//! number, accounts, campaigns, imports and reversals.
+
+use std::fs;
+
+use bajavoz::model::ListName;
+use bajavoz::model::Number;
+use bajavoz::store::Archive;
+use bajavoz::suppression::Index;
+use bajavoz::suppression::List;
+use bajavoz::suppression::Scope;
+
+use super::Running;
+use super::folder::Folder;
+
+const NUMBERS: [&str; 4] = ["+34600123456", "+34600123457", "+12015550100", "+390612345678"];
+
+/// Who is refused on which list for which account and campaign, by what is on disk.
+fn state(folder: &Folder) -> Vec<String> {
+    let scopes =
+        [("robinson", Scope::Global), ("comercial", Scope::Account), ("promo", Scope::Campaign)];
+    let lists = scopes.map(|(name, scope)| List { name: name.into(), title: String::new(), scope });
+    let index = Index::new(&lists).expect("so many lists fit");
+    let (archive, _recovered) =
+        Archive::open_exclusive(&folder.path("data")).expect("nobody else has it");
+    archive.reader().and_then(|reader| reader.fill(&index)).expect("the store is whole");
+    let mut refused = Vec::new();
+    for text in NUMBERS {
+        let number = Number::from_e164(text).expect("it is E.164");
+        for (list, _scope) in scopes {
+            let mask = index.mask([&ListName::from(list)]).expect("it has its bit");
+            for (account, campaign) in [
+                ("acme", "promo-otono"),
+                ("acme", "encuesta"),
+                ("rival", "promo-otono"),
+                ("rival", "encuesta"),
+            ] {
+                let hit = index.check(number, mask, &account.into(), &campaign.into());
+                refused.extend(hit.map(|_hit| format!("{text} {list} {account} {campaign}")));
+            }
+        }
+    }
+    refused
+}
+
+/// A store with several reasons for one number, an import and two reversals.
+fn filled() -> Folder {
+    let folder = Folder::shipped();
+    fs::write(folder.path("bajas.txt"), "600123456\n+12015550100\n+390612345678\n")
+        .expect("it can be written");
+    #[rustfmt::skip]
+    let verbs: [&[&str]; 7] = [
+        &["import", "bajas.txt", "--list", "robinson", "--source", "a \"fair\", 2026"],
+        &["optout", "add", "600123456", "--list", "comercial,robinson", "--account", "acme", "--reason", "=1+1"],
+        &["optout", "add", "600123456", "--list", "promo", "--campaign", "promo-otono"],
+        &["optout", "add", "600123457", "--list", "comercial,promo", "--campaign", "encuesta"],
+        &["optout", "add", "600123457", "--list", "robinson"],
+        &["optout", "reverse", "600123457", "--list", "promo,robinson", "--reason", "a form", "--yes"],
+        &["optout", "reverse", "+12015550100", "--all", "--reason", "not his number", "--yes"],
+    ];
+    for verb in verbs {
+        let ran = folder.bajavoz(verb);
+        assert_eq!(ran.code, 0, "{verb:?}: {}", ran.errors);
+    }
+    folder
+}
+
+#[test]
+fn every_list_accounts_campaigns_and_reversals_come_back() {
+    let folder = filled();
+    let want = state(&folder);
+    assert!(want.contains(&"+34600123456 promo acme promo-otono".to_owned()), "{want:?}");
+    assert!(!want.iter().any(|line| line.starts_with("+12015550100")), "{want:?}");
+    for form in ["csv", "jsonl"] {
+        let other = Folder::shipped();
+        let engine = (form == "jsonl").then(|| Running::start(&other));
+        for list in ["robinson", "comercial", "promo"] {
+            let export = ["optout", "export", "--list", list, "--format", form];
+            let name = format!("{list}.{form}");
+            fs::write(other.path(&name), folder.bajavoz(&export).out).expect("it can be written");
+            let done = other.bajavoz(&["import", &name]);
+            assert_eq!(done.code, 0, "{}", done.errors);
+            assert!(
+                done.out.contains(": export, ") && done.out.contains(" on disk"),
+                "{}",
+                done.out
+            );
+            let again = other.bajavoz(&["import", &name]);
+            assert!(again.out.contains("nothing to do: this file was imported"), "{}", again.out);
+        }
+        let shown = other.bajavoz(&["optout", "show", "600123456"]).out;
+        assert!(shown.contains("campaign   promo-otono"), "{shown}");
+        assert!(shown.contains("reason     said on 20"), "{shown}");
+        drop(engine);
+        assert_eq!(state(&other), want, "{form}");
+    }
+}
+
+#[test]
+fn an_export_goes_on_one_list_where_one_is_named_and_without_lists_nothing_is_guessed() {
+    let folder = filled();
+    let export = folder.bajavoz(&["optout", "export", "--list", "comercial"]).out;
+    let other = Folder::shipped();
+    fs::write(other.path("export.csv"), &export).expect("it can be written");
+    let dry = other.bajavoz(&["import", "export.csv", "--dry-run"]);
+    assert_eq!(dry.code, 0, "{}", dry.errors);
+    assert!(
+        dry.out.contains("1 number on `comercial` for account `acme` in campaign"),
+        "{}",
+        dry.out
+    );
+    assert!(!other.path("data").exists(), "no store was made");
+    let one = other.bajavoz(&["import", "export.csv", "--list", "robinson"]);
+    assert!(one.out.contains("listed     2 numbers on `robinson`"), "{} {}", one.out, one.errors);
+    let gone = export.replace("comercial", "gone");
+    fs::write(other.path("gone.csv"), gone).expect("it can be written");
+    let refused = other.bajavoz(&["import", "gone.csv"]);
+    assert_eq!((refused.code, refused.errors.contains("no list `gone`")), (2, true), "{refused:?}");
+    let account = other.bajavoz(&["import", "export.csv", "--account", "acme"]);
+    assert_eq!((account.code, account.errors.contains("--list")), (2, true), "{account:?}");
+    let cut = &export[..export.len() - 1];
+    fs::write(other.path("cut.csv"), cut).expect("it can be written");
+    let cut = other.bajavoz(&["import", "cut.csv"]);
+    assert_eq!((cut.code, cut.errors.contains("the file is cut")), (2, true), "{cut:?}");
+}
