@@ -78,8 +78,8 @@ pub enum DeskError {
         record: RecordId,
         /// The list.
         list: ListName,
-        /// The registry.
-        registry: &'static str,
+        /// The registry, or the list by which the configuration calls it.
+        registry: String,
     },
     /// More records than a reversal names.
     #[error("expected at most {CANCELS_MAX} records in a reversal, found {found}; name them")]

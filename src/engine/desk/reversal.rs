@@ -9,6 +9,7 @@ use super::DeskError;
 use super::NOTE_LEN_MAX;
 use super::names::read_number;
 use super::names::unknown;
+use crate::config::Checked;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
@@ -106,7 +107,7 @@ impl Desk {
             }
             other => other,
         })?;
-        check_ours(&found, &reader.imports()?)?;
+        check_ours(&checked, &found, &reader.imports()?)?;
         let cancels = found.iter().map(|(entry, lists)| reversed_entry(entry, lists)).collect();
         let mut done =
             Reversed { number, cancels, still: Vec::new(), record: None, durable_at: None };
@@ -212,12 +213,24 @@ fn found<'a>(
 }
 
 /// What a registry says is the registry's to take back: its change lists do.
-fn check_ours(found: &[(&Entry, Vec<ListName>)], imports: &[Imported]) -> Result<(), DeskError> {
+fn check_ours(
+    checked: &Checked,
+    found: &[(&Entry, Vec<ListName>)],
+    imports: &[Imported],
+) -> Result<(), DeskError> {
+    let is_registry =
+        |list: &&ListName| checked.lists.get(*list).is_some_and(|known| known.registry.is_some());
     for (entry, lists) in found {
+        let of_import = entry.optout.origin == Origin::Import;
+        if let Some(list) = lists.iter().find(is_registry).filter(|_list| of_import) {
+            let (record, list) = (entry.record, list.clone());
+            return Err(DeskError::OfRegistry { record, registry: list.to_string(), list });
+        }
         let import = imports.iter().find(|imported| imported.record == entry.record);
         let registry = import.and_then(|imported| imported.import.shape.registry());
         if let (Some(registry), Some(list)) = (registry, lists.first()) {
             let (record, list) = (entry.record, list.clone());
+            let registry = registry.to_owned();
             return Err(DeskError::OfRegistry { record, list, registry });
         }
     }
