@@ -117,7 +117,11 @@ impl Engine {
             far_inbox.send(ShardInput::Command(Command::OptedOut(number)));
         });
         let on_event = hear(vital.clone(), &figures, &index);
-        let store = open_store(&checked, &index, on_ack, on_event, on_number)?;
+        // On a thread of its own, since the way to a server is a small runtime that blocks, and we
+        // may be called by another.
+        let open = || open_store(&checked, &index, on_ack, on_event, on_number);
+        let opened = std::thread::scope(|scope| scope.spawn(open).join());
+        let store = opened.map_err(|_panic| EngineError::Down)??;
         let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
         registries::warn(&checked, &index);

@@ -119,7 +119,9 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("tempfile",           &["store/import/runs.rs", "cli"]), // in cli: the demo's store
     foreign("thiserror",          &["*"]),
     foreign("tokio",              &["net", "store", "api", "engine", "cli"]),
-    foreign("tokio-postgres",     &["store/postgres.rs", "store/postgres"]),
+    foreign("tokio-postgres",     &["store/postgres.rs", "store/postgres/error.rs", "store/postgres/link.rs",
+                                    "store/postgres/migrate.rs", "store/postgres/settings.rs",
+                                    "store/postgres/tls.rs"]),
     foreign("tokio-rustls",       &["store/postgres/tls.rs"]),
     foreign("toml",               &["config"]),
     foreign("tracing",            &["*"]),

@@ -54,8 +54,10 @@ const REVERSED: &str =
     "SELECT writer_id, writer_seq FROM reversed AS one WHERE NOT EXISTS (SELECT 1 FROM reversal
      WHERE reversal.writer_id = one.writer_id AND reversal.writer_seq = one.writer_seq)";
 
-/// Lists that no opt-out says the number is on, and streams that are neither open nor closed.
-const OTHERS: [(&str, &str); 3] = [
+/// Lists that no opt-out says the number is on, streams that are neither open nor closed, and pieces
+/// of segments, which only a shared database has.
+const OTHERS: [(&str, &str); 4] = [
+    ("segment_chunk", "SELECT 0, ordinal FROM segment_chunk"),
     ("writer", "SELECT writer_id, last_seq FROM writer WHERE is_closed NOT IN (0, 1)"),
     ("reversed", REVERSED),
     ("suppressed", SUPPRESSED),

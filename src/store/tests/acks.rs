@@ -12,7 +12,7 @@ use crate::suppression::LedgerError;
 /// A store whose answers wait as `ack` says, by the real clock.
 fn open_by(dir: &std::path::Path, ack: AckPolicy) -> (Store, Receiver<Ack>) {
     let (acks, received) = channel();
-    let clock: Clock = Arc::new(crate::net::clock::unix_now);
+    let clock: Clock = Arc::new(stand::wall_clock);
     let settings = Settings { ack, clock, ..settings(dir) };
     let on_ack = move |ack| acks.send(ack).expect("the test listens until the store is closed");
     (Store::open(settings, on_ack).expect("the store opens").0, received)

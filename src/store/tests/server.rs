@@ -144,14 +144,14 @@ fn behind(proxy: &Proxy, database: &TestDatabase) -> Stand {
 }
 
 fn open_by_the_clock(stand: &Stand) -> (Store, Recovered, Receiver<Ack>) {
-    open_with(Settings { clock: Arc::new(crate::net::clock::unix_now), ..stand.settings() })
+    open_with(Settings { clock: Arc::new(stand::wall_clock), ..stand.settings() })
 }
 
 /// How long `work` took.
 fn took(work: impl FnOnce()) -> Duration {
-    let before = crate::net::clock::unix_now().0;
+    let before = stand::wall_clock().0;
     work();
-    Duration::from_micros((crate::net::clock::unix_now().0 - before).unsigned_abs())
+    Duration::from_micros((stand::wall_clock().0 - before).unsigned_abs())
 }
 
 #[test]

@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::channel;
+use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use super::clock;
 use super::cluster::Cluster;
 use super::cluster::TestDatabase;
 use super::settings;
+use crate::model::UnixMicros;
 use crate::store::Archive;
 use crate::store::Recovered;
 use crate::store::Settings;
@@ -107,6 +111,19 @@ pub(crate) fn open_with(settings: Settings) -> (Store, Recovered, Receiver<Ack>)
     });
     let (store, recovered) = opened.unwrap_or_else(|error| panic!("the store opens: {error}"));
     (store, recovered, received)
+}
+
+/// The wall clock, for tests that wait for other threads.
+#[expect(clippy::disallowed_methods, reason = "the time that passes is what is waited for")]
+pub(crate) fn wall_clock() -> UnixMicros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the epoch is over");
+    UnixMicros(i64::try_from(since.as_micros()).expect("it is not that late"))
+}
+
+/// Any moment: only distances are looked at.
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+pub(crate) fn any_moment() -> Instant {
+    Instant::now()
 }
 
 /// The server at `url`.
