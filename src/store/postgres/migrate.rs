@@ -15,8 +15,10 @@ use crate::store::migrations;
 
 /// How long the migrations may take: those of a large table build an index.
 const MIGRATION_MAX: Duration = Duration::from_secs(600);
-/// How often they are tried while others make headway with them.
+/// How often they are tried: several nodes may begin at once, and only one at a time gets on.
 const TRIES_MAX: u32 = 8;
+/// How long a node waits for the one that does.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 /// SQLSTATE of a table that is not there.
 const UNDEFINED_TABLE: &str = "42P01";
 
@@ -64,7 +66,7 @@ fn is_role(name: &str) -> bool {
 pub(super) fn bring_up_to_date(link: &mut Link, settings: &Settings) -> Result<(), ServerError> {
     let needed = migrations::newest();
     let mut found = version(link, settings)?;
-    for _try in 0..TRIES_MAX {
+    for tries_left in (0..TRIES_MAX).rev() {
         if found >= needed {
             return Ok(());
         }
@@ -73,13 +75,14 @@ pub(super) fn bring_up_to_date(link: &mut Link, settings: &Settings) -> Result<(
         let done = link.with_client(MIGRATION_MAX, run)?;
         let limit_ms = settings.answer_max.as_millis();
         link.batch(&format!("SET statement_timeout = {limit_ms}"))?;
-        let before = found;
         found = version(link, settings)?;
-        if let Err(source) = done
-            && found <= before
-        {
-            // Nobody else brought them on meanwhile either.
-            return Err(ServerError::Tables { found, needed, source: Box::new(source) });
+        match done {
+            Ok(_report) => {}
+            Err(source) if tries_left == 0 && found < needed => {
+                return Err(ServerError::Tables { found, needed, source: Box::new(source) });
+            }
+            // Another node may be about it, whose transaction is in the way of ours.
+            Err(_meanwhile) => std::thread::park_timeout(TRY_AGAIN),
         }
     }
     if found >= needed { Ok(()) } else { Err(ServerError::Later) }
