@@ -44,6 +44,12 @@ part_flips() {
     BAJAVOZ_FLIP_STEP="${BAJAVOZ_FLIP_STEP:-1}" cargo test --locked --release --lib flipped_bit
 }
 
+# A hundred thousand opt-outs at three engines on one PostgreSQL, while everything fails.
+part_nodes() {
+    BAJAVOZ_NODES_OPTOUTS="${BAJAVOZ_NODES_OPTOUTS:-100000}" \
+        cargo test --locked --test it nodes:: -- --nocapture
+}
+
 # Twenty thousand calls by SIPp at 50 a second, keys by three methods: each is on record, once.
 part_sipp_soak() {
     BAJAVOZ_SIPP_CALLS="${BAJAVOZ_SIPP_CALLS:-20000}" cargo test --locked --test it sipp::every

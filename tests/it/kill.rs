@@ -17,6 +17,7 @@ use bajavoz::cli::phones::PhoneReport;
 use bajavoz::cli::phones::PressMethod;
 use bajavoz::cli::phones::Script;
 
+use crate::harness::dice::Dice;
 use crate::harness::machine;
 use crate::harness::number_from;
 use crate::harness::phones;
@@ -44,23 +45,6 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// One call in so many presses another key than the code, and one presses none.
 const OTHERS: u64 = 8;
-
-/// SplitMix64: good enough to choose moments, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % below
-    }
-
-    fn moment(&mut self, below: Duration) -> Duration {
-        Duration::from_millis(self.roll(below.as_millis() as u64))
-    }
-}
 
 /// What was promised and what was wished, over all rounds.
 #[derive(Debug, Default)]
@@ -116,7 +100,7 @@ impl Trial {
         let wishes = Wishes { greeting: "[]", is_failure_silent: true, ..Wishes::default() };
         Self {
             site: Site::with(wishes),
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             ledger: Ledger::default(),
             rounds,
             again: format!("{seed_name}={seed} {rounds_name}={rounds}"),

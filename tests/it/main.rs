@@ -12,7 +12,11 @@ mod faults;
 mod harness;
 mod kill;
 mod no_numbers_in_logs;
+mod nodes;
 mod power;
+#[expect(dead_code, reason = "the store's own tests use all of it")]
+#[path = "../../src/store/tests/proxy.rs"]
+mod proxy;
 mod registry;
 mod run_sh;
 mod shared;

@@ -6,6 +6,7 @@
 
 pub(crate) mod baresip;
 pub(crate) mod capture;
+pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod dissection;
 pub(crate) mod phones;

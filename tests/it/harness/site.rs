@@ -143,6 +143,19 @@ impl Site {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Puts other words in the configuration, which has the old ones once.
+    pub(crate) fn rewrite(&self, old: &str, new: &str) {
+        let path = self.config().join("bajavoz.toml");
+        let text = std::fs::read_to_string(&path).expect("the configuration");
+        assert_eq!(text.matches(old).count(), 1, "{old}");
+        std::fs::write(path, text.replace(old, new)).expect("the folder is ours");
+    }
+
+    /// Starts the engine and waits for nothing.
+    pub(crate) fn start_unready(&self) -> Engine {
+        Engine { process: self.spawn(&mut self.program(&["run"])) }
+    }
+
     /// Starts the engine and waits until it takes calls.
     pub(crate) fn start(&self) -> Engine {
         let mut command = self.program(&["run"]);
@@ -151,15 +164,19 @@ impl Site {
 
     /// Starts the engine by a command that ends up being it, and waits until it takes calls.
     pub(crate) fn start_by(&self, command: &mut Command) -> Engine {
-        let log = File::options().create(true).append(true).open(self.folder.path().join("log"));
-        let log = log.expect("the log's file");
-        let errors = log.try_clone().expect("the log's file");
-        let mut process = Process::start(command.stdout(log).stderr(errors), None);
+        let mut process = self.spawn(command);
         wait_for("the engine takes calls", START_MAX, || {
             assert!(process.is_alive(), "the engine ended at its start:\n{}", self.log());
             (self.ready()?.0 == 200).then_some(())
         });
         Engine { process }
+    }
+
+    fn spawn(&self, command: &mut Command) -> Process {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log"));
+        let log = log.expect("the log's file");
+        let errors = log.try_clone().expect("the log's file");
+        Process::start(command.stdout(log).stderr(errors), None)
     }
 
     /// The program with `arguments`, at this site.
