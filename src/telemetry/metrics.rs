@@ -64,6 +64,22 @@ impl Drop for ActiveCall {
     }
 }
 
+/// What is told of the database behind the journal.
+fn database_gauges(registry: &mut Registry) -> [Gauge; 2] {
+    [
+        (
+            "database_alarm",
+            "1 while the database cannot be written, so that facts wait in the journal",
+        ),
+        ("facts_waiting", "Durable facts of this node that are not known to be in the database"),
+    ]
+    .map(|(name, help)| {
+        let gauge = Gauge::default();
+        registry.register(name, help, gauge.clone());
+        gauge
+    })
+}
+
 impl Metrics {
     /// All at zero; `version` is told in `bajavoz_build_info`.
     pub fn new(version: &'static str) -> Self {
@@ -97,18 +113,7 @@ impl Metrics {
             "1 while opt-outs cannot be made durable as configured",
             store_alarm.clone(),
         );
-        let database_alarm = Gauge::default();
-        registry.register(
-            "database_alarm",
-            "1 while the database cannot be written, so that facts wait in the journal",
-            database_alarm.clone(),
-        );
-        let facts_waiting = Gauge::default();
-        registry.register(
-            "facts_waiting",
-            "Durable facts of this node that are not known to be in the database",
-            facts_waiting.clone(),
-        );
+        let [database_alarm, facts_waiting] = database_gauges(&mut registry);
         let feed_lag = Gauge::<f64, AtomicU64>::default();
         registry.register_with_unit(
             "feed_lag",
