@@ -16,7 +16,7 @@ use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
-use std::net::UdpSocket;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use std::time::Instant;
 
 use bajavoz::cli::phones::Script;
 use bajavoz::net::clock;
+use tokio::net::UdpSocket;
 
 use crate::cluster::Cluster;
 use crate::cluster::OWNER;
@@ -106,9 +107,8 @@ impl Node {
         );
         site.rewrite("name = \"test\"\n", &format!("name = \"node-{at}\"\n"));
         let invited = Arc::new(Mutex::new(Vec::new()));
-        let socket = UdpSocket::bind(site.carrier).expect("the carrier's port is free");
-        let notes = Arc::clone(&invited);
-        std::thread::spawn(move || carry(&socket, &notes));
+        let (address, notes) = (site.carrier, Arc::clone(&invited));
+        std::thread::spawn(move || phones::runtime().block_on(carry(address, &notes)));
         Self { site, proxy, engine: None, invited }
     }
 
@@ -118,9 +118,10 @@ impl Node {
 }
 
 /// A carrier that is always busy; it notes for whom it was asked.
-fn carry(socket: &UdpSocket, notes: &Mutex<Vec<(String, Instant)>>) {
+async fn carry(address: SocketAddr, notes: &Mutex<Vec<(String, Instant)>>) {
+    let socket = UdpSocket::bind(address).await.expect("the carrier's port is free");
     let mut datagram = [0; 4_096];
-    while let Ok((len, from)) = socket.recv_from(&mut datagram) {
+    while let Ok((len, from)) = socket.recv_from(&mut datagram).await {
         let now = clock::now();
         let text = String::from_utf8_lossy(&datagram[..len]);
         let Some(rest) = text.strip_prefix("INVITE sip:") else { continue };
@@ -136,7 +137,7 @@ fn carry(socket: &UdpSocket, notes: &Mutex<Vec<(String, Instant)>>) {
         }
         busy.push_str("Content-Length: 0\r\n\r\n");
         // What cannot be sent is lost, as on any network.
-        let _ = socket.send_to(busy.as_bytes(), from);
+        let _ = socket.send_to(busy.as_bytes(), from).await;
     }
 }
 
@@ -173,7 +174,7 @@ fn enter(story: &Story, at: usize, store: &Path, count: u64) {
 }
 
 /// Calls numbers that were or will be entered, through every engine, until the story is over.
-fn dial(story: &Story, nodes: &[std::net::SocketAddr], count: u64, seed: u64) {
+fn dial(story: &Story, nodes: &[SocketAddr], count: u64, seed: u64) {
     let mut dice = Dice::new(seed);
     phones::runtime().block_on(async {
         while !story.is_over.load(Ordering::Relaxed) {
