@@ -325,13 +325,7 @@ impl Clerk {
             Request::Import(claims) => self.asked(move |desk, out| import(desk, claims, out)).await,
             Request::Show { number } => self.asked(move |desk, out| show(desk, &number, out)).await,
             Request::Proof { number } => {
-                self.asked(move |desk, out| {
-                    if let Some(bundle) = desk.proof(&number)? {
-                        io::Write::write_all(out, &bundle)?;
-                    }
-                    out.put(Reply::End)
-                })
-                .await
+                self.asked(move |desk, out| proof(desk, &number, out)).await
             }
             Request::Heads => {
                 self.asked(|desk, out| {
@@ -401,6 +395,13 @@ impl Clerk {
 fn reverse(desk: &Desk, reversing: &Reversing, out: &mut Out) -> Result<(), DeskError> {
     // Who opened the socket is the engine's own user.
     out.put(Reply::Reversed(desk.reverse(Authority::LocalOperator, reversing)?))
+}
+
+fn proof(desk: &Desk, number: &str, out: &mut Out) -> Result<(), DeskError> {
+    if let Some(bundle) = desk.proof(number)? {
+        io::Write::write_all(out, &bundle)?;
+    }
+    out.put(Reply::End)
 }
 
 fn show(desk: &Desk, number: &str, out: &mut Out) -> Result<(), DeskError> {
