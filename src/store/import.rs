@@ -295,7 +295,7 @@ pub fn write(
     Ok((listed, taken_off))
 }
 
-/// As [`write`], for what [`Prepared::placed`] says: the segment of each place, in its order.
+/// As [`write()`], for what [`Prepared::placed`] says: the segment of each place, in its order.
 ///
 /// # Errors
 ///

@@ -3,7 +3,7 @@
 //! A connection that fails in any way is given up, and the next step makes a new one, not before a
 //! pause that doubles from a tenth of a second to five: many nodes find a server that comes back at
 //! about the same time. What was sent when a connection failed may have been done: all that is
-//! sent can be sent again (see [`Backend::change`]).
+//! sent can be sent again (see `Backend::change`).
 
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -18,7 +18,7 @@
 //!
 //! A number that is not there is told by the bitmaps alone: at 250 million US-shaped numbers one
 //! cache line of main memory beside three that a processor keeps. Marks are read for hits only. Numbers strewn over the whole of E.164 cost more, and never more than some 17 B each: a
-//! group with more than [`FEW_MAX`] numbers pays 12 KiB for its pages, and a number alone on its
+//! group with more than `FEW_MAX` numbers pays 12 KiB for its pages, and a number alone on its
 //! page 12 B for that. `benches/index.rs` measures bytes and time.
 
 use crate::model::AccountName;

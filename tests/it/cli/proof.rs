@@ -43,7 +43,9 @@ fn a_proof_is_written_checked_and_refused_once_touched() {
     folder.replace("proof.jsonl", "robinson", "robinsen");
     let touched = folder.bajavoz(&verify);
     assert_eq!(touched.code, 1, "{}{}", touched.out, touched.errors);
-    let record = lines[1]["record"].as_str().unwrap();
+    // Two processes wrote them, whose streams stand in the order of their drawn names.
+    let record = lines.iter().find(|line| line.to_string().contains("robinson")).unwrap();
+    let record = record["record"].as_str().unwrap();
     assert!(touched.out.contains(record), "{record}: {}", touched.out);
     let fault = &folder.bajavoz(&["verify", "proof.jsonl", "--json"]).json()[0];
     assert_eq!((&fault["kind"], &fault["record"]), (&"fault".into(), &record.into()), "{fault}");
