@@ -71,6 +71,9 @@ fn add(common: &Common, add: Add, page: &mut Page) -> Result<Code, Failure> {
         let (number, lists) = (added.number.reveal(), joined(&added.lists));
         let at = added.durable_at.iso8601();
         writeln!(page, "{number} is on {lists}; record {}, on disk at {at}", added.record)?;
+        if added.is_pending {
+            writeln!(page, "other engines do not know it yet: the database cannot be written now")?;
+        }
     }
     Ok(Code::Yes)
 }

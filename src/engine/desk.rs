@@ -226,7 +226,7 @@ impl Desk {
         let durable = self.commit(Fact::OptOut(Box::new(optout)))?;
         self.index.settle(number, &lists, account, campaign, durable.record)?;
         let (record, durable_at) = (durable.record.to_string(), durable.durable_at);
-        Ok(Added { number, lists, record, durable_at })
+        Ok(Added { number, lists, record, durable_at, is_pending: durable.is_pending })
     }
 
     /// Hands a fact to the ledger and waits until it is durable.

@@ -49,6 +49,10 @@ pub struct Added {
     pub record: String,
     /// When it was known to be on disk.
     pub durable_at: UnixMicros,
+    /// Whether the database that other engines share did not have it yet: until it does, they do
+    /// not know of it.
+    #[serde(default)]
+    pub is_pending: bool,
 }
 
 /// Whether `addition` makes sense, before anything is opened for it.
