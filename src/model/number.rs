@@ -25,9 +25,12 @@ pub use reader::{Dialled, NumberError, NumberReader};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(u64);
 
-/// Where short codes begin: beyond every E.164 number. Above it stands the region, from 1, and
-/// below it the digits behind a one, which keeps their zeros.
+/// Where short codes begin: beyond every E.164 number. Behind it each region has a block of
+/// [`REGION_CODES`], and in that the digits stand behind a one, which keeps their zeros.
 const SHORT_CODES: u64 = 10_u64.pow(Number::DIGITS_MAX);
+
+/// Places of a region: a one and six digits are below it.
+const REGION_CODES: u64 = 2 * 10_u64.pow(Number::SHORT_DIGITS_MAX as u32);
 
 /// Regions that two letters can name.
 const REGIONS: u64 = 26 * 26;
@@ -38,6 +41,9 @@ impl Number {
 
     /// Most digits of a short code.
     pub const SHORT_DIGITS_MAX: usize = special::SHORT_DIGITS_MAX;
+
+    /// Beyond the key of every number; see [`Self::digits`]. Below 2^50, so that registries pack it.
+    pub const KEYS_END: u64 = SHORT_CODES + REGIONS * REGION_CODES;
 
     /// The number whose E.164 digits, read as one decimal, are `digits`; `None` for zero and for
     /// more than 15 digits. No digit is lost this way: country codes begin with 1 to 9, so the
@@ -67,12 +73,12 @@ impl Number {
         if !first.is_ascii_uppercase() || !second.is_ascii_uppercase() {
             return None;
         }
-        let place = u64::from(first - b'A') * 26 + u64::from(second - b'A') + 1;
+        let place = u64::from(first - b'A') * 26 + u64::from(second - b'A');
         if !(1..=Self::SHORT_DIGITS_MAX).contains(&digits.len()) {
             return None;
         }
         let marked = 10_u64.pow(digits.len() as u32) + decimal(digits.as_bytes())?;
-        Some(Self(place * SHORT_CODES + marked))
+        Some(Self(SHORT_CODES + place * REGION_CODES + marked))
     }
 
     /// The number of a record or an export: `+34600123456`, or `ES:1004`.
@@ -88,10 +94,18 @@ impl Number {
         if key < SHORT_CODES {
             return Self::from_e164_digits(key);
         }
-        let (place, marked) = (key / SHORT_CODES, key % SHORT_CODES);
+        let (place, marked) = Self::place_and_marked(key)?;
         let len = marked.checked_ilog10().filter(|len| *len > 0)?;
         let is_code = len as usize <= Self::SHORT_DIGITS_MAX && marked / 10_u64.pow(len) == 1;
-        (place <= REGIONS && is_code).then_some(Self(key))
+        (place < REGIONS && is_code).then_some(Self(key))
+    }
+
+    /// The region's place and the digits behind a one, of the key of a short code.
+    const fn place_and_marked(key: u64) -> Option<(u64, u64)> {
+        match key.checked_sub(SHORT_CODES) {
+            Some(code) => Some((code / REGION_CODES, code % REGION_CODES)),
+            None => None,
+        }
     }
 
     /// Whether it is a short code.
@@ -99,8 +113,8 @@ impl Number {
         self.0 >= SHORT_CODES
     }
 
-    /// The key of tables and columns: the digits of an E.164 number as one decimal, below 10^15,
-    /// and a value beyond it for a short code, below 2^63.
+    /// The key of tables, columns and segments: the digits of an E.164 number as one decimal, below
+    /// 10^15, and a value beyond it for a short code. All keys are below [`Self::KEYS_END`].
     pub const fn digits(self) -> u64 {
         self.0
     }
@@ -108,12 +122,11 @@ impl Number {
     /// The number as `+` and digits, or `ES:1004`, for records, exports and, where it is no short
     /// code, SIP; never for a log.
     pub fn reveal(self) -> String {
-        if !self.is_short_code() {
+        let Some((place, marked)) = Self::place_and_marked(self.0) else {
             return format!("+{}", self.0);
-        }
-        let place = self.0 / SHORT_CODES - 1;
+        };
         let letter = |place: u64| char::from(b'A' + (place % 26) as u8);
-        let marked = (self.0 % SHORT_CODES).to_string();
+        let marked = marked.to_string();
         let digits = marked.get(1..).unwrap_or_default();
         format!("{}{}:{digits}", letter(place / 26), letter(place))
     }
@@ -216,7 +229,7 @@ mod tests {
             assert_eq!(number.reveal(), format!("{region}:{digits}"));
             assert_eq!(Number::from_record(&number.reveal()), Some(number));
             assert_eq!(Number::from_key(number.digits()), Some(number));
-            assert!(number.digits() < 1 << 63, "a column's whole number holds it");
+            assert!(number.digits() < Number::KEYS_END);
             assert!(number.is_short_code() && Number::from_e164_digits(number.digits()).is_none());
             let json = serde_json::to_string(&number).unwrap();
             assert_eq!(serde_json::from_str::<Number>(&json).unwrap(), number);
@@ -232,7 +245,16 @@ mod tests {
         ] {
             assert_eq!(code(region, digits), None, "{region}:{digits}");
         }
-        let nobody = [0, SHORT_CODES, SHORT_CODES + 1, SHORT_CODES + 2004, 677 * SHORT_CODES + 14];
+        let nobody = [
+            0,
+            SHORT_CODES,
+            SHORT_CODES + 1,
+            SHORT_CODES + 2004,
+            SHORT_CODES + REGION_CODES,
+            Number::KEYS_END,
+            Number::KEYS_END + 14,
+            u64::MAX,
+        ];
         for key in nobody {
             assert_eq!(Number::from_key(key), None, "{key}");
         }

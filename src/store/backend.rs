@@ -61,7 +61,7 @@ impl From<i64> for Value {
 
 impl From<u64> for Value {
     /// SQL's BIGINT is signed; what goes in has at most 63 bits (writer ids, sequence numbers, and
-    /// E.164 digits below 10^15).
+    /// keys of numbers).
     fn from(value: u64) -> Self {
         Self::Int(value.cast_signed())
     }

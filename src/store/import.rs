@@ -350,7 +350,7 @@ fn write_one(
     for (place, number) in (0_u64..).zip(numbers) {
         let number = number.map_err(PrepareError::io("merge the numbers for", dir))?;
         let out_of_place = SegmentError::Order { position: place };
-        writer.push(Number::from_e164_digits(number).ok_or(out_of_place)?)?;
+        writer.push(Number::from_key(number).ok_or(out_of_place)?)?;
         if place.is_multiple_of(TELL_EVERY) {
             tell(place);
         }

@@ -51,8 +51,8 @@ const RANK_LINE: usize = 512;
 /// Places that are looked at on each side of a guess. Our choice: two cache lines in all. Of random
 /// numbers they hold the place nearly always on a page of 240, and mostly on one of 2,047.
 const NEAR: usize = 32;
-/// Groups that numbers below 10^15 can be in.
-const GROUPS_MAX: u32 = (10_u64.pow(Number::DIGITS_MAX) >> 32) as u32 + 1;
+/// Groups that numbers can be in.
+const GROUPS_MAX: u32 = ((Number::KEYS_END - 1) >> 32) as u32 + 1;
 /// In marks: the rest is the place in `coded`, not a set.
 const CODED: u32 = 1 << 31;
 

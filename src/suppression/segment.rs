@@ -45,7 +45,7 @@ const VERSION: u8 = 1;
 /// disk, and its head and checksum are 0.2 % of it.
 const BLOCK_NUMBERS: usize = 8192;
 
-/// Octets of a gap at most: a number has 15 digits, which is 50 bits.
+/// Octets of a gap at most: the key of a number has 50 bits.
 const GAP_LEN_MAX: usize = 8;
 
 /// Octets of a block's gaps at most; they fit the head's two octets.

@@ -17,7 +17,9 @@ impl BulkReader {
         Self { reader, asked: 0 }
     }
 
-    /// The number that `text` stands for: UTF-8, or Latin-1 where it is no UTF-8.
+    /// The number that `text` stands for: UTF-8, or Latin-1 where it is no UTF-8. A short code only
+    /// with its region, as [`Number::reveal`] writes it: in a file of numbers bare digits that are as
+    /// few are a number that was cut rather than a code that somebody meant.
     ///
     /// # Errors
     ///
@@ -28,7 +30,7 @@ impl BulkReader {
         }
         self.asked += 1;
         match std::str::from_utf8(text) {
-            Ok(text) => self.reader.read(text),
+            Ok(text) => self.reader.read_or_code(text),
             // Each octet of Latin-1 is the character of that number.
             Err(_not_utf8) => {
                 self.reader.read(&text.iter().copied().map(char::from).collect::<String>())

@@ -137,13 +137,18 @@ impl NumberReader {
     ///
     /// As [`Self::dialled`], and [`NumberError::Emergency`].
     pub fn read_any(&self, raw: &str) -> Result<Number, NumberError> {
-        if let Some(number) = Number::from_record(raw.trim()).filter(|it| it.is_short_code()) {
-            return Ok(number);
+        if let Some(code) = named_code(raw) {
+            return Ok(code);
         }
         match self.dialled(raw)? {
             Dialled::Number(number) | Dialled::ShortCode(number) => Ok(number),
             Dialled::Emergency => Err(NumberError::Emergency),
         }
+    }
+
+    /// As [`Self::read`], and short codes of any region as [`Number::reveal`] writes them.
+    pub(super) fn read_or_code(&self, raw: &str) -> Result<Number, NumberError> {
+        named_code(raw).map_or_else(|| self.read(raw), Ok)
     }
 
     /// What `raw` stands for: a SIP user part (percent-decoded), a `tel:` or `sip:` URI, or a
@@ -252,6 +257,11 @@ impl NumberReader {
             .and_then(|folded| e164(&folded))
             .ok_or(invalid)
     }
+}
+
+/// The short code that `raw` names with its region.
+fn named_code(raw: &str) -> Option<Number> {
+    Number::from_record(raw.trim()).filter(|number| number.is_short_code())
 }
 
 /// Most characters that digits have without their separators: a plus, `00` and 15 digits.

@@ -19,7 +19,7 @@ use crate::suppression::segment::SegmentError;
 
 use super::runs::Runs;
 
-/// Bits of a number: it has 15 digits.
+/// Bits of the key of a number.
 const NUMBER_BITS: u32 = 50;
 
 /// Places that one export has at most. Our choice: each is a record and a layer of its own, of which
@@ -146,5 +146,5 @@ const fn number_of(packed: u64) -> u64 {
 }
 
 // A number fits its bits, and a place those above them.
-const _: () = assert!(10_u64.pow(Number::DIGITS_MAX) <= 1 << NUMBER_BITS);
+const _: () = assert!(Number::KEYS_END <= 1 << NUMBER_BITS);
 const _: () = assert!(PLACES_MAX <= 1 << (u64::BITS - NUMBER_BITS));

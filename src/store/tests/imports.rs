@@ -21,12 +21,17 @@ on_both! {
 
 /// Writes a segment into the store's folder.
 pub(super) fn segment(dir: &std::path::Path, content: Content, numbers: &[u64]) -> Part {
+    let numbers: Vec<Number> = numbers.iter().map(|n| number(*n)).collect();
+    segment_of(dir, content, &numbers)
+}
+
+pub(super) fn segment_of(dir: &std::path::Path, content: Content, numbers: &[Number]) -> Part {
     let count = numbers.len() as u64;
     let header =
         SegmentHeader { content, list: "ftc".into(), source: String::new(), as_of: None, count };
     let mut writer = SegmentWriter::new(Vec::new(), &header).unwrap();
-    for n in numbers {
-        writer.push(number(*n)).unwrap();
+    for number in numbers {
+        writer.push(*number).unwrap();
     }
     let (bytes, segment) = writer.finish().unwrap();
     let folder = dir.join("segments");

@@ -1,5 +1,5 @@
-//! What is exported imports again to the same state: a store of opt-outs, imports and reversals,
-//! exported list by list, refuses the same numbers for the same accounts and campaigns when the
+//! What is exported imports again to the same state: a store of opt-outs, imports and reversals, of
+//! numbers and short codes, exported list by list, refuses the same numbers for the same accounts and campaigns when the
 //! files are imported into a store that has nothing.
 
 use std::fs;
@@ -40,6 +40,16 @@ const LISTS: [(&str, Scope); 4] = [
 const ACCOUNTS: [&str; 2] = ["acme", "rival"];
 const CAMPAIGNS: [&str; 2] = ["promo", "other"];
 
+/// The last two of them are short codes.
+fn number(n: u64) -> Number {
+    let code = |region| Number::short_code(region, "1004").expect("it is one");
+    match n {
+        3 => code("ES"),
+        4 => code("MX"),
+        _ => super::number(n),
+    }
+}
+
 struct Dice(TokenSource);
 
 impl Dice {
@@ -60,6 +70,7 @@ impl Dice {
     fn optout(&mut self) -> Fact {
         let n = self.below(NUMBERS as usize) as u64;
         Fact::OptOut(Box::new(OptOut {
+            number: number(n),
             lists: self.lists(),
             account: self.name(&ACCOUNTS).map(AccountName::from),
             campaign: self.name(&CAMPAIGNS).map(CampaignName::from),
@@ -126,9 +137,10 @@ fn fill(dir: &Path, seed: u64) -> Store {
     }
     for _ in 0..dice.below(3) {
         let first = dice.below(NUMBERS as usize) as u64;
-        let numbers: Vec<u64> = (first..NUMBERS).filter(|_| dice.below(2) == 0).collect();
+        let numbers = (first..NUMBERS).filter(|_| dice.below(2) == 0);
+        let numbers: Vec<Number> = numbers.map(number).collect();
         if !numbers.is_empty() {
-            let part = imports::segment(dir, imports::Content::Listed, &numbers);
+            let part = imports::segment_of(dir, imports::Content::Listed, &numbers);
             let fact = imports::import(Some(part), None);
             facts.push((submit(&fact), fact));
         }

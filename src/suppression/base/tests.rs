@@ -23,7 +23,11 @@ fn layer(place: usize) -> Layer {
 }
 
 fn number(digits: u64) -> Number {
-    Number::from_e164_digits(digits).expect("the test's numbers are E.164")
+    Number::from_key(digits).expect("the test's numbers are some")
+}
+
+fn short_code(region: &str, digits: &str) -> u64 {
+    Number::short_code(region, digits).expect("it is one").digits()
 }
 
 /// The base of `layers`, each of ascending digits.
@@ -36,7 +40,7 @@ pub(super) fn base(layers: &[Vec<u64>]) -> Base {
 }
 
 fn find(base: &Base, digits: u64) -> Vec<u16> {
-    let Some(number) = Number::from_e164_digits(digits) else { return Vec::new() };
+    let Some(number) = Number::from_key(digits) else { return Vec::new() };
     let set = base.find(number);
     assert_eq!(base.contains(number), set.is_some(), "{digits}");
     set.map(|set| base.layers_of(set).to_vec()).unwrap_or_default()
@@ -77,6 +81,7 @@ fn edges_of_pages_and_groups_are_kept_apart() {
         ("nothing",                             vec![]),
         ("a layer without numbers",             vec![vec![]]),
         ("the first number and the last",       vec![all(&[1, LAST])]),
+        ("short codes behind the last",         vec![all(&[LAST, short_code("AA", "0"), short_code("ES", "1004"), short_code("ZZ", "999999")])]),
         ("both sides of a page",                vec![all(&[page - 1, page, page + 65_535, page + 65_536])]),
         ("both sides of a group",               vec![all(&[group - 1, group])]),
         ("one page, full",                      vec![range(page, 65_536)]),
@@ -229,7 +234,7 @@ fn columns_that_do_not_fit_make_no_base() {
     let cases: [(&str, Change, &str); 20] = [
         ("groups in the wrong order",      |c| c.groups = vec![1, 0],            "groups"),
         ("the same group twice",           |c| c.groups = vec![1, 1],            "groups"),
-        ("a group beyond E.164",           |c| c.groups = vec![0, GROUPS_MAX],   "groups"),
+        ("a group beyond all numbers",     |c| c.groups = vec![0, GROUPS_MAX],   "groups"),
         ("a group beyond all",             |c| c.groups = vec![0, u32::MAX],     "groups"),
         ("a group without a size",         |c| c.group_lasts = vec![1],          "groups"),
         ("a size without a group",         |c| c.group_lasts.push(1),            "groups"),

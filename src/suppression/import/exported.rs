@@ -108,7 +108,7 @@ impl Columns {
 /// The number of a cell. One that is whole is taken as it stands: numbering plans change, and who
 /// opted out by a number that was valid then is refused now.
 fn number(cell: &[u8], numbers: &mut BulkReader) -> Result<Number, Reason> {
-    let whole = std::str::from_utf8(cell).ok().and_then(Number::from_e164);
+    let whole = std::str::from_utf8(cell).ok().and_then(Number::from_record);
     whole.map_or_else(|| numbers.read(cell).map_err(Reason::Number), Ok)
 }
 

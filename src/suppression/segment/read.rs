@@ -69,7 +69,7 @@ impl<R: Read> SegmentReader<R> {
     fn advance(&mut self) -> Result<Option<Number>, SegmentError> {
         loop {
             if let Some(number) = self.numbers.next() {
-                let number = Number::from_e164_digits(number);
+                let number = Number::from_key(number);
                 return number.map(Some).ok_or_else(|| self.blocks.damaged(0, "no number"));
             }
             if self.blocks.left == 0 {

@@ -19,7 +19,7 @@ fn header(count: u64) -> SegmentHeader {
 }
 
 fn number(digits: u64) -> Number {
-    Number::from_e164_digits(digits).expect("the test's numbers are E.164")
+    Number::from_key(digits).expect("the test's numbers are some")
 }
 
 fn written(numbers: &BTreeSet<u64>) -> (Vec<u8>, SegmentName) {
@@ -91,6 +91,19 @@ fn what_was_written_is_read_again_and_found() {
             assert_eq!(got, place, "{name}: {digits}");
         }
     }
+}
+
+#[test]
+fn short_codes_stand_behind_the_numbers() {
+    let code = |region, digits| Number::short_code(region, digits).expect("it is one").digits();
+    let codes = [code("AA", "0"), code("ES", "1004"), code("ES", "01004"), code("ZZ", "999999")];
+    let numbers: BTreeSet<u64> = codes.into_iter().chain([1, 10_u64.pow(15) - 1]).collect();
+    let (bytes, name) = written(&numbers);
+    assert_eq!(read(&bytes, name).unwrap(), numbers);
+    for (place, key) in (0_u64..).zip(&numbers) {
+        assert_eq!(find(Cursor::new(&bytes), number(*key)).unwrap(), Some(place));
+    }
+    assert_eq!(find(Cursor::new(&bytes), number(code("ES", "1005"))).unwrap(), None);
 }
 
 #[test]

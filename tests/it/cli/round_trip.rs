@@ -13,7 +13,8 @@ use bajavoz::suppression::Scope;
 use super::Running;
 use super::folder::Folder;
 
-const NUMBERS: [&str; 4] = ["+34600123456", "+34600123457", "+12015550100", "+390612345678"];
+const NUMBERS: [&str; 6] =
+    ["+34600123456", "+34600123457", "+12015550100", "+390612345678", "ES:1004", "MX:030"];
 
 /// Who is refused on which list for which account and campaign, by what is on disk.
 fn state(folder: &Folder) -> Vec<String> {
@@ -26,7 +27,7 @@ fn state(folder: &Folder) -> Vec<String> {
     archive.reader().and_then(|reader| reader.fill(&index)).expect("the store is whole");
     let mut refused = Vec::new();
     for text in NUMBERS {
-        let number = Number::from_e164(text).expect("it is E.164");
+        let number = Number::from_record(text).expect("it is a number");
         for (list, _scope) in scopes {
             let mask = index.mask([&ListName::from(list)]).expect("it has its bit");
             for (account, campaign) in [
@@ -46,15 +47,16 @@ fn state(folder: &Folder) -> Vec<String> {
 /// A store with several reasons for one number, an import and two reversals.
 fn filled() -> Folder {
     let folder = Folder::shipped();
-    fs::write(folder.path("bajas.txt"), "600123456\n+12015550100\n+390612345678\n")
+    fs::write(folder.path("bajas.txt"), "600123456\n+12015550100\nMX:030\n+390612345678\n")
         .expect("it can be written");
     #[rustfmt::skip]
-    let verbs: [&[&str]; 7] = [
+    let verbs: [&[&str]; 8] = [
         &["import", "bajas.txt", "--list", "robinson", "--source", "a \"fair\", 2026"],
         &["optout", "add", "600123456", "--list", "comercial,robinson", "--account", "acme", "--reason", "=1+1"],
         &["optout", "add", "600123456", "--list", "promo", "--campaign", "promo-otono"],
         &["optout", "add", "600123457", "--list", "comercial,promo", "--campaign", "encuesta"],
         &["optout", "add", "600123457", "--list", "robinson"],
+        &["optout", "add", "1004", "--list", "comercial", "--account", "acme"],
         &["optout", "reverse", "600123457", "--list", "promo,robinson", "--reason", "a form", "--yes"],
         &["optout", "reverse", "+12015550100", "--all", "--reason", "not his number", "--yes"],
     ];
@@ -71,6 +73,8 @@ fn every_list_accounts_campaigns_and_reversals_come_back() {
     let want = state(&folder);
     assert!(want.contains(&"+34600123456 promo acme promo-otono".to_owned()), "{want:?}");
     assert!(!want.iter().any(|line| line.starts_with("+12015550100")), "{want:?}");
+    assert!(want.contains(&"ES:1004 comercial acme encuesta".to_owned()), "{want:?}");
+    assert!(want.contains(&"MX:030 robinson rival encuesta".to_owned()), "{want:?}");
     for form in ["csv", "jsonl"] {
         let other = Folder::shipped();
         let engine = (form == "jsonl").then(|| Running::start(&other));
@@ -104,11 +108,7 @@ fn an_export_goes_on_one_list_where_one_is_named_and_without_lists_nothing_is_gu
     fs::write(other.path("export.csv"), &export).expect("it can be written");
     let dry = other.bajavoz(&["import", "export.csv", "--dry-run"]);
     assert_eq!(dry.code, 0, "{}", dry.errors);
-    assert!(
-        dry.out.contains("1 number on `comercial` for account `acme` in campaign"),
-        "{}",
-        dry.out
-    );
+    assert!(dry.out.contains("2 numbers on `comercial` for account `acme`"), "{}", dry.out);
     assert!(!other.path("data").exists(), "no store was made");
     let one = other.bajavoz(&["import", "export.csv", "--list", "robinson"]);
     assert!(one.out.contains("listed     2 numbers on `robinson`"), "{} {}", one.out, one.errors);

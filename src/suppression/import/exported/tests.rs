@@ -84,6 +84,10 @@ impl Dice {
     fn entry(&mut self) -> Entry {
         // National numbers of any length, with those whose first digit is a country's only one.
         let digits = 10_u64.pow(6 + self.below(9) as u32) + self.below(999_999);
+        let number = match self.below(8) {
+            0 => Number::short_code(self.one(&["AA", "ES", "ZZ"]), self.one(&["0", "1004", "061"])),
+            _ => Number::from_e164_digits(digits),
+        };
         let lists = self.some_lists();
         let record = RecordId { writer: WriterId(self.below(9)), seq: 1 + self.below(99) };
         let reversed = (0..self.below(4)).map(|seq| Undone {
@@ -98,7 +102,7 @@ impl Dice {
         Entry {
             record,
             optout: OptOut {
-                number: Number::from_e164_digits(digits).expect("it has 15 digits at most"),
+                number: number.expect("it has 15 digits at most, or is a short code"),
                 lists,
                 account: self.word().as_deref().map(AccountName::from),
                 campaign: self.word().as_deref().map(CampaignName::from),
