@@ -70,6 +70,7 @@ struct PlaceOutcome {
     account: Option<String>,
     campaign: Option<String>,
     numbers: u64,
+    ranges: usize,
     is_earlier: bool,
     record: Option<String>,
     durable_at: Option<UnixMicros>,
@@ -140,7 +141,7 @@ fn take_down(
     } else {
         let parts = import::write_placed(prepared, &title, &place.store, &mut tell)?;
         for (claim, part) in claims.iter_mut().zip(parts) {
-            claim.listed = Some(part);
+            claim.listed = part;
         }
     }
     let done = counter.import(claims, &mut |done, of| bar.load(done, of))?;
@@ -199,13 +200,21 @@ fn claims(what: &Import, prepared: &Prepared) -> Vec<Claim> {
         may_shrink: what.allow_fewer,
     };
     let of_place = |placed: &Placed| {
-        let Placed { place: Place { list, account, campaign }, rows, said, .. } = placed.clone();
-        let tally = Tally { read: rows, listed: rows, ..prepared.tally.clone() };
+        let Placed { place: Place { list, account, campaign }, rows, ranges, said, .. } =
+            placed.clone();
+        let read = rows + ranges.len() as u64;
+        let tally = Tally { read, listed: rows, ranges, ..prepared.tally.clone() };
         Claim { account, campaign, said: Some(said), ..claim(list, tally) }
     };
     match what.list.as_deref() {
         // An export of nothing but what was reversed is no import.
-        Some(_) if prepared.shape == Shape::Export && prepared.listed == 0 => Vec::new(),
+        Some(_)
+            if prepared.shape == Shape::Export
+                && prepared.listed == 0
+                && prepared.tally.ranges.is_empty() =>
+        {
+            Vec::new()
+        }
         Some(list) => vec![claim(list.into(), prepared.tally.clone())],
         None => prepared.placed().iter().map(of_place).collect(),
     }
@@ -219,6 +228,7 @@ fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) ->
         account: placed.place.account.as_ref().map(ToString::to_string),
         campaign: placed.place.campaign.as_ref().map(ToString::to_string),
         numbers: placed.count,
+        ranges: placed.ranges.len(),
         is_earlier: done.as_ref().is_some_and(|done| done.is_earlier),
         record: done.as_ref().map(|done| done.record.clone()),
         durable_at: done.as_ref().map(|done| done.durable_at),
@@ -297,7 +307,11 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
 }
 
 fn describe_place(place: &PlaceOutcome, page: &mut Page) -> io::Result<()> {
-    write!(page, "  listed     {} on `{}`", numbers(place.numbers), place.list)?;
+    write!(page, "  listed     {}", numbers(place.numbers))?;
+    if place.ranges > 0 {
+        write!(page, " and {}", count(place.ranges, "range"))?;
+    }
+    write!(page, " on `{}`", place.list)?;
     if let Some(account) = &place.account {
         write!(page, " for account `{account}`")?;
     }

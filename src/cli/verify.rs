@@ -14,6 +14,7 @@ use super::exit::Failure;
 use super::page::Page;
 use super::text::count;
 use crate::model::ListName;
+use crate::model::Number;
 use crate::model::UnixMicros;
 use crate::suppression::Audio;
 use crate::suppression::AudioResult;
@@ -163,12 +164,12 @@ fn tell(
         writeln!(page, "             compare it with the one that you were given, or use --key")?;
     }
     for record in records {
-        describe(record, page)?;
+        describe(record, verified.number, page)?;
     }
     Ok(())
 }
 
-fn describe(record: &VerifiedRecord, page: &mut Page) -> io::Result<()> {
+fn describe(record: &VerifiedRecord, number: Number, page: &mut Page) -> io::Result<()> {
     match &record.fact {
         Some(Fact::OptOut(optout)) => {
             writeln!(page, "record {}, {}", record.id, optout.origin.as_str())?;
@@ -184,7 +185,7 @@ fn describe(record: &VerifiedRecord, page: &mut Page) -> io::Result<()> {
         }
         Some(Fact::Import(import)) => {
             writeln!(page, "record {}, import", record.id)?;
-            describe_import(import, &record.places, page)?;
+            describe_import(import, &record.places, number, page)?;
         }
         Some(Fact::Reversal(reversal)) => {
             writeln!(page, "record {}, reversal", record.id)?;
@@ -250,7 +251,12 @@ fn describe_audio(audio: &Audio, wav: &[u8], page: &mut Page) -> io::Result<()> 
     writeln!(page, "  kept       {}", audio.at.iso8601())
 }
 
-fn describe_import(import: &Import, places: &[ImportPlace], page: &mut Page) -> io::Result<()> {
+fn describe_import(
+    import: &Import,
+    places: &[ImportPlace],
+    number: Number,
+    page: &mut Page,
+) -> io::Result<()> {
     let texts = [
         ("list", Some(import.list.to_string())),
         ("account", import.account.as_ref().map(ToString::to_string)),
@@ -267,6 +273,9 @@ fn describe_import(import: &Import, places: &[ImportPlace], page: &mut Page) -> 
             Content::TakenOff => "taken off",
         };
         writeln!(page, "  {name:<10} as number {place}, counted from 0, of the segment {segment}")?;
+    }
+    for range in import.ranges_of(number) {
+        writeln!(page, "  listed     by the range {range}")?;
     }
     writeln!(page, "  imported   {}", import.imported_at.iso8601())
 }

@@ -15,13 +15,14 @@ use rust_xlsxwriter::Workbook;
 use rust_xlsxwriter::XlsxError;
 
 use crate::suppression::export::COLUMNS;
-use crate::suppression::export::Entry;
-use crate::suppression::export::cells;
+use crate::suppression::export::JsonRow;
+use crate::suppression::export::Row;
+use crate::suppression::export::read_json_line;
 
 /// Rows of a sheet, the header among them: the format's limit.
 pub(super) const SHEET_ROWS_MAX: u32 = 1_048_576;
 
-/// Takes JSON lines of entries, as an engine sends them, and makes rows of them.
+/// Takes JSON lines, as an engine sends them, and makes rows of them.
 pub(super) struct XlsxExport {
     workbook: Workbook,
     sheet_rows_max: u32,
@@ -84,15 +85,15 @@ impl XlsxExport {
         Ok(())
     }
 
-    fn row(&mut self, entry: &Entry) -> Result<(), XlsxError> {
+    fn row(&mut self, row: &impl Row) -> Result<(), XlsxError> {
         if self.rows == self.sheet_rows_max {
             self.begin_sheet()?;
         }
-        let row = self.rows;
+        let place = self.rows;
         let sheet = self.workbook.worksheet_from_index(self.sheets - 1)?;
-        for (column, text) in (0_u16..).zip(cells(entry)) {
+        for (column, text) in (0_u16..).zip(row.cells()) {
             if !text.is_empty() {
-                sheet.write_string(row, column, text)?;
+                sheet.write_string(place, column, text)?;
             }
         }
         self.rows += 1;
@@ -106,9 +107,13 @@ impl Write for XlsxExport {
         for part in bytes.split_inclusive(|&octet| octet == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
-                let entry: Entry = serde_json::from_slice(&self.line)?;
+                let row = read_json_line(&self.line)?;
                 self.line.clear();
-                self.row(&entry).map_err(failed)?;
+                let written = match row {
+                    JsonRow::Entry(entry) => self.row(&*entry),
+                    JsonRow::Range(entry) => self.row(&entry),
+                };
+                written.map_err(failed)?;
             }
         }
         Ok(bytes.len())
@@ -137,6 +142,7 @@ mod tests {
     use crate::model::RecordId;
     use crate::model::UnixMicros;
     use crate::model::WriterId;
+    use crate::suppression::export::Entry;
     use crate::suppression::export::write_json_line;
     use crate::suppression::import::Import;
     use crate::suppression::import::Imported;

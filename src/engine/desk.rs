@@ -261,8 +261,9 @@ impl Desk {
         Ok(shown.collect())
     }
 
-    /// Writes the opt-outs of `selection` to `out`, oldest first, and returns how many they were.
-    /// Memory does not grow with their number.
+    /// Writes the opt-outs of `selection` to `out`, oldest first, and behind them the numbers and the
+    /// ranges of imports, where those are asked for; returns how many rows they were. Memory does
+    /// not grow with their number.
     ///
     /// # Errors
     ///
@@ -275,19 +276,23 @@ impl Desk {
     ) -> Result<u64, DeskError> {
         let filter = self.filter(selection)?;
         let reader = self.reader()?;
+        let mut rows = Rows::default();
         match format {
             Format::Csv => {
                 let mut csv = CsvExport::new(out)?;
-                let rows = each(&reader, &filter, |entry| csv.write(entry))?;
+                reader.export(&filter, |entry| rows.step(|| csv.write(&entry)))?;
+                reader.export_ranges(&filter, |entry| rows.step(|| csv.write(&entry)))?;
                 csv.finish()?;
-                Ok(rows)
             }
             Format::Jsonl => {
-                let rows = each(&reader, &filter, |entry| write_json_line(&mut out, entry))?;
+                let out = &mut out;
+                reader.export(&filter, |entry| rows.step(|| write_json_line(out, &entry)))?;
+                reader
+                    .export_ranges(&filter, |entry| rows.step(|| write_json_line(out, &entry)))?;
                 out.flush()?;
-                Ok(rows)
             }
         }
+        rows.end()
     }
 
     /// The bundle that proves what is on record of the number `text`, as the octets of its file;
@@ -408,23 +413,26 @@ pub struct Standing {
     pub failure: Option<String>,
 }
 
-/// Hands each entry to `write`, until that fails.
-fn each(
-    reader: &Reader,
-    filter: &Filter,
-    mut write: impl FnMut(&Entry) -> io::Result<()>,
-) -> Result<u64, DeskError> {
-    let mut rows = 0;
-    let mut failed = None;
-    reader.export(filter, |entry| match write(&entry) {
-        Ok(()) => {
-            rows += 1;
-            ControlFlow::Continue(())
+/// How many rows were written, until one could not be.
+#[derive(Default)]
+struct Rows {
+    written: u64,
+    failed: Option<io::Error>,
+}
+
+impl Rows {
+    /// Writes a row, unless one before it could not be.
+    fn step(&mut self, write: impl FnOnce() -> io::Result<()>) -> ControlFlow<()> {
+        if self.failed.is_none() {
+            match write() {
+                Ok(()) => self.written += 1,
+                Err(error) => self.failed = Some(error),
+            }
         }
-        Err(error) => {
-            failed = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    failed.map_or(Ok(rows), |error| Err(error.into()))
+        if self.failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn end(self) -> Result<u64, DeskError> {
+        self.failed.map_or(Ok(self.written), |error| Err(error.into()))
+    }
 }

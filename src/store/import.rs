@@ -30,6 +30,7 @@ use crate::suppression::import::Rejected;
 use crate::suppression::import::Shape;
 use crate::suppression::import::Sink;
 use crate::suppression::import::Tally;
+use crate::suppression::import::Whom;
 use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentError;
 use crate::suppression::segment::SegmentHeader;
@@ -295,7 +296,8 @@ pub fn write(
     Ok((listed, taken_off))
 }
 
-/// As [`write()`], for what [`Prepared::placed`] says: the segment of each place, in its order.
+/// As [`write()`], for what [`Prepared::placed`] says: the segment of each place, in its order;
+/// none where there are but ranges.
 ///
 /// # Errors
 ///
@@ -305,16 +307,20 @@ pub fn write_placed(
     title: &Title,
     store: &Path,
     tell: &mut dyn FnMut(Progress),
-) -> Result<Vec<Part>, PrepareError> {
+) -> Result<Vec<Option<Part>>, PrepareError> {
     let (dir, _lock) = folder(store)?;
     let of = prepared.placed().iter().map(|placed| placed.count).sum();
     let (mut parts, mut before) = (Vec::new(), 0);
     prepared.places.each(|placed, numbers| {
         let (list, count) = (placed.place.list.clone(), placed.count);
+        if count == 0 {
+            parts.push(None);
+            return Ok(());
+        }
         let Title { source, as_of, .. } = title.clone();
         let header = SegmentHeader { content: Content::Listed, list, source, as_of, count };
         let mut written = |numbers| tell(Progress::Written { numbers: before + numbers, of });
-        parts.push(write_one(&dir, &header, numbers, &mut written)?);
+        parts.push(Some(write_one(&dir, &header, numbers, &mut written)?));
         before += count;
         Ok::<_, PrepareError>(())
     })?;
@@ -430,13 +436,14 @@ impl Sink for Sorter<'_> {
 
     fn exported(&mut self, exported: &Exported) -> io::Result<()> {
         self.line();
-        match (self.is_one_list, exported.lists.is_empty()) {
-            (true, true) => Ok(()),
-            (true, false) => {
+        match exported.whom {
+            _ if !self.is_one_list => self.places.push(exported),
+            Whom::One(number) if !exported.lists.is_empty() => {
                 self.one_list_rows += 1;
-                self.listed.push(exported.number.digits())
+                self.listed.push(number.digits())
             }
-            (false, _) => self.places.push(exported),
+            // Ranges are in the tally.
+            Whom::One(_) | Whom::Range(_) => Ok(()),
         }
     }
 

@@ -97,8 +97,9 @@ impl Store {
     }
 }
 
-/// The imports in whose segments `number` stands, and where. The segments are read whole, so that
-/// nothing is signed of one that is not what its name says.
+/// The imports in whose segments `number` stands, and where, and those with a range that it is in:
+/// that stands in the record itself. The segments are read whole, so that nothing is signed of one
+/// that is not what its name says.
 fn imports_of(
     reader: &Reader,
     number: Number,
@@ -106,6 +107,9 @@ fn imports_of(
     let segments = reader.segments();
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for imported in reader.imports()? {
+        if imported.import.is_in_range(number) {
+            found.entry(imported.record).or_default();
+        }
         for (part, content) in imported.import.parts() {
             let Some(place) = segments.find(part, number)? else { continue };
             segments.verify(part, &imported.import.list, content)?;

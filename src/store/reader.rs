@@ -216,45 +216,6 @@ impl Reader {
         self.export_imports(filter, visit)
     }
 
-    fn export_imports(
-        &self,
-        filter: &Filter,
-        mut visit: impl FnMut(Entry) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        let imports = self.imports()?;
-        let segments = self.segments();
-        for imported in imports.iter().filter(|imported| filter.finds(&imported.import)) {
-            let mut is_over = false;
-            let mut undone = self.undone_of(imported.record)?;
-            let mut hand_on = |number| {
-                let reversed = undone.remove(&number).unwrap_or_default();
-                let entry = Entry { reversed, ..Entry::of_import(imported, number) };
-                is_over = filter.finds_entry(&entry) && visit(entry).is_break();
-                !is_over
-            };
-            match filter.number {
-                Some(number)
-                    if imported.import.is_in_range(number)
-                        || segments.holds(imported, &imports, number)? =>
-                {
-                    hand_on(number);
-                }
-                Some(_another) => {}
-                None => {
-                    for number in segments.remaining(imported, &imports)? {
-                        if !hand_on(number?) {
-                            break;
-                        }
-                    }
-                }
-            }
-            if is_over {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Everything on record of `number`, oldest first.
     ///
     /// # Errors

@@ -1,4 +1,6 @@
 //! Opt-outs for people and their spreadsheets: what to ask for, and CSV and JSON lines of it.
+//!
+//! A row is an opt-out, a number that stands on a list by an import, or a range that does.
 
 use std::io;
 
@@ -17,6 +19,10 @@ use super::import::Imported;
 use super::optout::OptOut;
 use super::optout::Origin;
 use super::reversal::Undone;
+
+mod range;
+
+pub use range::RangeEntry;
 
 /// Which opt-outs are asked for; every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +52,11 @@ impl Filter {
             Some(origin) => origin == Origin::Import,
             None => self.list.is_some() || self.number.is_some(),
         }
+    }
+
+    /// Whether ranges are asked for: with the numbers of imports, unless only one of these is.
+    pub fn finds_ranges(&self) -> bool {
+        self.finds_imports() && self.number.is_none()
     }
 
     /// Whether `import` is one of those that are asked for, whatever its numbers.
@@ -140,6 +151,34 @@ fn reason(import: &Import) -> Option<String> {
     Some(parts.join(", ")).filter(|reason| !reason.is_empty())
 }
 
+/// A row of an export.
+pub trait Row: Serialize {
+    /// Its cells, in the order of [`COLUMNS`], as they are: what may be a formula is for the form
+    /// to defuse.
+    fn cells(&self) -> [String; COLUMNS.len()];
+}
+
+/// A row as it stands in a line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonRow {
+    /// An opt-out, or a number of an import.
+    Entry(Box<Entry>),
+    /// A range.
+    Range(RangeEntry),
+}
+
+/// Reads what [`write_json_line`] has written.
+///
+/// # Errors
+///
+/// What a line that is neither lacks as an opt-out.
+pub fn read_json_line(line: &[u8]) -> serde_json::Result<JsonRow> {
+    // Nearly every line is an entry; a range has none of what that cannot do without.
+    serde_json::from_slice(line).map(JsonRow::Entry).or_else(|error| {
+        serde_json::from_slice(line).map(JsonRow::Range).map_err(|_no_range| error)
+    })
+}
+
 /// The columns of the CSV, in order. Times are ISO 8601 in UTC; `durable_at` is the time of the
 /// write where the process ended before the disk's answer was kept; `confirmed_at` is empty
 /// unless the whole confirmation was played; `lists` are separated by a space. `standing_lists` are
@@ -176,8 +215,8 @@ pub const COLUMNS: [&str; 25] = [
 /// Writes entries as CSV (RFC 4180, every field quoted, so that a spreadsheet asked for text
 /// columns keeps `+34600123456` whole).
 ///
-/// A field that a spreadsheet would run as a formula gets an apostrophe in front. Numbers begin
-/// with a plus too, but hold digits alone, and stay as they are.
+/// A field that a spreadsheet would run as a formula gets an apostrophe in front, a range among
+/// them. Numbers begin with a plus too, but hold digits alone, and stay as they are.
 #[derive(Debug)]
 pub struct CsvExport<W: io::Write>(csv::Writer<W>);
 
@@ -199,8 +238,8 @@ impl<W: io::Write> CsvExport<W> {
     /// # Errors
     ///
     /// Those of the output.
-    pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
-        Ok(self.0.write_record(cells(entry).map(|cell| defused(&cell)))?)
+    pub fn write(&mut self, row: &impl Row) -> io::Result<()> {
+        Ok(self.0.write_record(row.cells().map(|cell| defused(&cell)))?)
     }
 
     /// Hands everything to the output.
@@ -213,57 +252,57 @@ impl<W: io::Write> CsvExport<W> {
     }
 }
 
-/// Writes one entry as a line of JSON.
+/// Writes one row as a line of JSON.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write_json_line(out: &mut impl io::Write, entry: &Entry) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, entry)?;
+pub fn write_json_line(out: &mut impl io::Write, row: &impl Row) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, row)?;
     out.write_all(b"\n")
 }
 
-/// The cells of an entry's row, in the order of [`COLUMNS`], as they are: what may be a formula is
-/// for the form to defuse.
-pub fn cells(entry: &Entry) -> [String; COLUMNS.len()] {
-    let optout = &entry.optout;
-    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    let joined = |lists: Vec<&ListName>| {
-        lists.into_iter().map(ListName::as_str).collect::<Vec<_>>().join(" ")
-    };
-    let reversals = reversals(entry);
-    let each = |cell: fn(&Undone) -> String| {
-        reversals.iter().map(|undone| cell(undone)).collect::<Vec<_>>().join("; ")
-    };
-    let played = entry.outcome == Some(Outcome::Played);
-    let confirmed_at = entry.confirmed_at.filter(|_at| played);
-    [
-        optout.pressed_at.iso8601(),
-        entry.durable_at.unwrap_or(entry.written_at).iso8601(),
-        confirmed_at.map(UnixMicros::iso8601).unwrap_or_default(),
-        optout.number.reveal(),
-        joined(optout.lists.iter().collect()),
-        text(optout.account.as_ref().map(|name| name.as_str())),
-        text(optout.campaign.as_ref().map(|name| name.as_str())),
-        optout.digits.to_string(),
-        optout.method.map(|method| method.as_str().to_owned()).unwrap_or_default(),
-        optout.origin.as_str().to_owned(),
-        text(optout.dialer.as_ref().map(|name| name.as_str())),
-        text(optout.trunk.as_ref().map(|name| name.as_str())),
-        text(optout.sip_call_id.as_deref()),
-        optout.leg.map(|leg| leg.as_str().to_owned()).unwrap_or_default(),
-        optout.node.to_string(),
-        entry.record.to_string(),
-        optout.prompt_sha256.map(hex).unwrap_or_default(),
-        entry.outcome.map(|outcome| outcome.as_str().to_owned()).unwrap_or_default(),
-        text(optout.actor.as_deref()),
-        text(optout.reason.as_deref()),
-        joined(entry.standing().collect()),
-        each(|undone| undone.reversed_at.iso8601()),
-        each(|undone| undone.actor.clone().unwrap_or_default()),
-        each(|undone| undone.reason.clone()),
-        each(|undone| undone.record.to_string()),
-    ]
+impl Row for Entry {
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        let (entry, optout) = (self, &self.optout);
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let joined = |lists: Vec<&ListName>| {
+            lists.into_iter().map(ListName::as_str).collect::<Vec<_>>().join(" ")
+        };
+        let reversals = reversals(entry);
+        let each = |cell: fn(&Undone) -> String| {
+            reversals.iter().map(|undone| cell(undone)).collect::<Vec<_>>().join("; ")
+        };
+        let played = entry.outcome == Some(Outcome::Played);
+        let confirmed_at = entry.confirmed_at.filter(|_at| played);
+        [
+            optout.pressed_at.iso8601(),
+            entry.durable_at.unwrap_or(entry.written_at).iso8601(),
+            confirmed_at.map(UnixMicros::iso8601).unwrap_or_default(),
+            optout.number.reveal(),
+            joined(optout.lists.iter().collect()),
+            text(optout.account.as_ref().map(|name| name.as_str())),
+            text(optout.campaign.as_ref().map(|name| name.as_str())),
+            optout.digits.to_string(),
+            optout.method.map(|method| method.as_str().to_owned()).unwrap_or_default(),
+            optout.origin.as_str().to_owned(),
+            text(optout.dialer.as_ref().map(|name| name.as_str())),
+            text(optout.trunk.as_ref().map(|name| name.as_str())),
+            text(optout.sip_call_id.as_deref()),
+            optout.leg.map(|leg| leg.as_str().to_owned()).unwrap_or_default(),
+            optout.node.to_string(),
+            entry.record.to_string(),
+            optout.prompt_sha256.map(hex).unwrap_or_default(),
+            entry.outcome.map(|outcome| outcome.as_str().to_owned()).unwrap_or_default(),
+            text(optout.actor.as_deref()),
+            text(optout.reason.as_deref()),
+            joined(entry.standing().collect()),
+            each(|undone| undone.reversed_at.iso8601()),
+            each(|undone| undone.actor.clone().unwrap_or_default()),
+            each(|undone| undone.reason.clone()),
+            each(|undone| undone.record.to_string()),
+        ]
+    }
 }
 
 /// One of each reversal, which may have cancelled an entry on several lists.
@@ -362,7 +401,7 @@ mod tests {
             actor: actor.map(str::to_owned),
             reason: format!("form {seq}"),
         };
-        let told = |reversed| cells(&Entry { reversed, ..entry() })[20..].join(" | ");
+        let told = |reversed| Entry { reversed, ..entry() }.cells()[20..].join(" | ");
         let one = undone("acme", 1, Some("ana"));
         #[rustfmt::skip]
         let cases = [
@@ -381,7 +420,7 @@ mod tests {
         let mut entry = entry();
         entry.outcome = Some(Outcome::CutShort);
         entry.durable_at = Some(UnixMicros(3_000));
-        let columns = cells(&entry);
+        let columns = entry.cells();
         assert_eq!((columns[2].as_str(), columns[17].as_str()), ("", "cut_short"));
         assert_eq!(columns[1], "1970-01-01T00:00:00.003000Z");
     }
@@ -395,5 +434,7 @@ mod tests {
         assert_eq!(line["optout"]["number"], "+34600123456");
         assert_eq!(out.last(), Some(&b'\n'));
         assert_eq!(serde_json::from_value::<Entry>(line).unwrap(), entry());
+        assert_eq!(read_json_line(&out).unwrap(), JsonRow::Entry(Box::new(entry())));
+        assert!(read_json_line(b"{\"range\":\"+34800*\"}").is_err());
     }
 }

@@ -37,7 +37,7 @@ mod lines;
 mod registry;
 mod table;
 
-pub use exported::Exported;
+pub use exported::{Exported, Whom};
 pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff};
 pub use lines::LINE_LEN_MAX;
 
@@ -133,7 +133,8 @@ pub trait Sink {
     /// As [`Self::listed`].
     fn taken_off(&mut self, number: Number) -> io::Result<()>;
 
-    /// A row of an export, with the lists that it is for.
+    /// A row of an export, with the lists that it is for. A range is in the tally too, where it is
+    /// for any.
     ///
     /// # Errors
     ///
@@ -399,14 +400,21 @@ impl Reading {
             Ok(range) => range,
             Err(error) => return self.reject(line, Reason::Range(error), sink),
         };
-        if !self.tally.ranges.contains(&range) {
-            if self.tally.ranges.len() == RANGES_MAX {
-                return self.reject(line, Reason::Ranges, sink);
-            }
-            self.tally.ranges.push(range);
+        if !self.keep(range) {
+            return self.reject(line, Reason::Ranges, sink);
         }
         self.tally.read += 1;
         Ok(true)
+    }
+
+    /// Keeps a range, once; false where there are too many.
+    fn keep(&mut self, range: Range) -> bool {
+        let is_known = self.tally.ranges.contains(&range);
+        if !is_known && self.tally.ranges.len() < RANGES_MAX {
+            self.tally.ranges.push(range);
+            return true;
+        }
+        is_known
     }
 
     /// Rejects a line; always false.

@@ -600,6 +600,7 @@ mod tests {
             range: range(text),
             list: list.clone(),
             account: Some("acme".into()),
+            campaign: None,
             record: record(5),
         };
         let entries = [imported("+349*", &global), imported("+44201-+44209", &own)];

@@ -6,6 +6,7 @@
 //! them may still reach it: a few steps unless ranges are nested deeply, and never more than there
 //! are ranges.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,6 +60,43 @@ impl Range {
             }
             Self::Between(first, last) => (first..=last).contains(&number),
         }
+    }
+
+    /// The ranges that have its numbers save `holes`: itself where it has none of those, else
+    /// runs of numbers as long as each other, one for each length and one more for each hole.
+    pub fn without(self, holes: &[Number]) -> Vec<Self> {
+        let holes: BTreeSet<u64> =
+            holes.iter().filter(|hole| self.contains(**hole)).map(|hole| hole.digits()).collect();
+        if holes.is_empty() {
+            return vec![self];
+        }
+        let mut runs = Vec::new();
+        for (first, last) in self.spans() {
+            let mut next = first;
+            for &hole in holes.range(first..=last) {
+                runs.extend(hole.checked_sub(1).and_then(|before| Self::run(next, before)));
+                next = hole + 1;
+            }
+            runs.extend(Self::run(next, last));
+        }
+        runs
+    }
+
+    /// The first and the last of its numbers of each length.
+    fn spans(self) -> Vec<(u64, u64)> {
+        match self {
+            Self::Between(first, last) => vec![(first.digits(), last.digits())],
+            Self::Prefix(prefix) => (0..=Number::DIGITS_MAX - len(prefix))
+                .map(|more| 10_u64.pow(more))
+                .map(|scale| (prefix.digits() * scale, (prefix.digits() + 1) * scale - 1))
+                .collect(),
+        }
+    }
+
+    /// From `first` to `last`, which are as long as each other; nothing where there is none.
+    fn run(first: u64, last: u64) -> Option<Self> {
+        let ends = Number::from_e164_digits(first).zip(Number::from_e164_digits(last));
+        ends.filter(|_ends| first <= last).map(|(first, last)| Self::Between(first, last))
     }
 
     /// How many numbers it has, or may have: what says which of two is the closer answer.
@@ -255,6 +293,45 @@ mod tests {
         let short = Number::short_code("AC", "9").expect("a short code"); // 3 with 15 digits behind
         assert!(Ranges::new([("+3*".parse().expect("a range"), ())]).find(short).is_empty());
         assert!(find(349).iter().eq([&texts[0], &texts[2]]), "the prefix itself");
+    }
+
+    #[test]
+    fn a_range_with_holes_has_all_its_other_numbers() {
+        let without = |text: &str, holes: &[u64]| {
+            let range: Range = text.parse().expect("a range");
+            let holes: Vec<Number> = holes.iter().map(|hole| number(*hole)).collect();
+            let left: Vec<String> = range.without(&holes).iter().map(Range::to_string).collect();
+            left.join(" ")
+        };
+        #[rustfmt::skip]
+        let cases: [(&str, &str, &[u64], &str); 8] = [
+            ("no hole",           "+34800*",       &[],                "+34800*"),
+            ("a hole elsewhere",  "+34800*",       &[34_900_000_000],  "+34800*"),
+            ("in the middle",     "+34910-+34919", &[34_915],          "+34910-+34914 +34916-+34919"),
+            ("its ends",          "+34910-+34919", &[34_919, 34_910],  "+34911-+34918"),
+            ("side by side",      "+34910-+34919", &[34_914, 34_915],  "+34910-+34913 +34916-+34919"),
+            ("twice the same",    "+34910-+34912", &[34_911, 34_911],  "+34910-+34910 +34912-+34912"),
+            ("all of it",         "+34910-+34910", &[34_910],          ""),
+            ("of a prefix, the length of the hole alone is cut", "+1234567890123*", &[12_345_678_901_230],
+                "+1234567890123-+1234567890123 +12345678901231-+12345678901239 +123456789012300-+123456789012399"),
+        ];
+        for (name, text, holes, want) in cases {
+            assert_eq!(without(text, holes), want, "{name}");
+        }
+        let code = Number::short_code("ES", "1004").expect("a short code");
+        let all: Range = "+1*".parse().expect("a range");
+        assert_eq!(all.without(&[code]), [all], "a short code is in none");
+        // Every number beside the hole, of every length, by the definition itself.
+        let prefix: Range = "+12*".parse().expect("a range");
+        let (one, other) = (number(12_345), number(12));
+        let left = prefix.without(&[one, other]);
+        for digits in (1..200_000).map(number) {
+            let want = prefix.contains(digits) && digits != one && digits != other;
+            let got = left.iter().filter(|range| range.contains(digits)).count();
+            assert_eq!(got, usize::from(want), "{}", digits.reveal());
+        }
+        let last = number(129_999_999_999_999);
+        assert!(left.iter().any(|range| range.contains(last)), "the longest too");
     }
 
     #[test]

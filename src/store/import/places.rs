@@ -15,6 +15,8 @@ use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
 use crate::suppression::import::Exported;
+use crate::suppression::import::Whom;
+use crate::suppression::range::Range;
 use crate::suppression::segment::SegmentError;
 
 use super::runs::Runs;
@@ -46,6 +48,8 @@ pub struct Placed {
     pub count: u64,
     /// How many rows said so.
     pub rows: u64,
+    /// Ranges, each once.
+    pub ranges: Vec<Range>,
     /// When the first and the last of them was said.
     pub said: (UnixMicros, UnixMicros),
 }
@@ -66,12 +70,21 @@ impl Places {
 
     /// Takes a row; those that were reversed everywhere have no list and go nowhere.
     pub(super) fn push(&mut self, exported: &Exported) -> io::Result<()> {
-        let Exported { number, lists, account, campaign, said_at } = exported;
+        let Exported { whom, lists, account, campaign, said_at } = exported;
         for list in lists {
             let place =
                 Place { list: list.clone(), account: account.clone(), campaign: campaign.clone() };
             let at = self.place(place, *said_at)?;
-            self.runs.push((at as u64) << NUMBER_BITS | number.digits())?;
+            let Some(placed) = self.placed.get_mut(at) else { continue };
+            match whom {
+                Whom::One(number) => {
+                    placed.rows += 1;
+                    self.runs.push((at as u64) << NUMBER_BITS | number.digits())?;
+                }
+                // A file has few of them.
+                Whom::Range(range) if !placed.ranges.contains(range) => placed.ranges.push(*range),
+                Whom::Range(_known) => {}
+            }
         }
         Ok(())
     }
@@ -88,13 +101,12 @@ impl Places {
             }
             None => {
                 let said = (said_at, said_at);
-                self.placed.push(Placed { place: place.clone(), count: 0, rows: 0, said });
-                self.known.insert(place, self.placed.len() - 1);
+                self.known.insert(place.clone(), self.placed.len());
+                self.placed.push(Placed { place, count: 0, rows: 0, ranges: Vec::new(), said });
                 self.placed.len() - 1
             }
         };
         if let Some(placed) = self.placed.get_mut(at) {
-            placed.rows += 1;
             placed.said = (placed.said.0.min(said_at), placed.said.1.max(said_at));
         }
         Ok(at)

@@ -1,13 +1,20 @@
 //! The table of imports.
 
+use std::ops::ControlFlow;
+
 use crate::model::ListName;
+use crate::model::Number;
 use crate::model::UnixMicros;
 use crate::store::StoreError;
 use crate::store::backend::Row;
 use crate::store::chunks::fetch;
 use crate::store::imported;
 use crate::store::snapshot::Snapshot;
+use crate::suppression::Undone;
 use crate::suppression::base::Base;
+use crate::suppression::export::Entry;
+use crate::suppression::export::Filter;
+use crate::suppression::export::RangeEntry;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
 use crate::suppression::segment::Content;
@@ -36,6 +43,82 @@ impl Reader {
 }
 
 impl Reader {
+    /// Hands the numbers of the imports that `filter` asks for to `visit`; see [`Self::export`].
+    pub(super) fn export_imports(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let imports = self.imports()?;
+        let segments = self.segments();
+        for imported in imports.iter().filter(|imported| filter.finds(&imported.import)) {
+            let mut undone = self.undone_of(imported.record)?;
+            let mut hand_on = |number, reversed: Option<Vec<Undone>>| {
+                let reversed = reversed.unwrap_or_default();
+                let entry = Entry { reversed, ..Entry::of_import(imported, number) };
+                if filter.finds_entry(&entry) { visit(entry) } else { ControlFlow::Continue(()) }
+            };
+            if let Some(number) = filter.number {
+                let is_there = imported.import.is_in_range(number)
+                    || segments.holds(imported, &imports, number)?;
+                if is_there && hand_on(number, undone.remove(&number)).is_break() {
+                    return Ok(());
+                }
+                continue;
+            }
+            for number in segments.remaining(imported, &imports)? {
+                let number = number?;
+                if hand_on(number, undone.remove(&number)).is_break() {
+                    return Ok(());
+                }
+            }
+            // A number of a range is told of by itself where that was reversed for it.
+            let mut holes: Vec<_> = undone.into_iter().collect();
+            holes.retain(|(number, _reversed)| imported.import.is_in_range(*number));
+            holes.sort_unstable_by_key(|(number, _reversed)| *number);
+            for (number, reversed) in holes {
+                if hand_on(number, Some(reversed)).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the ranges of the imports that `filter` asks for to `visit`, by the time of the import,
+    /// until it breaks: each without the numbers for which it was reversed, in several parts where
+    /// there are any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::export`].
+    pub fn export_ranges(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(RangeEntry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        if !filter.finds_ranges() {
+            return Ok(());
+        }
+        let imports = self.imports()?;
+        let has_ranges = |imported: &&Imported| !imported.import.tally.ranges.is_empty();
+        let found = imports.iter().filter(|imported| filter.finds(&imported.import));
+        for imported in found.filter(has_ranges) {
+            let undone = self.undone_of(imported.record)?.into_iter();
+            let is_off = |undone: &Undone| undone.list == imported.import.list;
+            let holes = undone.filter(|(_number, undone)| undone.iter().any(is_off));
+            let holes: Vec<Number> = holes.map(|(number, _undone)| number).collect();
+            for range in &imported.import.tally.ranges {
+                for part in range.without(&holes) {
+                    if visit(RangeEntry::of_import(imported, part)).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn fetch_segments(&self, imports: &[Imported]) -> Result<(), StoreError> {
         let mut backend = self.backend.borrow_mut();
         if backend.is_shared() {

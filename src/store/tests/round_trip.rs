@@ -1,5 +1,5 @@
 //! What is exported imports again to the same state: a store of opt-outs, imports and reversals, of
-//! numbers and short codes, exported list by list, refuses the same numbers for the same accounts and campaigns when the
+//! numbers, short codes and ranges, exported list by list, refuses the same numbers for the same accounts and campaigns when the
 //! files are imported into a store that has nothing.
 
 use std::fs;
@@ -29,7 +29,7 @@ use crate::suppression::import::Import;
 use crate::suppression::import::Shape;
 use crate::suppression::import::Tally;
 
-const CASES: u64 = 24;
+const CASES: u64 = 32;
 const NUMBERS: u64 = 5;
 const LISTS: [(&str, Scope); 4] = [
     ("global", Scope::Global),
@@ -122,6 +122,16 @@ fn state(reader: &Reader) -> Vec<String> {
     refused
 }
 
+/// An import that may have ranges too, in which numbers are that others have by themselves.
+fn with_ranges(mut fact: Fact, dice: &mut Dice) -> Fact {
+    let ranges = ["+3460000000*", "+34600000001-+34600000002", "+34600000000-+34600000000"];
+    if let Fact::Import(import) = &mut fact {
+        let drawn = ranges.iter().filter(|_range| dice.below(3) == 0);
+        import.tally.ranges = drawn.map(|range| range.parse().expect("a range")).collect();
+    }
+    fact
+}
+
 /// Fills a store with what is drawn from `seed`.
 fn fill(dir: &Path, seed: u64) -> Store {
     let mut dice = Dice(TokenSource::new(Seed(seed, 6)));
@@ -139,11 +149,10 @@ fn fill(dir: &Path, seed: u64) -> Store {
         let first = dice.below(NUMBERS as usize) as u64;
         let numbers = (first..NUMBERS).filter(|_| dice.below(2) == 0);
         let numbers: Vec<Number> = numbers.map(number).collect();
-        if !numbers.is_empty() {
-            let part = imports::segment_of(dir, imports::Content::Listed, &numbers);
-            let fact = imports::import(Some(part), None);
-            facts.push((submit(&fact), fact));
-        }
+        let part = (!numbers.is_empty())
+            .then(|| imports::segment_of(dir, imports::Content::Listed, &numbers));
+        let fact = with_ranges(imports::import(part, None), &mut dice);
+        facts.push((submit(&fact), fact));
     }
     for _ in 0..dice.below(6) {
         dice.reversal(&facts).as_ref().map(submit);
@@ -160,6 +169,13 @@ fn export(reader: &Reader, list: &str, is_json: bool) -> Option<Vec<u8>> {
     let filter = Filter { list: Some(list.into()), ..Filter::default() };
     reader
         .export(&filter, |entry| {
+            csv.write(&entry).unwrap();
+            write_json_line(&mut lines, &entry).unwrap();
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    reader
+        .export_ranges(&filter, |entry| {
             csv.write(&entry).unwrap();
             write_json_line(&mut lines, &entry).unwrap();
             ControlFlow::Continue(())
@@ -186,8 +202,8 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
     let mut prepared = prepare(&order, &mut |_| {}).unwrap();
     let title = Title { list: "".into(), source: String::new(), as_of: None };
     let parts = write_placed(&mut prepared, &title, dir, &mut |_| {}).unwrap();
-    for (Placed { place, count, said, .. }, part) in prepared.placed().iter().zip(parts) {
-        assert_eq!(part.count, *count);
+    for (Placed { place, count, ranges, said, .. }, part) in prepared.placed().iter().zip(parts) {
+        assert_eq!(part.map_or(0, |part| part.count), *count);
         let import = Import {
             list: place.list.clone(),
             account: place.account.clone(),
@@ -196,9 +212,9 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
             source: String::new(),
             as_of: None,
             shape: Shape::Export,
-            tally: Tally::default(),
+            tally: Tally { ranges: ranges.clone(), ..Tally::default() },
             file_sha256: prepared.file_sha256,
-            listed: Some(part),
+            listed: part,
             taken_off: None,
             node: "madrid-2".into(),
             actor: None,

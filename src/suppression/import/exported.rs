@@ -1,5 +1,5 @@
-//! Our own exports, read again: each row says which number, on which lists, for whom and in which
-//! campaign, and on which of the lists it was reversed.
+//! Our own exports, read again: each row says which number or range, on which lists, for whom and in
+//! which campaign, and on which of the lists it was reversed.
 //!
 //! What was reversed does not refuse anew, and nothing of a row takes anything off: a file can
 //! only add. The evidence of a row (keys, calls, who entered it) stays in the file, whose SHA-256
@@ -15,7 +15,9 @@ use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
 use crate::suppression::export::COLUMNS;
-use crate::suppression::export::Entry;
+use crate::suppression::export::JsonRow;
+use crate::suppression::export::read_json_line;
+use crate::suppression::range::Range;
 
 use super::ImportError;
 use super::Last;
@@ -24,15 +26,25 @@ use super::Lines;
 use super::Reading;
 use super::Reason;
 use super::Sink;
+use super::meant_range;
 
 /// What is wrong with a line of JSON that is no entry.
 const EXPECTED: &str = "an opt-out as `optout export --format jsonl` writes it";
 
+/// Whom a row of an export is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// A number.
+    One(Number),
+    /// All numbers of a range.
+    Range(Range),
+}
+
 /// What a row of an export says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// The number.
-    pub number: Number,
+    /// Whom it is about.
+    pub whom: Whom,
     /// The lists on which it still refuses; none where all of it was reversed.
     pub lists: Vec<ListName>,
     /// For which account.
@@ -96,7 +108,7 @@ impl Columns {
         let said_at = UnixMicros::from_iso8601(text("pressed_at")?);
         let name = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Ok(Exported {
-            number: number(cell("number")?, numbers)?,
+            whom: whom(cell("number")?, numbers)?,
             lists: text("standing_lists")?.split_whitespace().map(ListName::from).collect(),
             account: name(text("account")?).as_deref().map(AccountName::from),
             campaign: name(text("campaign")?).as_deref().map(CampaignName::from),
@@ -105,11 +117,14 @@ impl Columns {
     }
 }
 
-/// The number of a cell. One that is whole is taken as it stands: numbering plans change, and who
-/// opted out by a number that was valid then is refused now.
-fn number(cell: &[u8], numbers: &mut BulkReader) -> Result<Number, Reason> {
+/// The number or range of a cell. A number that is whole is taken as it stands: numbering plans
+/// change, and who opted out by a number that was valid then is refused now.
+fn whom(cell: &[u8], numbers: &mut BulkReader) -> Result<Whom, Reason> {
+    if let Some(range) = meant_range(cell) {
+        return range.map(Whom::Range).map_err(Reason::Range);
+    }
     let whole = std::str::from_utf8(cell).ok().and_then(Number::from_record);
-    whole.map_or_else(|| numbers.read(cell).map_err(Reason::Number), Ok)
+    whole.map_or_else(|| numbers.read(cell).map_err(Reason::Number), Ok).map(Whom::One)
 }
 
 /// What a line of JSON says.
@@ -117,14 +132,22 @@ fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
     if line.is_long {
         return Err(Reason::Long);
     }
-    let entry: Entry = serde_json::from_slice(line.text)
-        .map_err(|_error| Reason::Record { expected: EXPECTED })?;
-    Ok(Exported {
-        number: entry.optout.number,
-        lists: entry.standing().cloned().collect(),
-        account: entry.optout.account,
-        campaign: entry.optout.campaign,
-        said_at: entry.optout.pressed_at,
+    let row = read_json_line(line.text).map_err(|_error| Reason::Record { expected: EXPECTED })?;
+    Ok(match row {
+        JsonRow::Entry(entry) => Exported {
+            whom: Whom::One(entry.optout.number),
+            lists: entry.standing().cloned().collect(),
+            account: entry.optout.account,
+            campaign: entry.optout.campaign,
+            said_at: entry.optout.pressed_at,
+        },
+        JsonRow::Range(entry) => Exported {
+            whom: Whom::Range(entry.range),
+            lists: vec![entry.list],
+            account: entry.account,
+            campaign: entry.campaign,
+            said_at: entry.imported_at,
+        },
     })
 }
 
@@ -153,14 +176,19 @@ impl Reading {
         exported: Result<Exported, Reason>,
         sink: &mut impl Sink,
     ) -> Result<(), ImportError> {
-        match exported {
-            Ok(exported) => {
-                self.tally.read += 1;
-                self.tally.listed += exported.lists.len() as u64;
-                sink.exported(&exported)?;
+        let exported = match exported {
+            Ok(exported) => exported,
+            Err(reason) => return self.reject(line, reason, sink).map(drop),
+        };
+        match exported.whom {
+            Whom::One(_number) => self.tally.listed += exported.lists.len() as u64,
+            Whom::Range(range) if !exported.lists.is_empty() && !self.keep(range) => {
+                return self.reject(line, Reason::Ranges, sink).map(drop);
             }
-            Err(reason) => drop(self.reject(line, reason, sink)?),
+            Whom::Range(_range) => {}
         }
+        self.tally.read += 1;
+        sink.exported(&exported)?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::suppression::range::Range;
 use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentName;
 
@@ -99,7 +100,12 @@ impl Import {
 
     /// Whether `number` stands on the list by one of the import's ranges.
     pub fn is_in_range(&self, number: Number) -> bool {
-        self.tally.ranges.iter().any(|range| range.contains(number))
+        self.ranges_of(number).next().is_some()
+    }
+
+    /// The import's ranges by which `number` stands on the list.
+    pub fn ranges_of(&self, number: Number) -> impl Iterator<Item = Range> {
+        self.tally.ranges.iter().copied().filter(move |range| range.contains(number))
     }
 
     /// Whether a change list of `self` may take off what `other` put on: the same registry on the

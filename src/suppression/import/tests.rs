@@ -20,13 +20,17 @@ impl Sink for Heard {
     }
 
     fn exported(&mut self, exported: &Exported) -> io::Result<()> {
-        let Exported { number, lists, account, campaign, said_at } = exported;
+        let Exported { whom, lists, account, campaign, said_at } = exported;
         let lists: Vec<&str> = lists.iter().map(|list| list.as_str()).collect();
         let name = |name: Option<&str>| name.unwrap_or("*").to_owned();
         let account = name(account.as_ref().map(|name| name.as_str()));
         let campaign = name(campaign.as_ref().map(|name| name.as_str()));
-        let (number, lists, at) = (number.reveal(), lists.join("+"), said_at.0);
-        self.text.push(format!("{number}@{lists}/{account}/{campaign}/{at}"));
+        let whom = match whom {
+            Whom::One(number) => number.reveal(),
+            Whom::Range(range) => range.to_string(),
+        };
+        let (lists, at) = (lists.join("+"), said_at.0);
+        self.text.push(format!("{whom}@{lists}/{account}/{campaign}/{at}"));
         Ok(())
     }
 

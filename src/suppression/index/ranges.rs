@@ -2,8 +2,10 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::model::AccountName;
+use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
@@ -31,6 +33,11 @@ impl AllRanges {
         found.sort_by_key(|(range, _reason)| Reverse(range.width()));
         found.into_iter().map(|(range, reason)| (Some(range), reason))
     }
+
+    /// Whether `number` is in a range that the import `record` has.
+    pub(super) fn is_by(&self, number: Number, record: RecordId) -> bool {
+        self.imported.find(number).iter().any(|(_range, reason)| reason.record == Some(record))
+    }
 }
 
 /// A range of an import.
@@ -42,6 +49,8 @@ pub(super) struct ImportedRange {
     pub(super) list: ListName,
     /// For whose calls; `None` reaches everybody.
     pub(super) account: Option<AccountName>,
+    /// In which campaign; `None` reaches every campaign.
+    pub(super) campaign: Option<CampaignName>,
     /// The import's record.
     pub(super) record: RecordId,
 }
@@ -72,6 +81,7 @@ impl Index {
                 range,
                 list: import.list.clone(),
                 account: import.account.clone(),
+                campaign: import.campaign.clone(),
                 record: *record,
             })
         });
@@ -83,16 +93,65 @@ impl Index {
     pub(super) fn mount_ranges(&self, ranges: impl IntoIterator<Item = ImportedRange>) -> usize {
         let mut left_out = 0;
         let mut entries = Vec::new();
-        for ImportedRange { range, list, account, record } in ranges {
+        for ImportedRange { range, list, account, campaign, record } in ranges {
             let Ok(lists) = self.lists.mask([&list]) else {
                 left_out += 1;
                 continue;
             };
-            let reason = Reason { lists, account, campaign: None, record: Some(record) };
+            let reason = Reason { lists, account, campaign, record: Some(record) };
             entries.push((range, reason));
         }
         let imported = Ranges::new(entries);
         self.ranges.rcu(|all| AllRanges { imported: imported.clone(), ..(**all).clone() });
+        if !imported.is_empty() {
+            self.see_ranges();
+        }
         left_out
+    }
+
+    /// Notes which reversals have waited for an import that has come, for the sake of its ranges.
+    fn see_ranges(&self) {
+        let ranges = self.ranges.load();
+        for mut entry in self.numbers.iter_mut().filter(|entry| !entry.cancelled.is_empty()) {
+            let number = *entry.key();
+            let seen = entry.cancelled.see(|record| ranges.is_by(number, record));
+            self.waiting.fetch_sub(seen, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::WriterId;
+
+    #[test]
+    fn one_number_of_a_range_is_let_go_whether_the_import_or_its_reversal_comes_first() {
+        let record = RecordId { writer: WriterId(1), seq: 5 };
+        let (list, range) = (ListName::from("global"), "+34800*".parse().expect("a range"));
+        let (gone, other) = (34_800_123_456, 34_800_123_457);
+        for is_first in [false, true] {
+            let index = Index::default();
+            let all = index.mask([&list]).expect("it has its bit");
+            let is_refused = |digits, campaign: &str| {
+                let number = Number::from_e164_digits(digits).expect("it is E.164");
+                index.check(number, all, &"acme".into(), &campaign.into()).is_some()
+            };
+            let reverse = || {
+                let number = Number::from_e164_digits(gone).expect("it is E.164");
+                index.reverse(number, record, std::slice::from_ref(&list));
+            };
+            if is_first {
+                reverse();
+                assert_eq!(index.reversals_waiting(), (1, 0));
+            }
+            let (list, account, campaign) = (list.clone(), None, None);
+            index.mount_ranges([ImportedRange { range, list, account, campaign, record }]);
+            if !is_first {
+                reverse();
+            }
+            assert_eq!(index.reversals_waiting(), (0, 0), "first: {is_first}");
+            assert_eq!((is_refused(gone, "promo"), is_refused(other, "promo")), (false, true));
+        }
     }
 }

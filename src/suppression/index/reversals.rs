@@ -99,6 +99,7 @@ impl Index {
         if !entry.cancelled.names(record) {
             let is_it = |reason: &Reason| reason.record == Some(record);
             let is_seen = entry.reasons.iter().any(is_it)
+                || self.ranges.load().is_by(number, record)
                 || self.mounted.load().find(number).is_some_and(|(_mask, mut all)| all.any(is_it));
             if !is_seen && self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
                 self.overflowed.fetch_add(1, Ordering::Relaxed);

@@ -19,7 +19,8 @@
 //! An import puts a number on a list by a segment of many numbers, which the record names by its
 //! SHA-256. Its line has `"places":[{"content":"listed","segment":..,"place":..}]` behind `record`:
 //! where among the segment's numbers, counted from 0, the number of the bundle stands. Whoever has
-//! the segment can look it up; nobody else's number is in the bundle.
+//! the segment can look it up; nobody else's number is in the bundle. Of an import that has it in a
+//! range, the range stands in the record.
 //!
 //! A record that names audio around a press has `"audio":".."` behind `record`, the WAV file in
 //! hexadecimal digits, where the store still has it; its SHA-256 is in the record.

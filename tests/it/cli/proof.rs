@@ -77,6 +77,27 @@ fn a_number_of_an_import_is_proved_with_its_place() {
 }
 
 #[test]
+fn a_number_that_a_range_refuses_is_proved_by_the_import_that_has_it() {
+    let folder = Folder::shipped();
+    fs::write(folder.path("blocks.txt"), "+34803*\n+34911234000-+34911234999\n").unwrap();
+    let import = ["import", "blocks.txt", "--list", "robinson", "--source", "the regulator"];
+    let imported = folder.bajavoz(&import);
+    assert_eq!(imported.code, 0, "{}{}", imported.out, imported.errors);
+    let written = folder.bajavoz(&["proof", "803123456", "--out", "proof.jsonl"]);
+    assert_eq!(written.code, 0, "{}", written.errors);
+    let verified = folder.bajavoz(&["verify", "proof.jsonl"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.errors);
+    for want in
+        ["import", "list       robinson", "the regulator", "listed     by the range +34803*\n"]
+    {
+        assert!(verified.out.contains(want), "{want}: {}", verified.out);
+    }
+    assert!(!verified.out.contains("+34911"), "{}", verified.out);
+    let elsewhere = folder.bajavoz(&["proof", "911235000"]);
+    assert_eq!((elsewhere.code, elsewhere.out.as_str()), (1, ""), "{}", elsewhere.errors);
+}
+
+#[test]
 fn what_cannot_be_proved_or_read_is_said() {
     let folder = Folder::shipped();
     let nothing = folder.bajavoz(&["proof", "600123456"]);

@@ -13,8 +13,17 @@ use bajavoz::suppression::Scope;
 use super::Running;
 use super::folder::Folder;
 
-const NUMBERS: [&str; 6] =
-    ["+34600123456", "+34600123457", "+12015550100", "+390612345678", "ES:1004", "MX:030"];
+const NUMBERS: [&str; 9] = [
+    "+34600123456",
+    "+34600123457",
+    "+12015550100",
+    "+390612345678",
+    "ES:1004",
+    "MX:030",
+    "+34803123456",
+    "+34911234567",
+    "+34911234568",
+];
 
 /// Who is refused on which list for which account and campaign, by what is on disk.
 fn state(folder: &Folder) -> Vec<String> {
@@ -49,9 +58,13 @@ fn filled() -> Folder {
     let folder = Folder::shipped();
     fs::write(folder.path("bajas.txt"), "600123456\n+12015550100\nMX:030\n+390612345678\n")
         .expect("it can be written");
+    fs::write(folder.path("blocks.txt"), "+34803*\n+34911234000-+34911234999\n")
+        .expect("it can be written");
     #[rustfmt::skip]
-    let verbs: [&[&str]; 8] = [
+    let verbs: [&[&str]; 10] = [
         &["import", "bajas.txt", "--list", "robinson", "--source", "a \"fair\", 2026"],
+        &["import", "blocks.txt", "--list", "comercial", "--account", "acme"],
+        &["optout", "reverse", "911234567", "--list", "comercial", "--reason", "his own", "--yes"],
         &["optout", "add", "600123456", "--list", "comercial,robinson", "--account", "acme", "--reason", "=1+1"],
         &["optout", "add", "600123456", "--list", "promo", "--campaign", "promo-otono"],
         &["optout", "add", "600123457", "--list", "comercial,promo", "--campaign", "encuesta"],
@@ -73,6 +86,9 @@ fn every_list_accounts_campaigns_and_reversals_come_back() {
     let want = state(&folder);
     assert!(want.contains(&"+34600123456 promo acme promo-otono".to_owned()), "{want:?}");
     assert!(!want.iter().any(|line| line.starts_with("+12015550100")), "{want:?}");
+    assert!(want.contains(&"+34803123456 comercial acme encuesta".to_owned()), "{want:?}");
+    assert!(want.contains(&"+34911234568 comercial acme encuesta".to_owned()), "{want:?}");
+    assert!(!want.iter().any(|line| line.starts_with("+34911234567")), "{want:?}");
     assert!(want.contains(&"ES:1004 comercial acme encuesta".to_owned()), "{want:?}");
     assert!(want.contains(&"MX:030 robinson rival encuesta".to_owned()), "{want:?}");
     for form in ["csv", "jsonl"] {
@@ -108,10 +124,15 @@ fn an_export_goes_on_one_list_where_one_is_named_and_without_lists_nothing_is_gu
     fs::write(other.path("export.csv"), &export).expect("it can be written");
     let dry = other.bajavoz(&["import", "export.csv", "--dry-run"]);
     assert_eq!(dry.code, 0, "{}", dry.errors);
-    assert!(dry.out.contains("2 numbers on `comercial` for account `acme`"), "{}", dry.out);
+    assert!(
+        dry.out.contains("2 numbers and 3 ranges on `comercial` for account `acme`"),
+        "{}",
+        dry.out
+    );
     assert!(!other.path("data").exists(), "no store was made");
     let one = other.bajavoz(&["import", "export.csv", "--list", "robinson"]);
-    assert!(one.out.contains("listed     2 numbers on `robinson`"), "{} {}", one.out, one.errors);
+    assert!(one.out.contains("listed     3 numbers on `robinson`"), "{} {}", one.out, one.errors);
+    assert!(one.out.contains("ranges     3 ranges on `robinson`"), "{} {}", one.out, one.errors);
     let gone = export.replace("comercial", "gone");
     fs::write(other.path("gone.csv"), gone).expect("it can be written");
     let refused = other.bajavoz(&["import", "gone.csv"]);

@@ -12,7 +12,10 @@ use crate::suppression::OptOut;
 use crate::suppression::Origin;
 use crate::suppression::Undone;
 use crate::suppression::export::CsvExport;
+use crate::suppression::export::Entry;
+use crate::suppression::export::RangeEntry;
 use crate::suppression::export::write_json_line;
+use crate::suppression::import::RANGES_MAX;
 use crate::suppression::import::Rejected;
 use crate::suppression::import::Settings;
 use crate::suppression::import::Shape;
@@ -133,7 +136,7 @@ impl Dice {
 
 fn said(entry: &Entry) -> Exported {
     Exported {
-        number: entry.optout.number,
+        whom: Whom::One(entry.optout.number),
         lists: entry.standing().cloned().collect(),
         account: entry.optout.account.clone(),
         campaign: entry.optout.campaign.clone(),
@@ -207,7 +210,7 @@ fn a_table_that_a_spreadsheet_has_rearranged_is_read_by_its_header() {
     read(table.as_bytes(), settings(), &mut rows).unwrap();
     let row =
         |number: u64, lists: &[&str], account: Option<&str>, campaign: Option<&str>, at| Exported {
-            number: Number::from_e164_digits(number).unwrap(),
+            whom: Whom::One(Number::from_e164_digits(number).unwrap()),
             lists: lists.iter().map(|list| ListName::from(*list)).collect(),
             account: account.map(AccountName::from),
             campaign: campaign.map(CampaignName::from),
@@ -219,4 +222,47 @@ fn a_table_that_a_spreadsheet_has_rearranged_is_read_by_its_header() {
         row(34_600_123_457, &[], None, Some("promo"), 0),
     ];
     assert_eq!(rows.rows, want);
+}
+
+#[test]
+fn ranges_are_read_again_as_they_stood_and_so_many_of_them() {
+    let entry = |at: usize| RangeEntry {
+        record: RecordId { writer: WriterId(1), seq: 1 },
+        range: match at {
+            0 => "+34911234000-+34911234999".parse().unwrap(),
+            at => format!("+{}*", 34_000 + at).parse().unwrap(),
+        },
+        list: "robinson".into(),
+        account: at.is_multiple_of(2).then(|| "acme".into()),
+        campaign: at.is_multiple_of(3).then(|| "promo".into()),
+        node: "madrid-1".into(),
+        actor: None,
+        reason: Some("=1+1".to_owned()),
+        imported_at: UnixMicros(7),
+        written_at: UnixMicros(8),
+    };
+    let said = |entry: &RangeEntry| Exported {
+        whom: Whom::Range(entry.range),
+        lists: vec![entry.list.clone()],
+        account: entry.account.clone(),
+        campaign: entry.campaign.clone(),
+        said_at: entry.imported_at,
+    };
+    let entries: Vec<RangeEntry> = (0..=RANGES_MAX).map(entry).collect();
+    let want: Vec<Exported> = entries.iter().take(RANGES_MAX).map(said).collect();
+    let mut csv = Vec::new();
+    let mut export = CsvExport::new(&mut csv).unwrap();
+    entries.iter().for_each(|entry| export.write(entry).unwrap());
+    export.finish().unwrap();
+    let mut json = Vec::new();
+    entries.iter().for_each(|entry| write_json_line(&mut json, entry).unwrap());
+    for bytes in [csv, json] {
+        let mut rows = Rows::default();
+        let (shape, tally) = read(bytes.as_slice(), settings(), &mut rows).unwrap();
+        assert_eq!(shape, Shape::Export);
+        assert!(rows.rows == want, "{:?}", rows.rows.first());
+        assert_eq!(rows.rejected.len(), 1, "{:?}", rows.rejected);
+        assert!(rows.rejected[0].contains("expected at most 1000 ranges"), "{:?}", rows.rejected);
+        assert_eq!((tally.listed, tally.ranges.len()), (0, RANGES_MAX));
+    }
 }

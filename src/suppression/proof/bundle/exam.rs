@@ -436,7 +436,8 @@ fn opened_fact(header: &Header, placed: &Placed<'_>) -> Result<Option<Fact>, Fou
             if !places.iter().all(|place| place.is_in(import)) {
                 return Err(Found::Place);
             }
-            return if places.is_empty() { Err(Found::OtherNumber) } else { Ok(Some(fact)) };
+            let is_there = !places.is_empty() || import.is_in_range(header.number);
+            return if is_there { Ok(Some(fact)) } else { Err(Found::OtherNumber) };
         }
         _ if !places.is_empty() => return Err(Found::Place),
         Fact::OptOut(optout) => optout.number == header.number,
