@@ -139,13 +139,17 @@ mod tests {
 
     use super::*;
     use crate::model::Number;
+    use crate::model::NumberReader;
     use crate::model::RecordId;
     use crate::model::UnixMicros;
     use crate::model::WriterId;
+    use crate::store::import::Order;
+    use crate::store::import::prepare;
     use crate::suppression::export::Entry;
     use crate::suppression::export::write_json_line;
     use crate::suppression::import::Import;
     use crate::suppression::import::Imported;
+    use crate::suppression::import::Settings;
     use crate::suppression::import::Shape;
     use crate::suppression::import::Tally;
 
@@ -216,6 +220,21 @@ mod tests {
             assert!(sheet.contains("<t>pressed_at</t>"), "each sheet has its header");
         }
         assert!(unzip(&archive, "xl/worksheets/sheet4.xml").is_none());
+        let order = Order {
+            file: dir.path().join("export.xlsx"),
+            settings: Settings {
+                shape: None,
+                numbers: NumberReader::new("ES").unwrap(),
+                column: None,
+            },
+            rejects: None,
+            runs_in: None,
+            run_numbers: 10,
+            is_one_list: false,
+        };
+        let prepared = prepare(&order, &mut |_| {}).unwrap();
+        assert_eq!((prepared.shape, prepared.tally.rejected_sum()), (Shape::Export, 0));
+        assert_eq!(prepared.placed().iter().map(|placed| placed.count).collect::<Vec<_>>(), [5]);
         assert!(XlsxExport::new().unwrap().write_all(b"{}\n").is_err());
     }
 }

@@ -21,7 +21,6 @@ use std::path::PathBuf;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
-use crate::suppression::export::defused;
 use crate::suppression::import;
 use crate::suppression::import::Exported;
 use crate::suppression::import::ImportError;
@@ -40,11 +39,14 @@ use super::journal::sync_dir;
 use super::segments::segments_dir;
 use input::Input;
 use places::Places;
+use rejects::Rejects;
 use runs::Runs;
 
 mod input;
 mod places;
+mod rejects;
 mod runs;
+mod xlsx;
 
 pub use places::{PLACES_MAX, Place, Placed};
 
@@ -58,7 +60,7 @@ pub const RUN_NUMBERS: usize = 1 << 24;
 /// What to read.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// The file, plain or gz.
+    /// The file, plain or gz, or a spreadsheet (XLSX).
     pub file: PathBuf,
     /// How its lines are read.
     pub settings: import::Settings,
@@ -185,7 +187,8 @@ impl Prepared {
 pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared, PrepareError> {
     let path = &order.file;
     let mut input = Input::open(path).map_err(PrepareError::io("read", path))?;
-    let rejects = order.rejects.as_deref().map(Rejects::create).transpose()?;
+    let create = |path| Rejects::create(path, input.sheets());
+    let rejects = order.rejects.as_deref().map(create).transpose()?;
     let new_runs = || Runs::new(order.runs_in.clone(), order.run_numbers);
     let meter = input.meter();
     let of = input.len();
@@ -450,37 +453,6 @@ impl Sink for Sorter<'_> {
     fn rejected(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
         self.line();
         self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.write(rejected))
-    }
-}
-
-/// Rejected lines as CSV: line, reason as it is counted, the reason in words, text.
-struct Rejects {
-    path: PathBuf,
-    out: csv::Writer<File>,
-}
-
-impl Rejects {
-    fn create(path: &Path) -> Result<Self, PrepareError> {
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        // Numbers are in it: for our user alone, as the store is.
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(PrepareError::io("create", path))?;
-        let mut out = csv::Writer::from_writer(file);
-        let header = out.write_record(["line", "reason", "why", "text"]);
-        header.map_err(|error| PrepareError::io("write", path)(error.into()))?;
-        Ok(Self { path: path.to_owned(), out })
-    }
-
-    fn write(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
-        let text = String::from_utf8_lossy(rejected.text);
-        let why = rejected.reason.to_string();
-        let (line, text) = (rejected.line.to_string(), defused(&text));
-        Ok(self.out.write_record([line.as_str(), rejected.reason.word(), &why, &text])?)
-    }
-
-    fn finish(mut self) -> Result<(), PrepareError> {
-        self.out.flush().map_err(PrepareError::io("write", &self.path))
     }
 }
 

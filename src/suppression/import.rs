@@ -11,8 +11,8 @@
 //! what is missing from it cannot be known. Reading changes nothing by itself; what becomes of the
 //! numbers is the sink's affair.
 //!
-//! Deliberately absent: spreadsheets and XML (save them as CSV or text), and UTF-16 (refused by
-//! name). An import only adds: what a registry's change list takes off goes to the sink apart.
+//! Deliberately absent: spreadsheets, whose rows come here as lines (`store::import::xlsx`), XML (save
+//! it as CSV or text), and UTF-16 (refused by name). An import only adds: what a registry's change list takes off goes to the sink apart.
 
 #![deny(clippy::indexing_slicing)]
 

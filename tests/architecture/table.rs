@@ -92,7 +92,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("csv",                &["suppression", "store", "cli"]),
     foreign("dashmap",            &["suppression", "engine"]),
     foreign("ed25519-dalek",       &["suppression/proof/signature.rs"]), // signed checkpoints and bundles
-    foreign("flate2",             &["store/import/input.rs"]),
+    foreign("flate2",             &["store/import/input.rs", "store/import/xlsx/zip.rs"]),
     foreign("futures-util",       &["store/postgres/link.rs"]),
     foreign("getrandom",           &["net", "store/random.rs"]), // in store: keys and salts of the sealed fields
     foreign("hmac",               &["suppression"]),

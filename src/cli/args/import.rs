@@ -12,7 +12,7 @@ use crate::suppression::import::Shape;
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
-    /// The file; gz or not is told by what is in it.
+    /// The file: text, gz or a spreadsheet (XLSX), as is told by what is in it.
     #[arg(value_name = "FILE")]
     pub(in crate::cli) file: PathBuf,
     /// The list; for a file of `optout export` only where all of it is to go on one.
@@ -45,7 +45,8 @@ pub(in crate::cli) struct Import {
     /// Read the whole file and say what is in it; import nothing.
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Write rejected lines to this file, as CSV with line number, reason and text.
+    /// Write rejected lines to this file, as CSV with line number (of a spreadsheet: sheet and
+    /// row), reason and text.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) rejects: Option<PathBuf>,
     /// Who imports it, for the record; the login name unless given.
@@ -68,7 +69,7 @@ pub(in crate::cli) enum ImportForm {
     FtcChange,
     /// The United Kingdom's TPS or CTPS.
     Tps,
-    /// What `optout export` writes: CSV or JSON lines.
+    /// What `optout export` writes: CSV, JSON lines or XLSX.
     Export,
 }
 

@@ -1,4 +1,5 @@
-//! The file of an import: hashed as it comes, and uncompressed where it is gz.
+//! The file of an import: hashed as it comes, uncompressed where it is gz, and made lines where it is a
+//! spreadsheet.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -12,6 +13,10 @@ use std::rc::Rc;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
+use super::xlsx::MAGIC;
+use super::xlsx::Sheets;
+use super::xlsx::XlsxRows;
+
 /// How much is read at a time. Our choice: a quarter of the second-level cache.
 const READ_LEN: usize = 256 * 1024;
 
@@ -23,6 +28,8 @@ const GZ_MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub(super) struct Input {
     raw: BufReader<Hashing>,
     is_gz: bool,
+    /// Those of a spreadsheet, as far as it is read.
+    sheets: Option<Sheets>,
     len: u64,
     meter: Meter,
 }
@@ -36,18 +43,25 @@ impl Meter {
     pub(super) fn octets(&self) -> u64 {
         self.0.get()
     }
+
+    /// So many more were read.
+    pub(super) fn add(&self, octets: usize) {
+        self.0.set(self.0.get() + octets as u64);
+    }
 }
 
 impl Input {
-    /// Opens the file; what it begins with says whether it is gz, not its name.
+    /// Opens the file; what it begins with says whether it is gz or a spreadsheet, not its name.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         let meter = Meter::default();
         let hashing = Hashing { file, hasher: Sha256::new(), meter: meter.clone() };
         let mut raw = BufReader::with_capacity(READ_LEN, hashing);
-        let is_gz = raw.fill_buf()?.starts_with(&GZ_MAGIC);
-        Ok(Self { raw, is_gz, len, meter })
+        let begin = raw.fill_buf()?;
+        let is_gz = begin.starts_with(&GZ_MAGIC);
+        let sheets = begin.starts_with(MAGIC).then(Sheets::default);
+        Ok(Self { raw, is_gz, sheets, len, meter })
     }
 
     /// How long the file is; zero for what is no file, such as a pipe.
@@ -59,13 +73,23 @@ impl Input {
         self.is_gz
     }
 
+    /// Which line is which row, where the file is a spreadsheet.
+    pub(super) fn sheets(&self) -> Option<Sheets> {
+        self.sheets.clone()
+    }
+
     pub(super) fn meter(&self) -> Meter {
         self.meter.clone()
     }
 
-    /// The text. A gz file of several members is one text; an end that is missing is an error
+    /// The text; of a spreadsheet its rows as CSV. A gz file of several members is one text; an end that is missing is an error
     /// `UnexpectedEof`, and what stands behind the last member is an error too.
     pub(super) fn lines(&mut self) -> io::Result<Box<dyn BufRead + '_>> {
+        if let Some(sheets) = &self.sheets {
+            let file = self.raw.get_ref().file.try_clone()?;
+            let rows = XlsxRows::open(file, sheets.clone(), self.meter())?;
+            return Ok(Box::new(BufReader::with_capacity(READ_LEN, rows)));
+        }
         if !self.is_gz {
             return Ok(Box::new(&mut self.raw));
         }
@@ -95,7 +119,7 @@ impl Read for Hashing {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let len = self.file.read(bytes)?;
         self.hasher.update(bytes.get(..len).unwrap_or_default());
-        self.meter.0.set(self.meter.0.get() + len as u64);
+        self.meter.add(len);
         Ok(len)
     }
 }

@@ -91,13 +91,19 @@ fn every_list_accounts_campaigns_and_reversals_come_back() {
     assert!(!want.iter().any(|line| line.starts_with("+34911234567")), "{want:?}");
     assert!(want.contains(&"ES:1004 comercial acme encuesta".to_owned()), "{want:?}");
     assert!(want.contains(&"MX:030 robinson rival encuesta".to_owned()), "{want:?}");
-    for form in ["csv", "jsonl"] {
+    for form in ["csv", "jsonl", "xlsx"] {
         let other = Folder::shipped();
         let engine = (form == "jsonl").then(|| Running::start(&other));
         for list in ["robinson", "comercial", "promo"] {
             let export = ["optout", "export", "--list", list, "--format", form];
             let name = format!("{list}.{form}");
-            fs::write(other.path(&name), folder.bajavoz(&export).out).expect("it can be written");
+            let path = other.path(&name);
+            if form == "xlsx" {
+                let to = ["--output", path.to_str().expect("the path is text")];
+                assert_eq!(folder.bajavoz(&[&export[..], &to].concat()).code, 0);
+            } else {
+                fs::write(&path, folder.bajavoz(&export).out).expect("it can be written");
+            }
             let done = other.bajavoz(&["import", &name]);
             assert_eq!(done.code, 0, "{}", done.errors);
             assert!(
