@@ -228,6 +228,8 @@ impl Reader {
             entries.push(entry);
             ControlFlow::Continue(())
         })?;
+        // An import may be older than what people said.
+        entries.sort_by_key(|entry| (entry.optout.pressed_at, entry.record));
         Ok(entries)
     }
 

@@ -87,9 +87,9 @@ fn a_number_on_four_lists_from_three_origins_with_one_reversal_is_explained() {
     let at = |place: usize| when(&shown[place]["entry"]["optout"]["pressed_at"]);
     let undone = &shown[0]["entry"]["reversed"][0];
     assert_eq!(undone["record"], reversed.json()[0]["record"]);
-    let (pressed, added, imported) = (record(0), record(1), record(2));
+    let (pressed, imported, added) = (record(0), record(1), record(2));
     let (reversal, reversed_at) = (text(&undone["record"]), when(&undone["reversed_at"]));
-    let (added_at, imported_at) = (at(1), at(2));
+    let (imported_at, added_at) = (at(1), at(2));
 
     let why = folder.bajavoz(&["explain", "600123456", "--campaign", "promo-otono"]);
     assert_eq!(why.code, 1, "{}", why.errors);
