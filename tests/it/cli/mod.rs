@@ -4,6 +4,7 @@
 mod decode;
 mod folder;
 mod import;
+mod lists;
 mod proof;
 mod reversal;
 mod round_trip;
