@@ -2,7 +2,11 @@
 
 refinery::embed_migrations!("src/store/migrations");
 
-pub(super) use migrations::runner;
+/// All of them, in one transaction: a table that is made without its version being noted would be
+/// made again at every start, which fails.
+pub(super) fn runner() -> refinery::Runner {
+    migrations::runner().set_grouped(true)
+}
 
 /// The version that this program needs.
 pub(super) fn newest() -> i32 {
