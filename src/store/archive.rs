@@ -9,6 +9,7 @@ use std::io;
 use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -119,6 +120,7 @@ impl Archive {
         let journal_dir = journal_dir(dir);
         create_private(&journal_dir).map_err(StoreError::io("create", &journal_dir))?;
         sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+        sync_names(dir).map_err(StoreError::io("sync the name of", dir))?;
         let lock = lock(dir)?;
         let streams = streams(&journal_dir)?;
         let rebuilt = !streams.is_empty() && site.lacks_database();
@@ -250,6 +252,22 @@ pub(super) fn create_private(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
     builder.create(dir)
+}
+
+/// Makes the names of the folder `dir` and of those above it durable, as far as we may have made
+/// them: on the same disk, in folders that we may read. Without them all that is in it would be out
+/// of reach after a power cut, however well it was synced.
+pub(super) fn sync_names(dir: &Path) -> io::Result<()> {
+    let dir = std::path::absolute(dir)?;
+    let disk = fs::metadata(&dir)?.dev();
+    for above in dir.ancestors().skip(1) {
+        let is_ours = fs::metadata(above).is_ok_and(|found| found.dev() == disk);
+        match if is_ours { sync_dir(above) } else { break } {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 /// Locks the folder against other processes and leaves our process id for them to name.

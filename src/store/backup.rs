@@ -37,6 +37,7 @@ use super::archive::RESTORING;
 use super::archive::create_private;
 use super::archive::journal_dir;
 use super::archive::open_record;
+use super::archive::sync_names;
 use super::audio::AudioFiles;
 use super::audio::audio_dir;
 use super::journal::streams;
@@ -257,7 +258,8 @@ fn move_in(unfinished: &Path, dir: &Path) -> Result<(), StoreError> {
     }
     sync_dir(dir).map_err(StoreError::io("sync", dir))?;
     fs::remove_dir(unfinished).map_err(StoreError::io("remove", unfinished))?;
-    sync_dir(dir).map_err(StoreError::io("sync", dir))
+    sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+    sync_names(dir).map_err(StoreError::io("sync the name of", dir))
 }
 
 /// Has `fill` fill a new folder beside `dir`, which then takes that name; when it fails, nothing
@@ -280,9 +282,7 @@ fn in_new_folder(
             sync_dir(folder).map_err(StoreError::io("sync", folder))?;
         }
         fs::rename(&unfinished, dir).map_err(StoreError::io("name", dir))?;
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or_else(|| Path::new("."));
-        sync_dir(parent).map_err(StoreError::io("sync", parent))?;
+        sync_names(dir).map_err(StoreError::io("sync the name of", dir))?;
         Ok(manifest)
     });
     if filled.is_err() {
