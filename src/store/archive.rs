@@ -132,6 +132,7 @@ impl Archive {
         let is_new = streams.is_empty() && (known.is_empty() || database.is_shared());
         let mut keys =
             KeyFile::open(&keys_path, is_new).map_err(StoreError::io("open", &keys_path))?;
+        keys.secure().map_err(StoreError::io("sync", &keys_path))?;
         let mut loose_ends = Vec::new();
         if database.is_shared() {
             loose_ends = learn(&streams, &mut keys)?;

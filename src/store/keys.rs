@@ -77,6 +77,19 @@ impl KeyFile {
         Ok(Self { file, tag_key, slots: HashMap::new(), next_slot: 0, slots_len })
     }
 
+    /// Makes the newest slots durable: the process that filled them may have ended before the disk
+    /// had answered, and a key that only readers are shown takes its number's records with it in a
+    /// power cut. They are written once more before the sync, as [`super::journal::Stream::secure`]
+    /// says why.
+    pub(super) fn secure(&self) -> io::Result<()> {
+        let newest = self.slots_len.min(CHUNK_SLOTS);
+        let at = HEADER_LEN + u64::from(self.slots_len - newest) * SLOT_LEN;
+        let mut slots = vec![0; (u64::from(newest) * SLOT_LEN) as usize];
+        self.file.read_exact_at(&mut slots, at)?;
+        self.file.write_all_at(&slots, at)?;
+        self.file.sync_all()
+    }
+
     /// Learns from a stored record that `tag` has taken `slot`.
     pub(super) fn learn(&mut self, tag: KeyTag, slot: u32) {
         self.slots.insert(tag, slot);
