@@ -15,6 +15,10 @@ use super::read::SegmentName;
 /// Size of a segment: some 16,000 opt-outs, zeroed in well under a second.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
+/// How often a failed segment is tried to be cut before it is left as it is: half a minute, at a try
+/// every five seconds.
+const CUTS_MAX: u32 = 6;
+
 /// The writing end of one writer's stream.
 ///
 /// After any error the disk's state is unknown, and the stream must not be written any more; the
@@ -29,8 +33,9 @@ pub struct Journal {
     used_len: u64,
     next_seq: u64,
     batch: BatchWriter,
-    /// The stream has failed and its end was cut, as far as the disk allowed it.
-    is_given_up: bool,
+    /// How often it was tried to cut the end of the stream, which has failed; as often as is tried
+    /// once it was cut.
+    cuts_tried: u32,
 }
 
 impl Journal {
@@ -49,35 +54,31 @@ impl Journal {
         let used_len = HEADER_LEN as u64;
         let mut batch = BatchWriter::default();
         batch.clear();
-        Ok(Self {
-            disk,
-            file,
-            segment,
-            segment_bytes,
-            used_len,
-            next_seq: 1,
-            batch,
-            is_given_up: false,
-        })
+        Ok(Self { disk, file, segment, segment_bytes, used_len, next_seq: 1, batch, cuts_tried: 0 })
     }
 
     /// Gives the stream up and begins that of `writer`, in a segment of its own. What was pushed
-    /// is forgotten.
+    /// is forgotten; what of it stands in the old one is cut off before anything else is written,
+    /// since it is going to be written anew and would be on record twice. A file that cannot be cut
+    /// after some tries is left as it is: that is better than to record nothing any more.
     ///
     /// # Errors
     ///
     /// Those of the disk; the old stream is to be given up all the same, by trying again.
     pub fn begin_anew(&mut self, writer: WriterId) -> io::Result<()> {
-        if !std::mem::replace(&mut self.is_given_up, true)
-            && let Err(error) = self.disk.finish(&self.segment.file_name(), self.used_len)
-        {
-            // Then the end is settled at the next start.
-            tracing::debug!(%error, "the failed segment keeps its full size");
+        if self.cuts_tried < CUTS_MAX {
+            self.cuts_tried += 1;
+            match self.disk.finish(&self.segment.file_name(), self.used_len) {
+                Ok(()) => self.cuts_tried = CUTS_MAX,
+                Err(error) if self.cuts_tried < CUTS_MAX => return Err(error),
+                // Then the end is settled at the next start.
+                Err(error) => tracing::warn!(%error, "the failed segment keeps its full size"),
+            }
         }
         let segment = SegmentName { writer, first_seq: 1 };
         self.file = begin(self.disk.as_mut(), segment, Hash::NONE)?;
         (self.segment, self.used_len, self.next_seq) = (segment, HEADER_LEN as u64, 1);
-        self.is_given_up = false;
+        self.cuts_tried = 0;
         self.batch.clear();
         Ok(())
     }
