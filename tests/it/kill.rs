@@ -5,6 +5,10 @@
 //! is killed; then it starts again on the same store. The campaign has no greeting and its prompt
 //! for failures is silence, so that the first sound from the engine is a confirmation.
 //!
+//! The same with PostgreSQL under the store, where every other blow hits the server too, and rounds
+//! take turns at when an opt-out counts as recorded (`store.ack`). What was promised with `store` is
+//! in the server's tables before anybody forwards anything; all else is there after the journal was.
+//!
 //! `BAJAVOZ_KILL_ROUNDS=200` plays more rounds than the gate, `BAJAVOZ_KILL_SEED=7` those of that
 //! seed again.
 
@@ -17,6 +21,8 @@ use bajavoz::cli::phones::PhoneReport;
 use bajavoz::cli::phones::PressMethod;
 use bajavoz::cli::phones::Script;
 
+use crate::cluster::Cluster;
+use crate::cluster::TestDatabase;
 use crate::harness::dice::Dice;
 use crate::harness::machine;
 use crate::harness::number_from;
@@ -27,8 +33,12 @@ use crate::harness::site::Engine;
 use crate::harness::site::Site;
 use crate::harness::site::Wishes;
 
-/// Rounds in the gate.
+/// Rounds in the gate, on SQLite and on PostgreSQL.
 const ROUNDS: u64 = 20;
+const SERVER_ROUNDS: u64 = 3;
+
+/// Whose word an answer waits for, round by round.
+const ACKS: [&str; 3] = ["both", "store", "journal"];
 
 /// Calls of a round.
 const CALLS: u64 = 40;
@@ -80,10 +90,35 @@ fn script(dice: &mut Dice, call: u64) -> (Script, bool) {
     }
 }
 
+/// The server under a store.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) cluster: Cluster,
+    database: TestDatabase,
+    /// Promised while the server's own word was waited for.
+    in_it: HashSet<String>,
+}
+
+impl Server {
+    /// The numbers in its tables, each of which is there once and was pressed.
+    fn numbers(&self, pressed: &HashSet<String>, again: &str) -> HashSet<String> {
+        let mut found = HashSet::new();
+        for digits in self.database.psql("SELECT number FROM optout").lines() {
+            let number = format!("+{digits}");
+            assert!(pressed.contains(&number), "{again}: {number} never pressed 9");
+            assert!(found.insert(number), "{again}: +{digits} twice in the server's tables");
+        }
+        found
+    }
+}
+
 /// Rounds on one store, each of which an engine does not survive.
+#[derive(Debug)]
 pub(crate) struct Trial {
     pub(crate) site: Site,
-    dice: Dice,
+    /// Where the store's database is on a server.
+    pub(crate) server: Option<Server>,
+    pub(crate) dice: Dice,
     ledger: Ledger,
     rounds: u64,
     /// How to play the same again.
@@ -91,6 +126,23 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
+    /// The same on a server.
+    pub(crate) fn on(cluster: Cluster, name: &str, rounds: u64) -> Self {
+        let trial = Self::new(name, rounds);
+        let database = cluster.database();
+        std::fs::write(trial.site.config().join("url"), database.url()).expect("our folder");
+        let here = "path = \"../data\"\n";
+        let there = "database = \"postgres\"\nurl = { file = \"url\" }\nack = \"journal\"\n";
+        trial.site.rewrite(here, &format!("{here}{there}"));
+        let server = Some(Server { cluster, database, in_it: HashSet::new() });
+        Self { server, ..trial }
+    }
+
+    /// What the server under the store answers to `sql`.
+    pub(crate) fn ask_server(&self, sql: &str) -> String {
+        self.server.as_ref().expect("it is on a server").database.psql(sql)
+    }
+
     /// `rounds` of them, or as many as `BAJAVOZ_{name}_ROUNDS` says.
     pub(crate) fn new(name: &str, rounds: u64) -> Self {
         let (rounds_name, seed_name) =
@@ -100,6 +152,7 @@ impl Trial {
         let wishes = Wishes { greeting: "[]", is_failure_silent: true, ..Wishes::default() };
         Self {
             site: Site::with(wishes),
+            server: None,
             dice: Dice::new(seed),
             ledger: Ledger::default(),
             rounds,
@@ -109,10 +162,11 @@ impl Trial {
 
     /// Plays all rounds, each of which `blow` ends; what is on record is looked at after each, and
     /// an engine that starts afterwards refuses whoever was promised it.
-    pub(crate) fn run(&mut self, mut blow: impl FnMut(&Site, Engine)) {
+    pub(crate) fn run(&mut self, mut blow: impl FnMut(&mut Self, Engine)) {
         let mut kept = 0;
         for number in 0..self.rounds {
             self.round(number, &mut blow);
+            self.check_server(number);
             // The export by itself opens the store as the engine left it.
             kept = self.check(number);
         }
@@ -129,32 +183,48 @@ impl Trial {
     }
 
     /// One round: calls, the blow, and what the phones had seen by then.
-    fn round(&mut self, round: u64, blow: &mut impl FnMut(&Site, Engine)) {
+    fn round(&mut self, round: u64, blow: &mut impl FnMut(&mut Self, Engine)) {
+        if self.server.is_some() {
+            let ack = |round: u64| format!("ack = \"{}\"", ACKS[(round % 3) as usize]);
+            self.site.rewrite(&ack(round + 2), &ack(round)); // The one before, and this one.
+        }
         let engine = self.site.start();
-        let Self { site, dice, ledger, .. } = self;
-        let blow_after = Duration::from_millis(BLOW.start + dice.roll(BLOW.end - BLOW.start));
+        let blow_after = BLOW.start + self.dice.roll(BLOW.end - BLOW.start);
         let reports = phones::runtime().block_on(async {
             let mut phones = Phones::new();
             for call in 0..CALLS {
-                let (script, is_code) = script(dice, call);
+                let (script, is_code) = script(&mut self.dice, call);
                 if is_code {
-                    ledger.pressed.insert(number(round, call));
+                    self.ledger.pressed.insert(number(round, call));
                 }
                 let call = Call::new(&number(round, call), "promo", script);
-                phones.place(site.sip, call, dice.moment(SPREAD));
+                phones.place(self.site.sip, call, self.dice.moment(SPREAD));
             }
-            tokio::time::sleep(blow_after).await;
-            blow(site, engine);
+            tokio::time::sleep(Duration::from_millis(blow_after)).await;
+            blow(self, engine);
             tokio::time::sleep(LAST_WORDS).await;
             phones.stop().await
         });
         for (number, report) in reports {
-            ledger.note(&number, &report);
+            self.ledger.note(&number, &report);
         }
     }
 
+    /// What the server has by itself, before anybody reads the journal: everything that rounds
+    /// before this one promised, and this one if it waited for the server's word.
+    fn check_server(&mut self, round: u64) {
+        let Self { server: Some(server), ledger, .. } = self else { return };
+        let again = format!("{}, round {round}", self.again);
+        if ACKS[(round % 3) as usize] == "store" {
+            server.in_it.clone_from(&ledger.promised);
+        }
+        let found = server.numbers(&ledger.pressed, &again);
+        let lost: Vec<_> = server.in_it.difference(&found).collect();
+        assert!(lost.is_empty(), "{again}: promised, and not in the server's tables: {lost:?}");
+    }
+
     /// The export must hold whoever was promised it, and nobody else than who pressed.
-    fn check(&self, round: u64) -> usize {
+    fn check(&mut self, round: u64) -> usize {
         let again = format!("{}, round {round}", self.again);
         let mut found = HashSet::new();
         for entry in &self.site.export() {
@@ -165,6 +235,10 @@ impl Trial {
         }
         let lost: Vec<_> = self.ledger.promised.difference(&found).collect();
         assert!(lost.is_empty(), "{again}: promised, and not in the export: {lost:?}");
+        if let Some(server) = &mut self.server {
+            assert_eq!(server.numbers(&self.ledger.pressed, &again), found, "{again}: it forwards");
+            server.in_it.clone_from(&found);
+        }
         found.len()
     }
 
@@ -182,5 +256,24 @@ impl Trial {
 #[test]
 fn a_killed_engine_has_kept_every_promise() {
     let _machine = machine();
-    Trial::new("KILL", ROUNDS).run(|_site, engine| engine.kill());
+    Trial::new("KILL", ROUNDS).run(|_trial, engine| engine.kill());
+}
+
+#[test]
+fn an_engine_killed_on_a_server_that_falls_with_it_has_kept_every_promise() {
+    let _machine = machine();
+    let mut trial = Trial::on(Cluster::start(), "KILL", SERVER_ROUNDS);
+    trial.run(|trial, engine| {
+        let Trial { server: Some(server), dice, .. } = trial else { return };
+        // The engine first, the server first, or the engine alone.
+        let order = dice.roll(4);
+        if order == 1 {
+            server.cluster.crash();
+        }
+        engine.kill();
+        if order < 2 {
+            server.cluster.crash();
+            server.cluster.start_again();
+        }
+    });
 }

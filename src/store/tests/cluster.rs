@@ -28,14 +28,15 @@ pub(crate) const OWNER: (&str, &str) = ("owner", "a password: with %signs&");
 /// Looks at a server that starts, 50 ms apart: 30 s.
 const LOOKS_MAX: u32 = 600;
 
-/// `$1` is the cluster's folder, `$2` that of the programs, `$3` the port. A line of input stops
-/// the server and keeps the folder; the end of the input stops it and removes the folder.
+/// `$1` is the cluster's folder, `$2` that of the programs, `$3` the port. A line of input, which
+/// names a signal, stops the server by that and keeps the folder; the end of the input stops it and
+/// removes the folder.
 const KEEPER: &str = r#"
 "$2/postgres" -D "$1/data" -p "$3" -k "$1" -c listen_addresses=127.0.0.1 >>"$1/log" 2>&1 &
 server=$!
 echo "$server"
-if read -r _stop; then
-    kill -INT "$server"
+if read -r signal; then
+    kill -"$signal" "$server"
     wait "$server"
 else
     kill -QUIT "$server"
@@ -82,9 +83,14 @@ impl Cluster {
 
     /// A cluster for a test that stops it.
     pub(crate) fn start() -> Self {
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// The same, whose folder is made in `parent`, which others than its owner may enter.
+    pub(crate) fn start_in(parent: &Path) -> Self {
         let programs = programs().unwrap_or_else(|| panic!("{MISSING}"));
-        let dir = tempfile::Builder::new().prefix("bajavoz-pg-").tempdir().expect("a folder");
-        let dir = dir.keep();
+        let dir = tempfile::Builder::new().prefix("bajavoz-pg-").tempdir_in(parent);
+        let dir = dir.expect("a folder").keep();
         fs::write(dir.join("password"), OWNER.1).expect("the folder can be written");
         if let Some((user, group)) = other_user() {
             for path in [dir.join("password"), dir.clone()] {
@@ -131,9 +137,19 @@ impl Cluster {
 
     /// Stops the server, whose connections end, and keeps what it has.
     pub(crate) fn stop(&mut self) {
+        self.end_by("INT");
+    }
+
+    /// Has the server end at once and write nothing more, as in a crash: what it finds at its next
+    /// start is what it had put on disk until now.
+    pub(crate) fn crash(&mut self) {
+        self.end_by("QUIT");
+    }
+
+    fn end_by(&mut self, signal: &str) {
         let Some(mut keeper) = self.keeper.take() else { return };
         let input = keeper.stdin.as_mut().expect("its input is ours");
-        input.write_all(b"stop\n").expect("the keeper reads");
+        writeln!(input, "{signal}").expect("the keeper reads");
         keeper.wait().expect("a child can be waited for");
     }
 

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::process;
 
-/// Its size in MiB: two journal segments, and the database.
-const SIZE_MIB: u64 = 512;
+/// Its size in MiB: two journal segments, and the database, which may be a server's with its logs.
+const SIZE_MIB: u64 = 1024;
 
 /// The journal of the file system in MiB, so that it is not what fills the disk.
 const JOURNAL_MIB: u64 = 16;
@@ -46,6 +46,11 @@ impl Disk {
 
     fn image(&self) -> PathBuf {
         self.folder.path().join("disk")
+    }
+
+    /// Returns once everything that was written so far is on it.
+    pub(crate) fn settle(&self) {
+        process::output(Command::new("sync").arg("-f").arg(&self.at), None);
     }
 
     /// Cuts its power: nothing is written from now on, and every step on it fails.
