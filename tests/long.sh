@@ -18,12 +18,18 @@ part_calls() {
     BAJAVOZ_CAMPAIGNS="${BAJAVOZ_CAMPAIGNS:-100000}" cargo test --locked --test it sim
 }
 
-# Two hundred engines killed at any moment under load, on one store: no promise is lost.
+# Every step of every write path fails in every way, and the power goes after each: no promise is lost.
+part_crash() {
+    BAJAVOZ_STEPS_ALL="${BAJAVOZ_STEPS_ALL-1}" BAJAVOZ_IMAGES_ALL="${BAJAVOZ_IMAGES_ALL-1}" \
+        cargo test --locked --test crash -- --nocapture
+}
+
+# Two hundred engines killed at any moment under load, on SQLite and on PostgreSQL: no promise is lost.
 part_kill() {
     BAJAVOZ_KILL_ROUNDS="${BAJAVOZ_KILL_ROUNDS:-200}" cargo test --locked --test it kill::
 }
 
-# Twenty power cuts in mid-write, on a disk of its own: what was promised is on it afterwards.
+# Twenty power cuts in mid-write, with SQLite and with PostgreSQL on the disk: every promise is there.
 part_power() {
     BAJAVOZ_POWER_ROUNDS="${BAJAVOZ_POWER_ROUNDS:-20}" cargo test --locked --test it power::
 }

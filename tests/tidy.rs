@@ -16,6 +16,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/net/sys.rs", "system calls"),
     ("benches/counting/mod.rs", "an allocator that counts"),
     ("benches/sip_message.rs", "the clock of a thread"),
+    ("tests/crash/syscalls.rs", "functions in the place of libc's"),
 ];
 
 /// Folders that are not ours to judge.
