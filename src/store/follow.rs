@@ -216,7 +216,10 @@ impl Round {
         let asked_at = (shared.following.now)();
         let mut heads = self.reader.heads()?;
         if shared.feed().is_none() {
+            // What is imported here meanwhile must not be left out of what is mounted in the end.
+            let turn = shared.following.index.turn();
             let (reasons, left_out) = self.reader.fill(&shared.following.index)?;
+            drop(turn);
             tracing::info!(reasons, left_out, "everything on record is in the index");
             let feed = Feed::new(asked_at, heads.iter().copied(), shared.following.stale_after);
             *shared.feed() = Some(feed);
@@ -326,11 +329,12 @@ impl Imports {
     }
 }
 
-/// Makes the base of all imports on record, with the segments that other nodes wrote.
+/// Makes the base of all imports on record, with the segments that other nodes wrote, and of those
+/// that only this node knows yet.
 fn mount_imports(site: &Site, index: &Index) -> Result<(), StoreError> {
     let _turn = index.turn();
     let reader = site.reader()?;
-    let imports = reader.imports()?;
+    let imports = index.with_known(reader.imports()?);
     let base = reader.build_base(&imports, &mut |_done, _of| {})?;
     index.mount(base);
     index.take_imports(&imports);

@@ -92,7 +92,8 @@ impl Reader {
     /// Puts every suppressed number into `index` and returns how many reasons single facts had, and
     /// numbers imports. Lists that only old records name take bits too; what is on a list beyond
     /// the 64th is left out and counted in the second figure, each import as one, since no campaign
-    /// can ask for it either.
+    /// can ask for it either. Imports that the index knows and the database lacks stay. Keep
+    /// [`Index::turn`] where somebody may import meanwhile.
     ///
     /// # Errors
     ///
@@ -112,7 +113,7 @@ impl Reader {
             *(if is_taken { &mut filled } else { &mut left_out }) += 1;
             Ok(())
         })?;
-        let imports = self.imports()?;
+        let imports = index.with_known(self.imports()?);
         let base = imported::load_base(&self.dir, &imports)?;
         filled += base.len();
         left_out += index.mount(base) as u64;

@@ -30,6 +30,7 @@ use crate::model::UnixMicros;
 
 use super::base::Base;
 use super::feed::Freshness;
+use super::import::Imported;
 use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
@@ -77,6 +78,8 @@ pub struct Index {
     topics: ArcSwap<Topics>,
     ranges: ArcSwap<AllRanges>,
     registries: ArcSwap<Registries>,
+    /// The imports that were taken over last.
+    imports: ArcSwap<Vec<Imported>>,
     /// By how much more numbers stand on a list than the base has: the sum over `numbers`.
     surplus: AtomicIsize,
     /// Reversals of records that have not come.

@@ -9,8 +9,11 @@ use super::server::wait_for;
 use super::stand::Stand;
 use super::stand::open_with;
 use super::*;
+use crate::model::WriterId;
 use crate::store::Following;
 use crate::suppression::ListMask;
+use crate::suppression::import::Imported;
+use crate::suppression::segment::Content;
 
 const STALE_AFTER: Duration = Duration::from_secs(5);
 
@@ -49,6 +52,26 @@ impl Node {
 
     fn refuses(&self, n: u64) -> bool {
         self.index.check(number(n), self.lists, &"acme".into(), &"spring".into()).is_some()
+    }
+
+    fn refuses_by_registry(&self, n: u64) -> bool {
+        let ftc = self.index.mask(&["ftc".into()]).expect("three lists fit");
+        self.index.check(number(n), ftc, &"acme".into(), &"spring".into()).is_some()
+    }
+
+    /// Takes an import of `numbers` down as the desk does, save that the database does not have it:
+    /// its record is on disk, and on its way.
+    fn import_unforwarded(&self, stand: &Stand, numbers: &[u64]) {
+        let listed = Some(imports::segment(stand.path(), Content::Listed, numbers));
+        let Fact::Import(import) = imports::import(listed, None) else { unreachable!() };
+        let record = RecordId { writer: WriterId(9), seq: 1 };
+        let mut all = vec![Imported { record, written_at: UnixMicros(1), import: *import }];
+        let _turn = self.index.turn();
+        let reader = self.store.reader().expect("the folder is there");
+        all.extend(reader.imports().expect("the database answers"));
+        let base = reader.build_base(&all, &mut |_done, _of| {}).expect("the segment is sound");
+        self.index.mount(base);
+        self.index.take_imports(&all);
     }
 
     fn is_stale(&self) -> bool {
@@ -160,4 +183,21 @@ fn what_a_server_has_lost_is_forwarded_again() {
             && node.store.reader().unwrap().count(&Filter::default()).is_ok_and(|count| count == 6)
     });
     assert_eq!(server.psql("SELECT COUNT(*), MAX(writer_seq) FROM fact"), "6|6");
+}
+
+#[test]
+fn another_nodes_import_leaves_in_force_what_was_imported_here_and_is_on_its_way() {
+    let stand = Stand::postgres();
+    let other = stand.another_node();
+    let (first, second) = (Node::open(&stand), Node::open(&other));
+    for node in [&first, &second] {
+        wait_for("it has caught up", || !node.is_stale());
+    }
+    first.import_unforwarded(&stand, &[1]);
+    assert!(first.refuses_by_registry(1));
+    let listed = imports::segment(other.path(), Content::Listed, &[2]);
+    second.store.submit(0, imports::import(Some(listed), None)).unwrap();
+    second.acks.recv().unwrap().result.unwrap();
+    wait_for("the other's import is in force", || first.refuses_by_registry(2));
+    assert!(first.refuses_by_registry(1), "only its own node knows it, and must");
 }

@@ -1,6 +1,7 @@
 //! Ranges in the index: those of the configuration, and those of imports.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -75,6 +76,7 @@ impl Index {
     /// Takes over what all imports that there are say beside their numbers: of which day the
     /// registries are, and ranges. Returns how many ranges are left out, as [`Self::mount`] does.
     pub fn take_imports(&self, imports: &[Imported]) -> usize {
+        self.imports.store(Arc::new(imports.to_vec()));
         self.registries.store(Arc::new(Registries::of(imports.iter().map(|it| &it.import))));
         let ranges = imports.iter().flat_map(|Imported { record, import, .. }| {
             import.tally.ranges.iter().map(|&range| ImportedRange {
@@ -86,6 +88,17 @@ impl Index {
             })
         });
         self.mount_ranges(ranges)
+    }
+
+    /// `imports` and those that were taken over before and are not among them, oldest first. A
+    /// database may lack what this node knows: what it has just imported itself is on its way
+    /// there, and a server that took the place of another may have lost some.
+    pub fn with_known(&self, mut imports: Vec<Imported>) -> Vec<Imported> {
+        let records: BTreeSet<RecordId> = imports.iter().map(|imported| imported.record).collect();
+        let known = self.imports.load();
+        imports.extend(known.iter().filter(|it| !records.contains(&it.record)).cloned());
+        imports.sort_by_key(|imported| (imported.import.imported_at, imported.record));
+        imports
     }
 
     /// Takes over the ranges of all imports, in place of those before. Returns how many are left
