@@ -393,8 +393,10 @@ fn open_store(
     };
     let (store, recovered) = Store::open(settings, on_ack)?;
     // What others have written is the follower's to read; until it has, the index is stale.
-    let (reasons, left_out) =
-        if is_shared { store.fill_from_journal(index) } else { store.reader()?.fill(index) }?;
+    let (reasons, left_out) = match is_shared {
+        true => (recovered.filled, recovered.left_out),
+        false => store.reader()?.fill(index)?,
+    };
     tracing::info!(
         facts = recovered.facts,
         rebuilt = recovered.rebuilt,

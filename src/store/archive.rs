@@ -52,6 +52,11 @@ pub struct Recovered {
     pub torn: Vec<Torn>,
     /// Facts whose key was destroyed, so that they stand in the database sealed only.
     pub erased: u64,
+    /// Reasons of this node's own, and numbers of imports it knew at its last start, that are in the
+    /// index where other nodes are followed.
+    pub filled: u64,
+    /// What of them is left out of it.
+    pub left_out: u64,
     /// Whether the shared database could not be reached, so that it is brought up to date later.
     pub is_away: bool,
 }

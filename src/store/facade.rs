@@ -65,7 +65,8 @@ pub struct Settings {
     /// When a fact counts as durable.
     pub ack: AckPolicy,
     /// How other nodes are followed that write to the same database; nothing for a store that is
-    /// only asked. The follower fills the index by itself.
+    /// only asked. The index is filled with what this node knows itself before the store is open, and
+    /// by the follower with everything else.
     pub following: Option<Following>,
     /// How long a record stays without a signed checkpoint behind it, while the journal works.
     pub checkpoint_every: Duration,
@@ -181,7 +182,7 @@ impl Store {
             ..
         } = settings;
         let held = Arc::new(Held::new(ack, on_ack, Arc::clone(&on_event)));
-        let (archive, recovered) = Archive::open(&dir, &target, &clock)?;
+        let (archive, mut recovered) = Archive::open(&dir, &target, &clock)?;
         let keys_path = dir.join("keys");
         let signer = archive.keys.signer().map_err(StoreError::io("sign under", &keys_path))?;
         let Archive { site, database, keys, behind, loose_ends, lock } = archive;
@@ -202,6 +203,11 @@ impl Store {
         let projection =
             Projection::start(database, backlog, Arc::clone(&held), watch, Arc::clone(&on_event))?;
         let feed = projection.feed.clone();
+        if let Some(following) = &following {
+            // Before anybody follows: what stands here is older than what the follower brings.
+            let filled = fill_from_journal(&site.dir, &following.index)?;
+            (recovered.filled, recovered.left_out) = filled;
+        }
         let follower = following.map(|following| {
             let watch = Watch::new("follow", &on_event);
             Follower::start(site.clone(), following, feed.clone(), watch)
@@ -279,8 +285,8 @@ impl Store {
     }
 
     /// Fills `index` with what this node itself has written, and with the numbers of the imports
-    /// that it knew at its last start: for a start while the shared database is away. How many they
-    /// were, and how many were left out.
+    /// that it knew at its last start: for one that follows no other, while the shared database is
+    /// away. How many they were, and how many were left out.
     ///
     /// # Errors
     ///

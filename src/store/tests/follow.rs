@@ -126,6 +126,7 @@ fn a_node_without_its_database_turns_stale_and_knows_all_when_it_is_back() {
     drop(first);
     let first = Node::open(&stand);
     assert!(first.is_stale());
+    assert!(first.refuses(1), "from the beginning, whatever its campaigns do when it is stale");
     cluster.start_again();
     for node in [&first, &second] {
         wait_for("it is fresh again", || !node.is_stale());
