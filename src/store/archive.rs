@@ -63,11 +63,13 @@ pub struct Recovered {
 
 /// How far a stream of the journal reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct Reach {
     /// Its last durable record.
     pub(super) last: RecordId,
     /// Whether its process is gone and nothing will follow.
     pub(super) is_past: bool,
+    /// How much of it the database is known to have.
+    pub(super) taken: u64,
 }
 
 /// A store held by this process, recovered, and open for questions; nothing is written to it.
@@ -76,8 +78,9 @@ pub struct Archive {
     pub(super) site: Site,
     pub(super) database: Database,
     pub(super) keys: KeyFile,
-    /// Streams that the database may lack, since it was away.
-    pub(super) behind: Vec<Head>,
+    /// The streams of processes before us, where the database is a shared one: it may lack them, since
+    /// it was away, or lose them.
+    pub(super) past: Vec<Reach>,
     /// The ends of this store's streams that no later one names yet.
     pub(super) loose_ends: Vec<LooseEnd>,
     /// Held while the value lives.
@@ -148,15 +151,15 @@ impl Archive {
             }
         }
         let recovered = Recovered { rebuilt, is_away: cursors.is_none(), ..Recovered::default() };
-        let mut opening = Opening { database, keys, recovered, behind: Vec::new() };
+        let mut opening = Opening { database, keys, recovered, past: Vec::new() };
         for stream in &streams {
             opening.stream(stream, known)?;
         }
-        let Opening { mut database, keys, recovered, behind } = opening;
+        let Opening { mut database, keys, recovered, past } = opening;
         if !database.is_shared() {
             loose_ends = database.loose_ends()?;
         }
-        Ok((Self { site, database, keys, behind, loose_ends, lock }, recovered))
+        Ok((Self { site, database, keys, past, loose_ends, lock }, recovered))
     }
 
     /// The key that the store's checkpoints verify by; nothing where none was drawn yet.
@@ -216,7 +219,7 @@ struct Opening {
     database: Database,
     keys: KeyFile,
     recovered: Recovered,
-    behind: Vec<Head>,
+    past: Vec<Reach>,
 }
 
 impl Opening {
@@ -224,14 +227,20 @@ impl Opening {
     fn stream(&mut self, stream: &Stream, known: &[Cursor]) -> Result<(), StoreError> {
         let cursor = known.iter().find(|cursor| cursor.writer == stream.writer);
         if let Some(cursor) = cursor.filter(|cursor| cursor.is_closed) {
-            // A shared database may have been told so by whoever ran a copy of this folder.
-            if !self.database.is_shared() || stream.end()?.seq <= cursor.seq {
+            if !self.database.is_shared() {
+                return Ok(());
+            }
+            // It may have been told so by whoever ran a copy of this folder.
+            let end = stream.end()?;
+            if end.seq <= cursor.seq {
+                self.note(stream, end.seq, end.seq);
                 return Ok(());
             }
         }
         if !self.recovered.is_away {
             let mut taking = Taking::new(&mut self.database, &mut self.keys, &mut self.recovered);
-            if unless_away(taking.stream(stream, cursor))?.is_some() {
+            if let Some(end_seq) = unless_away(taking.stream(stream, cursor))? {
+                self.note(stream, end_seq, end_seq);
                 return Ok(());
             }
             self.recovered.is_away = true;
@@ -239,12 +248,17 @@ impl Opening {
         let end = stream.end()?;
         stream.secure(&end)?;
         stream.close(&end)?;
+        self.note(stream, end.seq, 0);
         self.recovered.torn.extend(end.torn);
-        if end.seq > 0 {
-            let last = RecordId { writer: stream.writer, seq: end.seq };
-            self.behind.push(Head { last, is_past: true });
-        }
         Ok(())
+    }
+
+    /// Keeps in mind how far a stream reaches that a shared database is to have.
+    fn note(&mut self, stream: &Stream, end_seq: u64, taken: u64) {
+        if end_seq > 0 && self.database.is_shared() {
+            let last = RecordId { writer: stream.writer, seq: end_seq };
+            self.past.push(Reach { last, is_past: true, taken });
+        }
     }
 }
 
@@ -401,8 +415,8 @@ impl<'a> Taking<'a> {
         Self { database, keys, recovered, waiting: Vec::new() }
     }
 
-    /// Takes in one stream of a process that is gone, and closes it.
-    fn stream(&mut self, stream: &Stream, cursor: Option<&Cursor>) -> Result<(), StoreError> {
+    /// Takes in one stream of a process that is gone, and closes it; its last record.
+    fn stream(&mut self, stream: &Stream, cursor: Option<&Cursor>) -> Result<u64, StoreError> {
         let known = cursor.map_or(0, |cursor| cursor.seq);
         stream.secure(&stream.end()?)?;
         let end = stream.read(known, |record| self.record(record))?;
@@ -411,7 +425,8 @@ impl<'a> Taking<'a> {
             if self.database.is_shared() {
                 // As after a restore: what is missing here is safe there.
                 tracing::warn!(%writer, journal = end.seq, database = known, "the journal is older");
-                return stream.close(&end).map_err(StoreError::from);
+                stream.close(&end)?;
+                return Ok(end.seq);
             }
             return Err(StoreError::JournalBehind { writer, journal: end.seq, database: known });
         }
@@ -424,7 +439,8 @@ impl<'a> Taking<'a> {
         }
         stream.close(&end)?;
         self.recovered.torn.extend(end.torn.clone());
-        self.flush(stream.writer, Some(&end))
+        self.flush(stream.writer, Some(&end))?;
+        Ok(end.seq)
     }
 
     fn record(&mut self, record: Record) -> Result<(), StoreError> {

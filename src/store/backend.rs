@@ -26,7 +26,8 @@ pub(super) trait Backend: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// Those of the database.
+    /// Those of the database, and [`StoreError::Moved`] where a [`Change::Move`] found no row: the
+    /// rest may have been made.
     fn change(&mut self, changes: &[Change]) -> Result<(), StoreError>;
 
     /// Waits until somebody else may have changed something, for `limit` at most. Says nothing
@@ -181,8 +182,8 @@ impl Table {
 pub(super) enum Change {
     /// Puts rows into a table; one whose key is there already is left as it is.
     Insert(&'static Table, Vec<Vec<Value>>),
-    /// Runs a statement.
-    Run(&'static str, Vec<Value>),
+    /// Runs a statement that finds its row only where the database is as we believe.
+    Move(&'static str, Vec<Value>),
     /// Wakes whoever waits in [`Backend::wait`], where the database can; behind the transaction,
     /// and no part of it.
     Wake,

@@ -122,9 +122,13 @@ impl Database {
     }
 
     /// Takes in a writer's next records and calls, in one transaction. Records that are there
-    /// already are left as they are, so that doing it twice is doing it once; and so is a cursor
-    /// that is further on, since a transaction whose answer was lost may come late. A shared
-    /// database gets the segments of imports first.
+    /// already are left as they are, so that doing it twice is doing it once. A shared database gets
+    /// the segments of imports first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Moved`] where the stream does not stand before the first of `records` there,
+    /// nor at `cursor` already; those of the database, the journal's segments and the records.
     pub(super) fn take_in(
         &mut self,
         cursor: Option<Cursor>,
@@ -142,25 +146,51 @@ impl Database {
         let mut changes = tables::of_records(records, !is_shared)?;
         changes.extend(tables::of_calls(calls)?);
         if let Some(cursor) = cursor {
-            changes.extend(move_cursor(cursor));
+            let from =
+                records.first().map_or(cursor.seq, |first| first.record.id.seq.saturating_sub(1));
+            changes.extend(move_cursor(cursor, from));
             changes.push(Change::Wake);
         }
         self.backend.change(&changes)
     }
+
+    /// Says how far a stream is whose records are there, by way of another database; `there` is
+    /// what it says so far.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub(super) fn copy_cursor(
+        &mut self,
+        cursor: Cursor,
+        there: Option<&Cursor>,
+    ) -> Result<(), StoreError> {
+        let is_there =
+            |there: &Cursor| (there.seq, there.is_closed) >= (cursor.seq, cursor.is_closed);
+        if there.is_some_and(is_there) {
+            return Ok(());
+        }
+        let from = there.map_or(0, |there| there.seq);
+        self.backend.change(&move_cursor(cursor, from))
+    }
 }
 
-fn move_cursor(cursor: Cursor) -> [Change; 2] {
+/// Moves a stream's cursor on from record `from`. A server that has another one in its place, and
+/// knows less, is not to be told that it has what lies between; a cursor that is where it should be
+/// was moved by a transaction whose answer was lost.
+fn move_cursor(cursor: Cursor, from: u64) -> [Change; 2] {
     let begin = vec![cursor.writer.0.into(), 0_i64.into(), "".into(), false.into()];
     let moved = "UPDATE writer SET last_seq = $2, last_hash = $3, is_closed = $4
-                 WHERE writer_id = $1
-                     AND (last_seq < $2 OR (last_seq = $2 AND is_closed <= $4))";
+                 WHERE writer_id = $1 AND ((last_seq = $5 AND last_seq < $2)
+                     OR (last_seq = $2 AND is_closed <= $4))";
     let place = vec![
         cursor.writer.0.into(),
         cursor.seq.into(),
         cursor.hash.to_string().into(),
         cursor.is_closed.into(),
+        from.into(),
     ];
-    [Change::Insert(&tables::WRITER, vec![begin]), Change::Run(moved, place)]
+    [Change::Insert(&tables::WRITER, vec![begin]), Change::Move(moved, place)]
 }
 
 /// A record; nothing when it is not there.

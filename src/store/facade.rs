@@ -185,7 +185,7 @@ impl Store {
         let (archive, mut recovered) = Archive::open(&dir, &target, &clock)?;
         let keys_path = dir.join("keys");
         let signer = archive.keys.signer().map_err(StoreError::io("sign under", &keys_path))?;
-        let Archive { site, database, keys, behind, loose_ends, lock } = archive;
+        let Archive { site, database, keys, past, loose_ends, lock } = archive;
         let signing = Signing::new(
             signer.clone(),
             settings.checkpoint_every,
@@ -199,7 +199,7 @@ impl Store {
         let reading_keys =
             KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
         let watch = Watch::new("projection", &on_event);
-        let backlog = Backlog { journal_dir, keys: reading_keys, behind };
+        let backlog = Backlog { journal_dir, keys: reading_keys, past };
         let projection =
             Projection::start(database, backlog, Arc::clone(&held), watch, Arc::clone(&on_event))?;
         let feed = projection.feed.clone();

@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use crate::model::Number;
 use crate::model::RecordId;
+use crate::model::WriterId;
 use crate::suppression::Fact;
 use crate::suppression::Feed;
 use crate::suppression::Freshness;
@@ -74,8 +75,10 @@ pub struct Followed {
     pub records: u64,
     /// Records that were waited for, since one before them was missing.
     pub holes: u64,
-    /// Streams that ended before a record that had been taken: the database has lost some.
+    /// How often a stream ended before a record that had been taken: the database has lost some.
     pub regressions: u64,
+    /// Streams of which it has less now than this node knows.
+    pub lost: u64,
     /// Rounds that failed.
     pub failures: u64,
 }
@@ -147,6 +150,7 @@ impl Follower {
             records: counters.taken,
             holes: counters.holes,
             regressions: counters.regressions,
+            lost: feed.as_ref().map_or(0, |feed| feed.lost().len() as u64),
             failures: shared.failures.load(Ordering::Relaxed),
         }
     }
@@ -208,39 +212,62 @@ impl Round {
     }
 
     fn look(&mut self) -> Result<(), StoreError> {
-        if !self.shared.written.is_recovered() {
+        let shared = Arc::clone(&self.shared);
+        let written = &shared.written;
+        if shared.feed().is_none() && !written.is_recovered() {
             // What this node promised before its restart is in the journal alone.
             return Ok(());
         }
-        let shared = Arc::clone(&self.shared);
         let asked_at = (shared.following.now)();
+        let had = written.own();
         let mut heads = self.reader.heads()?;
-        if shared.feed().is_none() {
-            // What is imported here meanwhile must not be left out of what is mounted in the end.
-            let turn = shared.following.index.turn();
-            let (reasons, left_out) = self.reader.fill(&shared.following.index)?;
-            drop(turn);
-            tracing::info!(reasons, left_out, "everything on record is in the index");
-            let feed = Feed::new(asked_at, heads.iter().copied(), shared.following.stale_after);
-            *shared.feed() = Some(feed);
+        if written.hold_against(&had, &heads) > 0 {
+            tracing::error!(
+                "the database has lost records of this node, which forwards them again"
+            );
         }
-        heads.retain(|(writer, _seq)| !shared.written.is_own(*writer));
-        let due = {
-            let mut feed = shared.feed();
-            let Some(feed) = feed.as_mut() else { return Ok(()) };
-            let lost = feed.counters().regressions;
-            let due = feed.heads(asked_at, heads);
-            if feed.counters().regressions > lost {
-                tracing::error!("the database has lost records of other nodes that this one knows");
-            }
-            shared.tell(feed);
-            due
-        };
+        // Asked for behind the heads, so that a stream that has just begun is among them.
+        let own = written.own();
+        heads.retain(|(writer, _seq)| !own.contains_key(writer));
+        if shared.feed().is_none() {
+            self.fill(asked_at, &heads)?;
+        }
+        let due = self.due(asked_at, heads);
         for stream in due {
             self.read(stream)?;
         }
         self.imports.look_after(&self.site, &shared.following.index);
         Ok(())
+    }
+
+    /// Begins with everything that is on record; of other nodes that reached as far as `heads` say.
+    fn fill(&self, asked_at: Instant, heads: &[(WriterId, u64)]) -> Result<(), StoreError> {
+        let Following { index, stale_after, .. } = &self.shared.following;
+        // What is imported here meanwhile must not be left out of what is mounted in the end.
+        let turn = index.turn();
+        let (reasons, left_out) = self.reader.fill(index)?;
+        drop(turn);
+        tracing::info!(reasons, left_out, "everything on record is in the index");
+        *self.shared.feed() = Some(Feed::new(asked_at, heads.iter().copied(), *stale_after));
+        Ok(())
+    }
+
+    /// What is to be read, by how far each stream is.
+    fn due(&self, asked_at: Instant, heads: Vec<(WriterId, u64)>) -> Vec<Due> {
+        let mut feed = self.shared.feed();
+        let Some(feed) = feed.as_mut() else { return Vec::new() };
+        let met = feed.counters().regressions;
+        let due = feed.heads(asked_at, heads);
+        if feed.counters().regressions > met {
+            let streams: Vec<String> = feed.lost().iter().map(WriterId::to_string).collect();
+            tracing::error!(
+                streams = streams.join(" "),
+                "the database has lost records of other nodes that this one knows; a node forwards \
+                 its own again while it runs"
+            );
+        }
+        self.shared.tell(feed);
+        due
     }
 
     /// Reads one stream as far as it goes.

@@ -269,6 +269,10 @@ pub enum StoreError {
         /// What is wrong with it.
         source: crate::suppression::proof::RecordError,
     },
+    /// The database is not where we left it: it has lost records, or has some that we have not heard
+    /// of; what to forward is found out anew.
+    #[error("the database has a stream from elsewhere on than expected")]
+    Moved,
     /// The shared database did not do what it was asked.
     #[error(transparent)]
     Server(#[from] postgres::ServerError),
@@ -302,7 +306,7 @@ impl StoreError {
     /// Whether the database is only away, and may do later what it was asked.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Behind => true,
+            Self::Behind | Self::Moved => true,
             Self::Server(error) => error.is_passing(),
             _ => false,
         }

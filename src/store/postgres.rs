@@ -98,9 +98,11 @@ impl Postgres {
         })
     }
 
-    fn try_change(&mut self, changes: &[Change]) -> Result<(), ServerError> {
+    /// Whether all was as expected.
+    fn try_change(&mut self, changes: &[Change]) -> Result<bool, ServerError> {
         let link = self.connect()?;
         let mut steps = Vec::with_capacity(changes.len());
+        let mut moves = Vec::new();
         let mut wakes = false;
         for change in changes {
             match change {
@@ -111,7 +113,8 @@ impl Postgres {
                     let columns = kinds.map(|(at, (_name, kind))| Column::all(rows, at, *kind));
                     steps.push((link.prepare(&insert(table))?, columns.collect()));
                 }
-                Change::Run(sql, values) => {
+                Change::Move(sql, values) => {
+                    moves.push(steps.len());
                     let statement = link.prepare(sql)?;
                     let columns = singles(&statement, values)?;
                     steps.push((statement, columns));
@@ -120,7 +123,11 @@ impl Postgres {
         }
         let steps: Vec<_> =
             steps.iter().map(|(statement, columns)| (statement, parameters(columns))).collect();
-        if steps.is_empty() { Ok(()) } else { link.transaction(&steps, wakes) }
+        if steps.is_empty() {
+            return Ok(true);
+        }
+        let counts = link.transaction(&steps, wakes)?;
+        Ok(moves.iter().all(|&at| counts.get(at).is_some_and(|&count| count > 0)))
     }
 
     fn try_ask(&mut self, sql: &str, values: &[Value]) -> Result<Answer, ServerError> {
@@ -172,7 +179,7 @@ impl Backend for Postgres {
 
     fn change(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let done = self.try_change(changes);
-        self.settle(done)
+        if self.settle(done)? { Ok(()) } else { Err(StoreError::Moved) }
     }
 
     fn wait(&mut self, limit: Duration) {

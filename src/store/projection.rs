@@ -4,6 +4,7 @@
 //! its queue. What it could not be handed it reads from the journal later, from its cursor; call
 //! records stand nowhere else: so many wait in memory, and those beyond are lost and counted.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -27,7 +28,7 @@ use crate::record::Cdr;
 use crate::suppression::proof::Hash;
 
 use super::StoreError;
-use super::archive::Head;
+use super::archive::Reach;
 use super::archive::open_record;
 use super::database::Cursor;
 use super::database::Database;
@@ -67,13 +68,6 @@ const SETTLE_EVERY: u32 = 64;
 /// The same under load, by the stamps of the facts that wait.
 const WAIT_MAX_MICROS: i64 = 50_000;
 
-/// How far a stream reaches, and how much of it is known to be in the database.
-#[derive(Clone, Copy, Debug)]
-struct Reach {
-    head: Head,
-    taken: u64,
-}
-
 enum Message {
     Facts {
         facts: Vec<Projected>,
@@ -103,7 +97,10 @@ pub(super) struct Feed {
     messages: SyncSender<Message>,
     /// Set when facts could not be handed over and stand in the journal only.
     missed: Arc<AtomicBool>,
-    /// How far each stream reaches: those of processes before us that the database may lack, and
+    /// Set when the database was found to have lost records, so that what is believed to be there
+    /// is to be asked for.
+    lost: Arc<AtomicBool>,
+    /// How far each stream reaches: those of processes before us where the database is shared, and
     /// ours (another one for each time that the disk failed), the one being written last. What the
     /// journal holds behind our last durable record may be lost in a power cut, and the database
     /// must never know more than the journal.
@@ -115,14 +112,13 @@ pub(super) struct Feed {
 
 impl Feed {
     /// A feed with the far end of its queue.
-    fn new(behind: Vec<Head>) -> (Self, Receiver<Message>) {
+    fn new(past: Vec<Reach>) -> (Self, Receiver<Message>) {
         let (messages, queue) = sync_channel(QUEUE_LEN_MAX);
-        let missed = Arc::new(AtomicBool::new(!behind.is_empty()));
-        let reaches = behind.into_iter().map(|head| Reach { head, taken: 0 }).collect();
         let feed = Self {
             messages,
-            missed,
-            durable: Arc::new(Mutex::new(reaches)),
+            missed: Arc::new(AtomicBool::new(past.iter().any(is_behind))),
+            lost: Arc::default(),
+            durable: Arc::new(Mutex::new(past)),
             queued: Arc::default(),
             stats: Arc::default(),
         };
@@ -135,12 +131,9 @@ impl Feed {
         let Some(last) = facts.last().map(|projected| projected.record.id) else { return };
         {
             let mut durable = self.reaches();
-            match durable.last_mut().filter(|reach| reach.head.last.writer == last.writer) {
-                Some(reach) => reach.head.last = last,
-                None => {
-                    let head = Head { last, is_past: false };
-                    durable.push(Reach { head, taken: 0 });
-                }
+            match durable.last_mut().filter(|reach| reach.last.writer == last.writer) {
+                Some(reach) => reach.last = last,
+                None => durable.push(Reach { last, is_past: false, taken: 0 }),
             }
         }
         let count = facts.len();
@@ -158,21 +151,44 @@ impl Feed {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether `writer` is a stream of this process.
-    pub(super) fn is_own(&self, writer: WriterId) -> bool {
-        let is_own = |reach: &Reach| !reach.head.is_past && reach.head.last.writer == writer;
-        self.reaches().iter().any(is_own)
+    /// This node's own streams, those of processes before us too, and how much of each the database
+    /// is known to have.
+    pub(super) fn own(&self) -> BTreeMap<WriterId, u64> {
+        self.reaches().iter().map(|reach| (reach.last.writer, reach.taken)).collect()
+    }
+
+    /// Holds `heads`, the last record of each stream in the database, against `own`, which is what
+    /// it was known to have before they were asked for. What it has lost is forwarded again; of how
+    /// many streams that was.
+    pub(super) fn hold_against(
+        &self,
+        own: &BTreeMap<WriterId, u64>,
+        heads: &[(WriterId, u64)],
+    ) -> usize {
+        let heads: BTreeMap<WriterId, u64> = heads.iter().copied().collect();
+        let mut lost = 0;
+        for reach in self.reaches().iter_mut() {
+            let head = heads.get(&reach.last.writer).copied().unwrap_or_default();
+            if own.get(&reach.last.writer).is_some_and(|known| head < *known) {
+                reach.taken = reach.taken.min(head);
+                lost += 1;
+            }
+        }
+        if lost > 0 {
+            self.lost.store(true, Ordering::Release);
+            self.missed.store(true, Ordering::Release);
+        }
+        lost
     }
 
     /// Whether the database has everything of processes before us.
     pub(super) fn is_recovered(&self) -> bool {
-        let is_there = |reach: &Reach| !reach.head.is_past || reach.taken >= reach.head.last.seq;
-        self.reaches().iter().all(is_there)
+        !self.reaches().iter().any(|reach| reach.is_past && is_behind(reach))
     }
 
     /// Facts that are durable here and, as far as is known, not yet in the database.
     pub(super) fn waiting(&self) -> u64 {
-        let of = |reach: &Reach| reach.head.last.seq.saturating_sub(reach.taken);
+        let of = |reach: &Reach| reach.last.seq.saturating_sub(reach.taken);
         self.reaches().iter().map(of).sum()
     }
 
@@ -208,14 +224,19 @@ impl Feed {
     }
 }
 
+/// Whether the database may lack some of a stream.
+const fn is_behind(reach: &Reach) -> bool {
+    reach.taken < reach.last.seq
+}
+
 /// What is not yet in the database, and where it is read.
 #[derive(Debug)]
 pub(super) struct Backlog {
     pub(super) journal_dir: PathBuf,
     /// A handle of its own, for facts read from the journal.
     pub(super) keys: KeyFile,
-    /// Streams of processes before us that the database may lack, since it was away.
-    pub(super) behind: Vec<Head>,
+    /// Streams of processes before us that a shared database may lack, or lose.
+    pub(super) past: Vec<Reach>,
 }
 
 /// The projection thread, with its handle.
@@ -235,16 +256,17 @@ impl Projection {
         watch: Watch,
         on_event: OnEvent,
     ) -> Result<Self, StoreError> {
-        let Backlog { journal_dir, keys, behind } = backlog;
-        let is_failing = !behind.is_empty();
-        let (feed, queue) = Feed::new(behind);
+        let Backlog { journal_dir, keys, past } = backlog;
+        let is_failing = past.iter().any(is_behind);
+        let knows_cursors = past.is_empty();
+        let (feed, queue) = Feed::new(past);
         let projector = Projector {
             held: Arc::clone(&held),
             database,
             keys,
             journal_dir,
             cursors: Vec::new(),
-            knows_cursors: !is_failing,
+            knows_cursors,
             feed: feed.clone(),
             on_event,
             calls: Vec::new(),
@@ -456,7 +478,8 @@ impl Projector {
     fn note_taken(&self, cursor: Cursor) {
         self.held.is_stored(RecordId { writer: cursor.writer, seq: cursor.seq });
         let mut reaches = self.feed.reaches();
-        let of_writer = reaches.iter_mut().find(|reach| reach.head.last.writer == cursor.writer);
+        // The stream that is being written is the last.
+        let of_writer = reaches.iter_mut().rfind(|reach| reach.last.writer == cursor.writer);
         if let Some(reach) = of_writer {
             reach.taken = cursor.seq;
         }
@@ -467,17 +490,22 @@ impl Projector {
         if !matches!(error, StoreError::Server(ServerError::Later)) {
             self.feed.stats.failed.fetch_add(1, Ordering::Relaxed);
         }
-        if self.database.is_shared() {
+        if self.database.is_shared() || matches!(error, StoreError::Moved) {
             // A server that takes its place may know less than this one did.
-            self.knows_cursors = false;
-            self.cursors.clear();
-            self.feed.missed.store(true, Ordering::Release);
+            self.forget_cursors();
         }
         if !std::mem::replace(&mut self.is_failing, true) {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, "the database cannot be written; facts wait in the journal");
             (self.on_event)(StoreEvent::DatabaseFailed);
         }
+    }
+
+    /// Has the database asked how far each stream is there, and what is missing read again.
+    fn forget_cursors(&mut self) {
+        self.knows_cursors = false;
+        self.cursors.clear();
+        self.feed.missed.store(true, Ordering::Release);
     }
 
     /// The database took what it was given; it is back once it has everything.
@@ -502,6 +530,12 @@ impl Projector {
     /// Reads what was missed from the journal: from our own streams, the last of which may be
     /// growing, and from those of processes before us.
     fn catch_up(&mut self) {
+        if self.feed.lost.swap(false, Ordering::AcqRel) {
+            self.forget_cursors();
+            if !std::mem::replace(&mut self.is_failing, true) {
+                (self.on_event)(StoreEvent::DatabaseFailed);
+            }
+        }
         if !self.feed.missed.swap(false, Ordering::AcqRel) {
             return;
         }
@@ -521,25 +555,29 @@ impl Projector {
             }
             self.knows_cursors = true;
         }
-        let heads: Vec<Head> = self.feed.reaches().iter().map(|reach| reach.head).collect();
+        let reaches: Vec<Reach> = self.feed.reaches().clone();
         let streams = streams(&self.journal_dir)?;
-        for head in heads {
-            let stream = streams.iter().find(|stream| stream.writer == head.last.writer);
+        let mut done = Ok(());
+        for reach in reaches {
+            let stream = streams.iter().find(|stream| stream.writer == reach.last.writer);
             if let Some(stream) = stream {
-                self.read_missed(head, stream)?;
+                // A stream that the database refuses holds up none of the others.
+                let read = self.read_missed(reach, stream);
+                done = done.and(read);
             }
         }
-        Ok(())
+        done
     }
 
-    fn read_missed(&mut self, head: Head, stream: &Stream) -> Result<(), StoreError> {
-        let mut cursor = *self.cursor(head.last.writer);
-        if cursor.seq < head.last.seq {
+    fn read_missed(&mut self, reach: Reach, stream: &Stream) -> Result<(), StoreError> {
+        let RecordId { writer, seq: last_seq } = reach.last;
+        let mut cursor = *self.cursor(writer);
+        if cursor.seq < last_seq {
             // A batch that is being written right now looks like a cut one: it is handed over
             // later.
             let mut facts: Vec<Projected> = Vec::new();
             stream.read(cursor.seq, |record| {
-                if record.id.seq > head.last.seq {
+                if record.id.seq > last_seq {
                     return Ok(());
                 }
                 let fact = open_record(&self.keys, &record)?;
@@ -547,12 +585,12 @@ impl Projector {
                 if facts.len() >= FACTS_MAX { self.take_missed(&mut facts) } else { Ok(()) }
             })?;
             self.take_missed(&mut facts)?;
-            cursor = *self.cursor(head.last.writer);
+            cursor = *self.cursor(writer);
         }
-        if head.is_past && !cursor.is_closed {
+        if reach.is_past && !cursor.is_closed {
             let closed = Cursor { is_closed: true, ..cursor };
             self.database.take_in(Some(closed), &[], &[])?;
-            *self.cursor(head.last.writer) = closed;
+            *self.cursor(writer) = closed;
         }
         self.note_taken(cursor);
         Ok(())

@@ -108,7 +108,8 @@ impl Sqlite {
         Err(failed_at(&self.path)(rusqlite::Error::SqliteFailure(corrupt, Some(found))))
     }
 
-    fn try_change(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
+    /// Whether all was as expected; otherwise nothing is changed.
+    fn try_change(&mut self, changes: &[Change]) -> rusqlite::Result<bool> {
         let transaction = self.connection.transaction()?;
         for change in changes {
             match change {
@@ -123,16 +124,19 @@ impl Sqlite {
                     }
                 }
                 Change::Wake => {}
-                Change::Run(sql, values) => {
+                Change::Move(sql, values) => {
                     #[cfg(test)]
                     super::tests::portable::note(sql);
                     let mut statement = transaction.prepare_cached(sql)?;
                     bind(&mut statement, values)?;
-                    statement.raw_execute()?;
+                    if statement.raw_execute()? == 0 {
+                        return Ok(false);
+                    }
                 }
             }
         }
-        transaction.commit()
+        transaction.commit()?;
+        Ok(true)
     }
 }
 
@@ -160,7 +164,7 @@ impl Backend for Sqlite {
 
     fn change(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let done = self.try_change(changes);
-        done.map_err(failed_at(&self.path))
+        if done.map_err(failed_at(&self.path))? { Ok(()) } else { Err(StoreError::Moved) }
     }
 
     fn wait(&mut self, limit: Duration) {

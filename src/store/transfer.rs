@@ -137,8 +137,10 @@ fn check_all_ours(dir: &Path, cursors: &[Cursor]) -> Result<(), StoreError> {
 }
 
 fn copy_cursors(cursors: &[Cursor], to: &mut Database) -> Result<u64, StoreError> {
+    let known = to.cursors()?;
     for cursor in cursors {
-        to.take_in(Some(*cursor), &[], &[])?;
+        let there = known.iter().find(|known| known.writer == cursor.writer);
+        to.copy_cursor(*cursor, there)?;
     }
     let known = to.cursors()?;
     for cursor in cursors {

@@ -11,6 +11,7 @@
 //! not matter to what is true.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct Feed {
     asked_at: Option<Instant>,
     /// At this moment there was nothing that we had not taken.
     complete_at: Option<Instant>,
+    /// Streams that end before a record that was taken.
+    lost: BTreeSet<WriterId>,
     /// When following began.
     began_at: Instant,
     stale_after: Duration,
@@ -101,30 +104,36 @@ impl Feed {
             wanted: BTreeMap::new(),
             asked_at: None,
             complete_at: None,
+            lost: BTreeSet::new(),
             began_at: now,
             stale_after,
             counters: FeedCounters::default(),
         }
     }
 
-    /// Takes how far each stream is in the store, as asked at `asked_at`, and returns what to read.
+    /// Takes how far each stream is in the store, as asked at `asked_at`, and returns what to read. A
+    /// stream that is not among them is not in the store.
     pub fn heads(
         &mut self,
         asked_at: Instant,
         heads: impl IntoIterator<Item = (WriterId, u64)>,
     ) -> Vec<Due> {
+        let heads: BTreeMap<WriterId, u64> = heads.into_iter().collect();
         self.wanted.clear();
         self.asked_at = Some(asked_at);
         let mut due = Vec::new();
-        for (writer, head) in heads {
+        for (&writer, &head) in &heads {
             let after = self.cursors.get(&writer).copied().unwrap_or_default();
             if head > after {
                 self.wanted.insert(writer, head);
                 due.push(Due { writer, after });
-            } else if head < after {
-                self.counters.regressions += 1;
             }
         }
+        let head = |writer: &WriterId| heads.get(writer).copied().unwrap_or_default();
+        let ends_before = self.cursors.iter().filter(|(writer, taken)| head(writer) < **taken);
+        let lost: BTreeSet<WriterId> = ends_before.map(|(writer, _taken)| *writer).collect();
+        self.counters.regressions += lost.difference(&self.lost).count() as u64;
+        self.lost = lost;
         self.note_completeness();
         due
     }
@@ -164,6 +173,11 @@ impl Feed {
     pub fn freshness(&self) -> Freshness {
         let until = self.complete_at.and_then(|at| at.checked_add(self.stale_after));
         until.map_or(Freshness::Never, Freshness::Until)
+    }
+
+    /// Streams of which the store has less than was taken.
+    pub const fn lost(&self) -> &BTreeSet<WriterId> {
+        &self.lost
     }
 
     /// The last record of each stream that was taken.
@@ -260,6 +274,29 @@ mod tests {
             heads(&[(1, 7)]),
             "we know them all the same"
         );
+    }
+
+    #[test]
+    fn what_a_store_has_lost_is_counted_when_it_is_met_and_not_each_time_it_is_asked() {
+        let now = feed().1;
+        let mut feed = Feed::new(now, heads(&[(1, 7), (2, 3)]), STALE_AFTER);
+        // What the store has (0: not even the stream), which streams have lost something then, and
+        // how many were met so far.
+        #[rustfmt::skip]
+        let steps: [([u64; 2], &[u64], u64); 6] = [
+            ([7, 3], &[],     0),
+            ([5, 3], &[1],    1),
+            ([6, 3], &[1],    1),
+            ([0, 2], &[1, 2], 2),
+            ([7, 3], &[],     2),
+            ([0, 0], &[1, 2], 4),
+        ];
+        for (found, lost, met) in steps {
+            let there = (1..).zip(found).filter(|(_writer, seq)| *seq > 0);
+            feed.heads(now, heads(&there.collect::<Vec<_>>()));
+            let lost: BTreeSet<_> = lost.iter().map(|writer| WriterId(*writer)).collect();
+            assert_eq!((feed.lost(), feed.counters().regressions), (&lost, met), "{found:?}");
+        }
     }
 
     #[test]

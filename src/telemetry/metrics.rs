@@ -49,7 +49,7 @@ struct Inner {
     store_alarm: Gauge,
     database_alarm: Gauge,
     facts_waiting: Gauge,
-    feed_lag: Gauge<f64, AtomicU64>,
+    feed: FeedGauges,
     config_reload: Gauge<f64, AtomicU64>,
     totals: Arc<Totals>,
 }
@@ -61,6 +61,31 @@ pub struct ActiveCall(Gauge);
 impl Drop for ActiveCall {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// What is told of following other engines.
+#[derive(Debug, Default)]
+struct FeedGauges {
+    lag: Gauge<f64, AtomicU64>,
+    streams_lost: Gauge,
+}
+
+impl FeedGauges {
+    fn new(registry: &mut Registry) -> Self {
+        let feed = Self::default();
+        registry.register_with_unit(
+            "feed_lag",
+            "For how long opt-outs of other engines may be unknown here",
+            Unit::Seconds,
+            feed.lag.clone(),
+        );
+        registry.register(
+            "feed_streams_lost",
+            "Streams of other engines of which the database has less than is known here",
+            feed.streams_lost.clone(),
+        );
+        feed
     }
 }
 
@@ -114,13 +139,7 @@ impl Metrics {
             store_alarm.clone(),
         );
         let [database_alarm, facts_waiting] = database_gauges(&mut registry);
-        let feed_lag = Gauge::<f64, AtomicU64>::default();
-        registry.register_with_unit(
-            "feed_lag",
-            "For how long opt-outs of other engines may be unknown here",
-            Unit::Seconds,
-            feed_lag.clone(),
-        );
+        let feed = FeedGauges::new(&mut registry);
         let config_reload = Gauge::<f64, AtomicU64>::default();
         registry.register_with_unit(
             "config_reload_timestamp",
@@ -141,7 +160,7 @@ impl Metrics {
             store_alarm,
             database_alarm,
             facts_waiting,
-            feed_lag,
+            feed,
             config_reload,
             totals,
         }))
@@ -214,9 +233,12 @@ impl Metrics {
         self.0.facts_waiting.set(i64::try_from(facts_waiting).unwrap_or(i64::MAX));
     }
 
-    /// For how long this engine may have missed what others have made durable.
-    pub fn feed_lag(&self, lag: Duration) {
-        self.0.feed_lag.set(lag.as_secs_f64());
+    /// For how long this engine may have missed what others have made durable, and of how many streams
+    /// the database has lost records that this engine knows.
+    pub fn feed(&self, lag: Duration, streams_lost: u64) {
+        let feed = &self.0.feed;
+        feed.lag.set(lag.as_secs_f64());
+        feed.streams_lost.set(i64::try_from(streams_lost).unwrap_or(i64::MAX));
     }
 
     /// A configuration was loaded at `at`.
@@ -305,7 +327,7 @@ mod tests {
         metrics.optout_committed(Duration::from_micros(700));
         metrics.store_alarm(true);
         metrics.database(true, 17);
-        metrics.feed_lag(Duration::from_millis(1_250));
+        metrics.feed(Duration::from_millis(1_250), 2);
         metrics.config_loaded(UnixMicros(1_795_000_000_500_000));
         let page = metrics.render();
         #[rustfmt::skip]
@@ -323,6 +345,7 @@ mod tests {
             ("bajavoz_database_alarm",                                                               "1"),
             ("bajavoz_facts_waiting",                                                                "17"),
             ("bajavoz_feed_lag_seconds",                                                             "1.25"),
+            ("bajavoz_feed_streams_lost",                                                            "2"),
             ("bajavoz_config_reload_timestamp_seconds",                                              "1795000000.5"),
         ];
         for (series, want) in cases {

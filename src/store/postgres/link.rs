@@ -173,26 +173,29 @@ impl Link {
     }
 
     /// Runs `statements` in one transaction, all of them on their way before the first is answered,
-    /// and gives notice behind it if `wakes`.
+    /// and gives notice behind it if `wakes`; how many rows each of them has touched.
     pub(super) fn transaction(
         &self,
         statements: &[(&Statement, Vec<Parameter<'_>>)],
         wakes: bool,
-    ) -> Result<(), ServerError> {
+    ) -> Result<Vec<u64>, ServerError> {
         let client = &self.client;
         let mut steps: Vec<Step<'_>> = Vec::with_capacity(statements.len() + 2);
-        steps.push(Box::pin(client.batch_execute("BEGIN")));
+        let run = async |sql| client.batch_execute(sql).await.map(|()| 0);
+        steps.push(Box::pin(run("BEGIN")));
         for (statement, parameters) in statements {
             steps.push(Box::pin(async move {
-                client.execute_raw(*statement, parameters.iter().copied()).await.map(drop)
+                client.execute_raw(*statement, parameters.iter().copied()).await
             }));
         }
-        steps.push(Box::pin(client.batch_execute("COMMIT")));
+        steps.push(Box::pin(run("COMMIT")));
         if wakes {
             // Without it the others look all the same, a little later.
-            steps.push(Box::pin(async { client.batch_execute(NOTIFY).await.or(Ok(())) }));
+            steps.push(Box::pin(async { run(NOTIFY).await.or(Ok(0)) }));
         }
-        self.wait(all(steps))
+        let counts = self.wait(all(steps))?;
+        // That of BEGIN stands before them.
+        Ok(counts.into_iter().skip(1).take(statements.len()).collect())
     }
 
     /// Hands the client to `work`, which may take `limit`.
@@ -216,13 +219,14 @@ impl Drop for Link {
     }
 }
 
-type Step<'a> = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + 'a>>;
+/// A statement; how many rows it touches.
+type Step<'a> = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + 'a>>;
 
 /// Drives all `steps` at once, begun in their order; the first error in that order is the answer.
-async fn all(steps: Vec<Step<'_>>) -> Result<(), tokio_postgres::Error> {
+async fn all(steps: Vec<Step<'_>>) -> Result<Vec<u64>, tokio_postgres::Error> {
     let mut waiting: Vec<Option<Step<'_>>> = steps.into_iter().map(Some).collect();
-    let mut results: Vec<Result<(), tokio_postgres::Error>> = Vec::new();
-    results.resize_with(waiting.len(), || Ok(()));
+    let mut results: Vec<Result<u64, tokio_postgres::Error>> = Vec::new();
+    results.resize_with(waiting.len(), || Ok(0));
     poll_fn(|context| {
         for (step, result) in waiting.iter_mut().zip(&mut results) {
             let Some(future) = step else { continue };

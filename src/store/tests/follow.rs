@@ -202,3 +202,58 @@ fn another_nodes_import_leaves_in_force_what_was_imported_here_and_is_on_its_way
     wait_for("the other's import is in force", || first.refuses_by_registry(2));
     assert!(first.refuses_by_registry(1), "only its own node knows it, and must");
 }
+
+/// What a server loses that takes the place of another which had heard of more.
+const LOST: &str = "DELETE FROM fact WHERE writer_seq > 2; DELETE FROM optout WHERE writer_seq > 2;
+    DELETE FROM suppressed WHERE writer_seq > 2; UPDATE writer SET last_seq = 2, is_closed = 0
+    WHERE last_seq > 2";
+
+#[test]
+fn what_a_server_has_lost_is_forwarded_again_by_a_node_that_has_nothing_to_write() {
+    let all = "DELETE FROM fact; DELETE FROM optout; DELETE FROM suppressed; DELETE FROM writer";
+    let cases = [
+        ("the end of its stream", false, LOST),
+        ("the end of a stream of a process before", true, LOST),
+        ("its whole stream", false, all),
+        ("the whole stream of a process before", true, all),
+    ];
+    for (name, is_past, lost) in cases {
+        let stand = Stand::postgres();
+        let server = stand.server.clone().unwrap();
+        let mut node = Node::open(&stand);
+        (0..5).for_each(|n| node.add(n));
+        node.store.flush().unwrap();
+        if is_past {
+            drop(node);
+            node = Node::open(&stand);
+        }
+        wait_for("it has caught up", || !node.is_stale());
+        server.psql(lost);
+        let count = "SELECT COUNT(*) FROM optout";
+        wait_for(&format!("{name}: it is there again"), || server.psql(count) == "5");
+        wait_for(&format!("{name}: nothing waits"), || node.store.counters().facts_waiting == 0);
+        let other = Node::open(&stand.another_node());
+        wait_for(&format!("{name}: another has caught up"), || !other.is_stale());
+        assert!((0..5).all(|n| other.refuses(n)), "{name}");
+    }
+}
+
+#[test]
+fn a_stream_is_never_said_to_go_further_than_what_is_there_before_it() {
+    let stand = Stand::postgres();
+    let server = stand.server.clone().unwrap();
+    let (store, _recovered, acks) = stand.open();
+    let add = |n| {
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        acks.recv().unwrap().result.unwrap();
+    };
+    (0..5).for_each(add);
+    store.flush().unwrap();
+    // Another server takes its place behind a pooler, which keeps the connection.
+    server.psql(LOST);
+    add(5);
+    wait_for("the database has all of it", || server.psql("SELECT COUNT(*) FROM optout") == "6");
+    let holes = "SELECT COUNT(*) FROM (SELECT writer_id FROM fact GROUP BY writer_id
+                 HAVING COUNT(*) <> MAX(writer_seq)) AS holes";
+    wait_for("nothing is missing", || store.flush().is_ok() && server.psql(holes) == "0");
+}

@@ -59,7 +59,8 @@ fn forged(kept: &Kept, streams: &[Vec<Record>]) -> tempfile::TempDir {
         };
         let projected: Vec<Projected> = records.iter().map(projected).collect();
         let cursor = Cursor { writer, seq: last.id.seq, hash: last.hash(), is_closed: true };
-        database.take_in(Some(cursor), &projected, &[]).unwrap();
+        database.take_in(None, &projected, &[]).unwrap();
+        database.copy_cursor(cursor, None).unwrap();
     }
     dir
 }
