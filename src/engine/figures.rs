@@ -56,7 +56,7 @@ impl Figures {
 
     /// How far this engine is behind the others, and what it met in following them.
     pub(super) fn note_feed(&self, followed: &Followed) {
-        self.metrics.feed(followed.lag, followed.lost);
+        self.metrics.feed(followed.lag, followed.import_due, followed.lost);
         let mut met = Snapshot::default();
         met.refused("feed_hole", followed.holes);
         met.refused("feed_regression", followed.regressions);

@@ -79,7 +79,9 @@ pub struct Followed {
     pub regressions: u64,
     /// Streams of which it has less now than this node knows.
     pub lost: u64,
-    /// Rounds that failed.
+    /// For how long another node's import has been known that is not in force.
+    pub import_due: Duration,
+    /// Rounds that failed, and tries to bring imports in.
     pub failures: u64,
 }
 
@@ -151,6 +153,7 @@ impl Follower {
             holes: counters.holes,
             regressions: counters.regressions,
             lost: feed.as_ref().map_or(0, |feed| feed.lost().len() as u64),
+            import_due: feed.as_ref().map(|feed| feed.import_due_for(now)).unwrap_or_default(),
             failures: shared.failures.load(Ordering::Relaxed),
         }
     }
@@ -232,11 +235,11 @@ impl Round {
         if shared.feed().is_none() {
             self.fill(asked_at, &heads)?;
         }
+        self.look_after_imports();
         let due = self.due(asked_at, heads);
         for stream in due {
             self.read(stream)?;
         }
-        self.imports.look_after(&self.site, &shared.following.index);
         Ok(())
     }
 
@@ -266,8 +269,19 @@ impl Round {
                  its own again while it runs"
             );
         }
+        feed.import_due(self.imports.due_since());
         self.shared.tell(feed);
         due
+    }
+
+    fn look_after_imports(&mut self) {
+        if self.imports.has_failed() {
+            self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.imports.may_begin() {
+            let (site, index) = (self.site.clone(), Arc::clone(&self.shared.following.index));
+            self.imports.begin(move || mount_imports(&site, &index));
+        }
     }
 
     /// Reads one stream as far as it goes.
@@ -296,7 +310,7 @@ impl Round {
 
     /// Does to the index what a record of another node says.
     fn apply(&mut self, record: RecordId, fact: Option<&Fact>) {
-        let Following { index, on_number, .. } = &self.shared.following;
+        let Following { index, on_number, now, .. } = &self.shared.following;
         match fact {
             Some(Fact::OptOut(optout)) => {
                 let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
@@ -306,7 +320,7 @@ impl Round {
                 }
                 on_number(optout.number);
             }
-            Some(Fact::Import(_)) => self.imports.are_due(),
+            Some(Fact::Import(_)) => self.imports.are_due(now()),
             Some(Fact::Reversal(reversal)) => {
                 for cancelled in &reversal.cancels {
                     index.reverse(reversal.number, cancelled.record, &cancelled.lists);
@@ -322,37 +336,63 @@ impl Round {
 /// making a base of it may take a minute, in which opt-outs come in as ever.
 #[derive(Default)]
 struct Imports {
-    is_due: bool,
+    /// Since when there are some that the thread does not know of.
+    waiting_since: Option<Instant>,
+    /// Since when there are those that it is about.
+    begun_since: Option<Instant>,
     /// Rounds to wait after a failure.
     pause: u32,
     thread: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
 impl Imports {
-    fn are_due(&mut self) {
-        self.is_due = true;
+    fn are_due(&mut self, now: Instant) {
+        self.waiting_since.get_or_insert(now);
     }
 
-    fn look_after(&mut self, site: &Site, index: &Arc<Index>) {
-        if self.thread.as_ref().is_some_and(JoinHandle::is_finished)
-            && let Some(Ok(done)) = self.thread.take().map(JoinHandle::join)
-        {
-            match done {
-                Ok(()) => tracing::info!("other nodes' imports are in the index"),
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "other nodes' imports are not in the index yet");
-                    (self.is_due, self.pause) = (true, IMPORTS_PAUSE_ROUNDS);
-                }
+    /// Since when there is one that is not in force.
+    fn due_since(&self) -> Option<Instant> {
+        self.begun_since.or(self.waiting_since)
+    }
+
+    /// Whether a try has come to its end, in vain; it is made again after a pause.
+    fn has_failed(&mut self) -> bool {
+        self.pause = self.pause.saturating_sub(1);
+        let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) else { return false };
+        match thread.join() {
+            Ok(Ok(())) => {
+                self.begun_since = None;
+                tracing::info!("other nodes' imports are in the index");
+                return false;
+            }
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "other nodes' imports are not in the index yet");
+            }
+            Err(_panic) => {
+                tracing::error!("other nodes' imports are not in the index yet: a panic");
             }
         }
-        self.pause = self.pause.saturating_sub(1);
-        if self.is_due && self.pause == 0 && self.thread.is_none() {
-            let (site, index) = (site.clone(), Arc::clone(index));
-            let work = move || mount_imports(&site, &index);
-            self.thread = std::thread::Builder::new().name("imports".to_owned()).spawn(work).ok();
-            self.is_due = self.thread.is_none();
+        self.put_off();
+        true
+    }
+
+    fn may_begin(&self) -> bool {
+        self.waiting_since.is_some() && self.pause == 0 && self.thread.is_none()
+    }
+
+    /// Has `mount` bring in all that wait.
+    fn begin(&mut self, mount: impl FnOnce() -> Result<(), StoreError> + Send + 'static) {
+        self.begun_since = self.waiting_since.take();
+        self.thread = std::thread::Builder::new().name("imports".to_owned()).spawn(mount).ok();
+        if self.thread.is_none() {
+            self.put_off();
         }
+    }
+
+    fn put_off(&mut self) {
+        self.waiting_since = self.begun_since.take().or(self.waiting_since);
+        self.pause = IMPORTS_PAUSE_ROUNDS;
     }
 }
 
@@ -365,5 +405,45 @@ fn mount_imports(site: &Site, index: &Index) -> Result<(), StoreError> {
     let base = reader.build_base(&imports, &mut |_done, _of| {})?;
     index.mount(base);
     index.take_imports(&imports);
-    index.with_base(|base| reader.save_base(base, &imports))
+    if let Err(error) = index.with_base(|base| reader.save_base(base, &imports)) {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the imported numbers cannot be kept for the next start");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::server::wait_for;
+    use crate::store::tests::stand::any_moment;
+
+    #[test]
+    fn imports_that_fail_or_panic_stay_due_since_they_came_and_are_tried_again() {
+        let came = any_moment();
+        let later = came + Duration::from_secs(9);
+        let mut imports = Imports::default();
+        assert!(!imports.may_begin());
+        imports.are_due(came);
+        type Work = fn() -> Result<(), StoreError>;
+        let works: [(Work, bool); 3] = [
+            (|| Err(StoreError::Closed), true),
+            (|| panic!("the test has the thread panic"), true),
+            (|| Ok(()), false),
+        ];
+        for (work, fails) in works {
+            assert_eq!(imports.due_since(), Some(came));
+            assert!(imports.may_begin());
+            imports.begin(work);
+            imports.are_due(later);
+            assert!(!imports.may_begin(), "one at a time");
+            let is_over = || imports.thread.as_ref().is_some_and(JoinHandle::is_finished);
+            wait_for("the thread ends", is_over);
+            assert_eq!(imports.has_failed(), fails);
+            while fails && !imports.may_begin() {
+                assert!(!imports.has_failed(), "a failure is told once");
+            }
+        }
+        assert_eq!(imports.due_since(), Some(later), "what came meanwhile is still to come in");
+    }
 }

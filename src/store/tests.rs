@@ -14,7 +14,7 @@ pub(crate) mod portable;
 mod proxy;
 mod reversals;
 mod round_trip;
-mod server;
+pub(crate) mod server;
 mod signing;
 pub(crate) mod stand;
 mod transfer;

@@ -68,18 +68,24 @@ impl Drop for ActiveCall {
 #[derive(Debug, Default)]
 struct FeedGauges {
     lag: Gauge<f64, AtomicU64>,
+    import_due: Gauge<f64, AtomicU64>,
     streams_lost: Gauge,
 }
 
 impl FeedGauges {
     fn new(registry: &mut Registry) -> Self {
         let feed = Self::default();
-        registry.register_with_unit(
-            "feed_lag",
-            "For how long opt-outs of other engines may be unknown here",
-            Unit::Seconds,
-            feed.lag.clone(),
-        );
+        let seconds = [
+            ("feed_lag", "For how long opt-outs of other engines may be unknown here", &feed.lag),
+            (
+                "feed_import_due",
+                "For how long an import of another engine is known that is not in force here",
+                &feed.import_due,
+            ),
+        ];
+        for (name, help, gauge) in seconds {
+            registry.register_with_unit(name, help, Unit::Seconds, gauge.clone());
+        }
         registry.register(
             "feed_streams_lost",
             "Streams of other engines of which the database has less than is known here",
@@ -233,11 +239,13 @@ impl Metrics {
         self.0.facts_waiting.set(i64::try_from(facts_waiting).unwrap_or(i64::MAX));
     }
 
-    /// For how long this engine may have missed what others have made durable, and of how many streams
-    /// the database has lost records that this engine knows.
-    pub fn feed(&self, lag: Duration, streams_lost: u64) {
+    /// For how long this engine may have missed what others have made durable, for how long an import
+    /// of another is known that is not in force here, and of how many streams the database has lost
+    /// records that this engine knows.
+    pub fn feed(&self, lag: Duration, import_due: Duration, streams_lost: u64) {
         let feed = &self.0.feed;
         feed.lag.set(lag.as_secs_f64());
+        feed.import_due.set(import_due.as_secs_f64());
         feed.streams_lost.set(i64::try_from(streams_lost).unwrap_or(i64::MAX));
     }
 
@@ -327,7 +335,7 @@ mod tests {
         metrics.optout_committed(Duration::from_micros(700));
         metrics.store_alarm(true);
         metrics.database(true, 17);
-        metrics.feed(Duration::from_millis(1_250), 2);
+        metrics.feed(Duration::from_millis(1_250), Duration::from_millis(500), 2);
         metrics.config_loaded(UnixMicros(1_795_000_000_500_000));
         let page = metrics.render();
         #[rustfmt::skip]
@@ -345,6 +353,7 @@ mod tests {
             ("bajavoz_database_alarm",                                                               "1"),
             ("bajavoz_facts_waiting",                                                                "17"),
             ("bajavoz_feed_lag_seconds",                                                             "1.25"),
+            ("bajavoz_feed_import_due_seconds",                                                      "0.5"),
             ("bajavoz_feed_streams_lost",                                                            "2"),
             ("bajavoz_config_reload_timestamp_seconds",                                              "1795000000.5"),
         ];

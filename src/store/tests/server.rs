@@ -15,7 +15,7 @@ use crate::store::postgres::Tls;
 /// Looks at what other threads bring about, 20 ms apart: 30 s.
 const LOOKS_MAX: u32 = 1_500;
 
-pub(super) fn wait_for(what: &str, mut look: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut look: impl FnMut() -> bool) {
     for _look in 0..LOOKS_MAX {
         if look() {
             return;
