@@ -19,6 +19,16 @@ pub(super) trait Backend: fmt::Debug + Send {
     /// Those of the database, among them that it does not answer; and those of `visit`.
     fn select(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError>;
 
+    /// As [`Self::select`], where the database may have to look at every row before it finds the
+    /// first: its answer is waited for as long as a person waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::select`].
+    fn search(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.select(sql, values, visit)
+    }
+
     /// Makes all `changes` or none, in their order.
     ///
     /// An error may be of a transaction that was made all the same, when the answer was lost: who

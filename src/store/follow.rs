@@ -132,7 +132,7 @@ impl Follower {
             .name("follow".to_owned())
             .spawn(move || {
                 let _watch = watch;
-                while !round.shared.is_over.load(Ordering::Acquire) {
+                while !round.shared.is_over() {
                     round.play();
                     round.reader.wait(POLL_EVERY);
                 }
@@ -180,6 +180,11 @@ impl Shared {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the store is being closed.
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
     /// Tells the index until when it is fresh.
     fn tell(&self, feed: &Feed) {
         self.following.index.set_freshness(feed.freshness());
@@ -204,6 +209,8 @@ impl Round {
                     tracing::info!("other nodes' records are read again");
                 }
             }
+            // Not read to its end, since the store is being closed.
+            Err(_cut) if self.shared.is_over() => {}
             Err(error) => {
                 self.shared.failures.fetch_add(1, Ordering::Relaxed);
                 if !std::mem::replace(&mut self.is_failing, true) {
@@ -248,7 +255,7 @@ impl Round {
         let Following { index, stale_after, .. } = &self.shared.following;
         // What is imported here meanwhile must not be left out of what is mounted in the end.
         let turn = index.turn();
-        let (reasons, left_out) = self.reader.fill(index)?;
+        let (reasons, left_out) = self.reader.fill_unless(index, &|| self.shared.is_over())?;
         drop(turn);
         tracing::info!(reasons, left_out, "everything on record is in the index");
         *self.shared.feed() = Some(Feed::new(asked_at, heads.iter().copied(), *stale_after));

@@ -130,17 +130,22 @@ impl Postgres {
         Ok(moves.iter().all(|&at| counts.get(at).is_some_and(|&count| count > 0)))
     }
 
-    fn try_ask(&mut self, sql: &str, values: &[Value]) -> Result<Answer, ServerError> {
+    fn try_ask(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        limit: Duration,
+    ) -> Result<Answer, ServerError> {
         let link = self.connect()?;
         let statement = link.prepare(sql)?;
         let columns = singles(&statement, values)?;
-        let stream = Box::pin(link.query(&statement, &parameters(&columns))?);
-        Ok(Answer { stream, statement })
+        let stream = Box::pin(link.query(&statement, &parameters(&columns), limit)?);
+        Ok(Answer { stream, statement, limit })
     }
 
     fn try_next(&mut self, answer: &mut Answer) -> Result<Vec<Vec<Value>>, ServerError> {
         let link = self.link.as_mut().ok_or(ServerError::Closed)?;
-        let rows = link.rows(&mut answer.stream, CHUNK)?;
+        let rows = link.rows(&mut answer.stream, CHUNK, answer.limit)?;
         let read = |row: &tokio_postgres::Row| -> Result<Vec<Value>, ServerError> {
             let columns = answer.statement.columns().iter().enumerate();
             columns.map(|(at, column)| read(row, at, column.type_())).collect()
@@ -152,11 +157,20 @@ impl Postgres {
 struct Answer {
     stream: std::pin::Pin<Box<tokio_postgres::RowStream>>,
     statement: Statement,
+    /// How long more of it is waited for.
+    limit: Duration,
 }
 
-impl Backend for Postgres {
-    fn select(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
-        let asked = self.try_ask(sql, values);
+impl Postgres {
+    /// As [`Backend::select`]; each step of the answer is waited for as long as `limit`.
+    fn ask(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        limit: Duration,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let asked = self.try_ask(sql, values, limit);
         let mut answer = self.settle(asked)?;
         loop {
             let next = self.try_next(&mut answer);
@@ -175,6 +189,16 @@ impl Backend for Postgres {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Backend for Postgres {
+    fn select(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.ask(sql, values, self.settings.answer_max, visit)
+    }
+
+    fn search(&mut self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.ask(sql, values, self.settings.search_max(), visit)
     }
 
     fn change(&mut self, changes: &[Change]) -> Result<(), StoreError> {

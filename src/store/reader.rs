@@ -5,30 +5,25 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::path::PathBuf;
 
-use crate::model::AccountName;
 use crate::model::CampaignName;
-use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::record::Cdr;
-use crate::suppression::Index;
-use crate::suppression::OptOut;
 use crate::suppression::Outcome;
 use crate::suppression::export::Entry;
 use crate::suppression::export::Filter;
-use crate::suppression::list::ListLimitError;
 
 use super::StoreError;
 use super::backend::Backend;
 use super::backend::Row;
 use super::backend::Value;
 use super::backend::Visit;
-use super::imported;
 use super::segments::Segments;
 use reversals::undone;
 
+mod fill;
 mod follow;
 mod imports;
 mod reversals;
@@ -69,6 +64,11 @@ impl Reader {
         self.backend.borrow_mut().select(sql, values, visit)
     }
 
+    /// As [`Backend::search`]; `visit` may not ask anything itself.
+    fn search(&self, sql: &str, values: &[Value], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.backend.borrow_mut().search(sql, values, visit)
+    }
+
     /// Hands every row that `sql` finds to `visit`, which may not ask anything itself.
     pub(super) fn each(
         &self,
@@ -82,65 +82,15 @@ impl Reader {
     /// How many rows `sql` counts.
     fn count_rows(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let mut count = 0;
-        self.each(sql, values, |row| {
+        self.search(sql, values, &mut |row| {
             count = row.unsigned(0)?;
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(count)
     }
 
-    /// Puts every suppressed number into `index` and returns how many reasons single facts had, and
-    /// numbers imports. Lists that only old records name take bits too; what is on a list beyond
-    /// the 64th is left out and counted in the second figure, each import as one, since no campaign
-    /// can ask for it either. Imports that the index knows and the database lacks stay. Keep
-    /// [`Index::turn`] where somebody may import meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::OptOutRow`] at the first row that is not what was written: whoever is in it
-    /// would be called. [`StoreError::DatabaseDamaged`] and [`StoreError::Database`].
-    pub fn fill(&self, index: &Index) -> Result<(u64, u64), StoreError> {
-        self.check_none_is_on_no_list()?;
-        let sql = "SELECT suppressed.writer_id, suppressed.writer_seq, suppressed.number, list,
-                       optout.number, account, campaign
-                   FROM suppressed LEFT JOIN optout ON optout.writer_id = suppressed.writer_id
-                       AND optout.writer_seq = suppressed.writer_seq";
-        let (mut filled, mut left_out) = (0, 0);
-        self.each(sql, &[], |row| {
-            let record = record_id(row, 0).ok();
-            let suppressed = Suppressed::read(row).map_err(|what| self.unreadable(record, what))?;
-            let is_taken = suppressed.settle(index).is_ok();
-            *(if is_taken { &mut filled } else { &mut left_out }) += 1;
-            Ok(())
-        })?;
-        let imports = index.with_known(self.imports()?);
-        let base = imported::load_base(&self.dir, &imports)?;
-        filled += base.len();
-        left_out += index.mount(base) as u64;
-        left_out += index.take_imports(&imports) as u64;
-        self.fill_reversals(index)?;
-        Ok((filled, left_out))
-    }
-
     pub(super) fn segments(&self) -> Segments {
         Segments::of(&self.dir)
-    }
-
-    /// Every opt-out names a list, and so stands in `suppressed`.
-    fn check_none_is_on_no_list(&self) -> Result<(), StoreError> {
-        let sql = "SELECT writer_id, writer_seq, body FROM optout WHERE NOT EXISTS
-                       (SELECT list FROM suppressed WHERE suppressed.number = optout.number
-                           AND suppressed.writer_id = optout.writer_id
-                           AND suppressed.writer_seq = optout.writer_seq)";
-        self.each(sql, &[], |row| {
-            let body = row.text(2).unwrap_or_default();
-            let optout: Option<OptOut> = serde_json::from_str(body).ok();
-            if optout.is_none_or(|optout| !optout.lists.is_empty()) {
-                let record = record_id(row, 0).ok();
-                return Err(self.unreadable(record, "it is on none of its lists"));
-            }
-            Ok(())
-        })
     }
 
     fn unreadable(&self, record: Option<RecordId>, what: &'static str) -> StoreError {
@@ -199,7 +149,7 @@ impl Reader {
         let mut is_over = false;
         // A row for each list of each reversal; an opt-out without any has one.
         let mut waiting: Option<Entry> = None;
-        self.select(&sql, &found.values, &mut |row| {
+        let mut take = |row: Row<'_>| {
             let record = record_id(row, 0)?;
             let undone = undone(row, 7)?;
             if let Some(entry) = waiting.as_mut().filter(|entry| entry.record == record) {
@@ -210,7 +160,11 @@ impl Reader {
             let step = hand_on(waiting.replace(next));
             is_over = step.is_break();
             Ok(step)
-        })?;
+        };
+        match filter.number {
+            Some(_) => self.select(&sql, &found.values, &mut take)?,
+            None => self.search(&sql, &found.values, &mut take)?,
+        }
         if is_over || hand_on(waiting).is_break() || !filter.finds_imports() {
             return Ok(());
         }
@@ -250,45 +204,10 @@ impl Reader {
         found.add("campaign =", filter.campaign.as_ref().map(|name| name.as_str()));
         found.add("number =", filter.number.map(|number| number.digits()));
         let sql = format!("SELECT body FROM call_record{} ORDER BY started_us, call_id", found.sql);
-        self.select(&sql, &found.values, &mut |row| {
+        self.search(&sql, &found.values, &mut |row| {
             let call = serde_json::from_str(row.text(0)?);
             Ok(visit(call.map_err(|source| StoreError::Row { source })?))
         })
-    }
-}
-
-/// One reason why a number is refused.
-struct Suppressed {
-    record: RecordId,
-    number: Number,
-    list: ListName,
-    account: Option<AccountName>,
-    campaign: Option<CampaignName>,
-}
-
-impl Suppressed {
-    /// The reason in a row of [`Reader::fill`], or what is wrong with it.
-    fn read(row: Row<'_>) -> Result<Self, &'static str> {
-        let record = record_id(row, 0).map_err(|_error| "it names no record")?;
-        let number = row.unsigned(2).map_err(|_error| "its number is none")?;
-        let list = row.text(3).map_err(|_error| "its list is no name")?;
-        let written = row.maybe_int(4).map_err(|_error| "its opt-out has no number")?;
-        let account = row.maybe_text(5).map_err(|_error| "its account is no name")?;
-        let campaign = row.maybe_text(6).map_err(|_error| "its campaign is no name")?;
-        match written {
-            Some(written) if written.cast_unsigned() == number => {}
-            Some(_) => return Err("its number is not that of its opt-out"),
-            None => return Err("its opt-out is missing"),
-        }
-        let number = Number::from_key(number).ok_or("its number is none")?;
-        let (account, campaign) =
-            (account.map(AccountName::from), campaign.map(CampaignName::from));
-        Ok(Self { record, number, list: list.into(), account, campaign })
-    }
-
-    fn settle(self, index: &Index) -> Result<(), ListLimitError> {
-        let (account, campaign) = (self.account.as_ref(), self.campaign.as_ref());
-        index.settle(self.number, &[self.list], account, campaign, self.record)
     }
 }
 

@@ -6,6 +6,7 @@ mod backup;
 pub(crate) mod cluster;
 mod exam;
 mod faults;
+mod fill;
 mod follow;
 mod history;
 mod imports;

@@ -24,6 +24,7 @@ use tokio_postgres::types::ToSql;
 
 use super::ServerError;
 use super::Settings;
+use super::tls::Connector;
 
 /// Statements that are kept prepared at most; the store has some forty.
 const PREPARED_MAX: usize = 128;
@@ -42,12 +43,16 @@ pub(in crate::store) enum Use {
     Reading,
 }
 
+/// How long is tried to tell the server that nobody waits for an answer any more.
+const CANCEL_MAX: Duration = Duration::from_secs(1);
+
 /// A value of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// A connection.
 pub(super) struct Link {
     client: Client,
+    connector: Connector,
     prepared: HashMap<String, Statement>,
     answer_max: Duration,
     /// Told by each notice.
@@ -89,7 +94,9 @@ impl Link {
         });
         let answer_max = settings.answer_max;
         let (prepared, runtime) = (HashMap::new(), Some(runtime));
-        let link = Self { client, prepared, answer_max, noticed, is_listening: false, runtime };
+        let connector = settings.connector.clone();
+        let is_listening = false;
+        let link = Self { client, connector, prepared, answer_max, noticed, is_listening, runtime };
         let limit_ms = match purpose {
             Use::Writing => answer_max.as_millis(),
             Use::Reading => 0,
@@ -123,7 +130,7 @@ impl Link {
         if let Some(statement) = self.prepared.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.wait(self.client.prepare(sql))?;
+        let statement = self.wait_or_cancel(self.answer_max, self.client.prepare(sql))?;
         if self.prepared.len() >= PREPARED_MAX {
             self.prepared.clear();
         }
@@ -131,22 +138,43 @@ impl Link {
         Ok(statement)
     }
 
-    /// Asks, and returns once the first rows are on their way.
+    /// Asks, and returns once the first rows are on their way; they are waited for as long as
+    /// `limit`, and then the question is taken back.
     pub(super) fn query(
         &self,
         statement: &Statement,
         parameters: &[Parameter<'_>],
+        limit: Duration,
     ) -> Result<RowStream, ServerError> {
-        self.wait(self.client.query_raw(statement, parameters.iter().copied()))
+        self.wait_or_cancel(limit, self.client.query_raw(statement, parameters.iter().copied()))
     }
 
-    /// The next rows of an answer, `len_max` at most; fewer are the last.
+    fn wait_or_cancel<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, ServerError> {
+        let Some(runtime) = &self.runtime else { return Err(ServerError::Closed) };
+        let done = wait(runtime, limit, work);
+        if matches!(done, Err(ServerError::Silent { .. })) {
+            // A server notices that nobody listens only when it answers, and may be long about it.
+            let token = self.client.cancel_token();
+            let cancelling = token.cancel_query(self.connector.clone());
+            if let Err(error) = wait(runtime, CANCEL_MAX, cancelling) {
+                tracing::debug!(%error, "the server is not told that nobody waits any more");
+            }
+        }
+        done
+    }
+
+    /// The next rows of an answer, `len_max` at most; fewer are the last. As [`Self::query`].
     pub(super) fn rows(
         &self,
         stream: &mut Pin<Box<RowStream>>,
         len_max: usize,
+        limit: Duration,
     ) -> Result<Vec<tokio_postgres::Row>, ServerError> {
-        self.wait(async {
+        self.wait_or_cancel(limit, async {
             let mut rows = Vec::new();
             while rows.len() < len_max
                 && let Some(row) = stream.next().await

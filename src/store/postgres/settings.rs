@@ -20,6 +20,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long an answer is waited for. A group of facts takes some milliseconds; a server that is
 /// slower than this is taken for gone, and what it was sent is sent anew.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How many times as long as for another answer is waited for one for which every row may have to be
+/// looked at: two minutes, some ten million opt-outs from a disk.
+const SEARCH_FACTOR: u32 = 12;
 /// How long a connection may stand idle before the system asks whether its other end lives.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 /// Between two such questions.
@@ -117,6 +120,11 @@ impl Settings {
     pub fn with_patience(mut self, answer_max: Duration, retry_max: Duration) -> Self {
         self.config.connect_timeout(answer_max);
         Self { answer_max, retry_max, ..self }
+    }
+
+    /// How long an answer is waited for, for which every row may have to be looked at.
+    pub(super) fn search_max(&self) -> Duration {
+        self.answer_max * SEARCH_FACTOR
     }
 
     /// Where the server is, for people: without user and password.

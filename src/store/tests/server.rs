@@ -193,6 +193,37 @@ fn a_server_that_says_nothing_hangs_nobody_and_gets_everything_later() {
 }
 
 #[test]
+fn a_question_that_nobody_waits_for_any_more_is_taken_back() {
+    let database = Cluster::shared().database();
+    let settings = postgres::Settings::new(&database.url(), None).unwrap();
+    let settings = settings.with_patience(PATIENCE.0, PATIENCE.1);
+    let stand = Stand { target: Target::Postgres(Box::new(settings)), ..Stand::sqlite() };
+    let (archive, _recovered) = stand.archive();
+    let reader = archive.reader().unwrap();
+    let running = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'bajavoz' AND state = 'active'";
+    let other = database.clone();
+    std::thread::scope(|scope| {
+        let locked = scope.spawn(move || {
+            // Ends when the test says so, by an error.
+            let lock = "BEGIN; LOCK TABLE optout; SELECT pg_sleep(60)";
+            let _ = other.try_psql(lock);
+        });
+        let is_locked = "SELECT COUNT(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid
+                         WHERE relname = 'optout' AND mode = 'AccessExclusiveLock' AND granted";
+        wait_for("the table is locked", || database.psql(is_locked) == "1");
+        let asked = reader.count(&Filter::default());
+        assert!(asked.is_err_and(|error| error.is_passing()));
+        wait_for("nothing runs any more", || database.psql(running) == "0");
+        assert!(!locked.is_finished(), "the lock is still held");
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND query LIKE '%pg_sleep(60)'
+                       AND pid <> pg_backend_pid()";
+        database.psql(end);
+    });
+}
+
+#[test]
 fn a_connection_that_is_cut_at_any_octet_loses_nothing_and_doubles_nothing() {
     let cluster = Cluster::shared();
     let database = cluster.database();
