@@ -332,7 +332,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`ListLimitError`] when a list has no bit and gets none.
+    /// [`ListLimitError`] when a list has no bit and gets none; the others refuse all the same.
     pub fn settle(
         &self,
         number: Number,
@@ -341,13 +341,13 @@ impl Index {
         campaign: Option<&CampaignName>,
         record: RecordId,
     ) -> Result<(), ListLimitError> {
-        let lists = self.lists.mask(lists)?;
+        let (lists, error) = self.mask_of_known(lists);
         let pending = Reason::pending(lists, account, campaign);
         let settled = Reason { record: Some(record), ..pending.clone() };
         let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(lists);
         if entry.reasons.contains(&settled) {
-            return Ok(());
+            return error.map_or(Ok(()), Err);
         }
         match entry.reasons.iter_mut().find(|reason| **reason == pending) {
             Some(reason) => *reason = settled,
@@ -356,7 +356,7 @@ impl Index {
         let seen = entry.cancelled.see(|waiting| waiting == record);
         self.waiting.fetch_sub(seen, Ordering::Relaxed);
         self.recount(number, &mut entry);
-        Ok(())
+        error.map_or(Ok(()), Err)
     }
 
     /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why:
@@ -740,6 +740,22 @@ mod tests {
         assert!(index.check(number(6), all, &acme, &promo).is_some(), "by its own opt-out");
         index.mount(Base::default());
         assert_eq!((index.len(), index.explain(number(5)).len()), (3, 1));
+    }
+
+    #[test]
+    fn an_act_on_a_65th_list_refuses_on_those_that_are_known() {
+        let index = Index::default();
+        let names: Vec<ListName> =
+            (0..64).map(|n| ListName::from(format!("list-{n}").as_str())).collect();
+        let mask = index.mask(&names).expect("64 lists fit");
+        let lists = [ListName::from("one-more"), names[3].clone()];
+        let settled = index.settle(number(34_600_000_001), &lists, None, None, record(1));
+        assert!(settled.is_err(), "it is told all the same");
+        let hit = index.check(number(34_600_000_001), mask, &"acme".into(), &"spring".into());
+        assert_eq!(
+            hit.map(|hit| (hit.list, hit.record)),
+            Some((names[3].clone(), Some(record(1))))
+        );
     }
 
     #[test]
