@@ -293,23 +293,24 @@ impl Round {
 
     /// Reads one stream as far as it goes.
     fn read(&mut self, Due { writer, mut after }: Due) -> Result<(), StoreError> {
-        let shared = Arc::clone(&self.shared);
         loop {
             let page = self.reader.page(writer, after, PAGE_LEN)?;
             let is_last = page.len() < PAGE_LEN;
             for (record, fact) in page {
-                let mut feed = shared.feed();
-                let Some(feed) = feed.as_mut() else { return Ok(()) };
-                match feed.record(record) {
-                    Step::Hole => return Ok(()),
-                    Step::Known => {}
-                    Step::Apply => self.apply(record, fact.as_ref()),
+                // Nobody waits for the feed while others are told of a record.
+                let step = self.shared.feed().as_mut().map(|feed| feed.record(record));
+                match step {
+                    Some(Step::Apply) => self.apply(record, fact.as_ref()),
+                    Some(Step::Known) => {}
+                    Some(Step::Hole) | None => return Ok(()),
                 }
                 // Behind the index: a node that counts as fresh knows what it counts as known.
-                shared.tell(feed);
+                if let Some(feed) = self.shared.feed().as_ref() {
+                    self.shared.tell(feed);
+                }
                 after = record.seq;
             }
-            if is_last {
+            if is_last || self.shared.is_over() {
                 return Ok(());
             }
         }

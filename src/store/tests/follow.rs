@@ -29,20 +29,26 @@ struct Node {
 
 impl Node {
     fn open(stand: &Stand) -> Self {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let numbers = Arc::clone(&told);
+        Self { told, ..Self::telling(stand, move |number| numbers.lock().unwrap().push(number)) }
+    }
+
+    /// One that tells `on_number` of numbers of others.
+    fn telling(stand: &Stand, on_number: impl Fn(Number) + Send + Sync + 'static) -> Self {
         let index = Arc::new(Index::default());
         let lists = index.mask(&["global".into(), "acme".into()]).expect("two lists fit");
         let now = Arc::new(Mutex::new(stand::any_moment()));
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let (clock, numbers) = (Arc::clone(&now), Arc::clone(&told));
+        let clock = Arc::clone(&now);
         let following = Following {
             index: Arc::clone(&index),
             now: Arc::new(move || *clock.lock().unwrap()),
             stale_after: STALE_AFTER,
-            on_number: Arc::new(move |number| numbers.lock().unwrap().push(number)),
+            on_number: Arc::new(on_number),
         };
         let settings = Settings { following: Some(following), ..stand.settings() };
         let (store, _recovered, acks) = open_with(settings);
-        Self { store, acks, index, lists, now, told }
+        Self { store, acks, index, lists, now, told: Arc::default() }
     }
 
     fn add(&self, n: u64) {
@@ -256,4 +262,30 @@ fn a_stream_is_never_said_to_go_further_than_what_is_there_before_it() {
     let holes = "SELECT COUNT(*) FROM (SELECT writer_id FROM fact GROUP BY writer_id
                  HAVING COUNT(*) <> MAX(writer_seq)) AS holes";
     wait_for("nothing is missing", || store.flush().is_ok() && server.psql(holes) == "0");
+}
+
+#[test]
+fn whoever_asks_how_far_a_node_is_waits_for_nobody_who_is_told_of_a_number() {
+    let stand = Stand::postgres();
+    let (told, is_told) = std::sync::mpsc::sync_channel(0);
+    let (go_on, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let first = Node::telling(&stand, move |_number| {
+        told.send(()).unwrap();
+        wait.lock().unwrap().recv().unwrap();
+    });
+    wait_for("it has caught up", || !first.is_stale());
+    let second = Node::open(&stand.another_node());
+    second.add(1);
+    is_told.recv().unwrap();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| first.store.followed().unwrap());
+        let deadline = (0..500).any(|_look| {
+            std::thread::park_timeout(Duration::from_millis(20));
+            asked.is_finished()
+        });
+        go_on.send(()).unwrap();
+        assert!(deadline, "it waited for the one who is told");
+    });
+    drop(go_on);
 }
