@@ -3,15 +3,15 @@
 //! Opt-outs are entered at all of them at once; meanwhile engines are killed, the server restarts,
 //! and the way to it stalls, is cut, or swallows what it is given. A dialer calls numbers through
 //! each of them, and a carrier behind each notes for whom an INVITE came, and when. In the end every
-//! engine knows what is on record, everything that was promised is, nothing is twice, and no INVITE
-//! came for a number that its engine could have known.
+//! engine knows what is on record, everything that was promised is, nothing is twice, no INVITE
+//! came for a number that its engine could have known, and none at all from an engine that had been
+//! without the server for longer than it may.
 //!
 //! `BAJAVOZ_NODES_OPTOUTS=100000` enters more than the gate, `BAJAVOZ_NODES_SEED=7` makes things
 //! fail in the same order again.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -43,6 +43,7 @@ use crate::harness::phones::Phones;
 use crate::harness::site::Engine;
 use crate::harness::site::Site;
 use crate::harness::wait_for;
+use crate::harness::wait_up_to;
 use crate::proxy::Proxy;
 
 /// Engines.
@@ -63,13 +64,31 @@ const SLACK: Duration = Duration::from_secs(1);
 /// How long every engine may take to be up to date once nothing fails any more.
 const CONVERGE_MAX: Duration = Duration::from_secs(120);
 
+/// Of these so many calls are placed at once.
+const CALLS_AT_ONCE: usize = 25;
+
+/// Numbers of which each engine is asked in the end, at most: all of the gate.
+const ASKED_MAX: usize = OPTOUTS as usize;
+
 /// What all threads of the test know.
 struct Story {
     /// The next number that is entered.
     next: AtomicU64,
     /// Entered and answered: where and when.
     promised: Mutex<HashMap<String, Promise>>,
+    /// When an engine's way to the server was shut.
+    outages: Mutex<Vec<Outage>>,
+    /// Calls placed.
+    calls: AtomicU64,
     is_over: AtomicBool,
+}
+
+/// A time in which an engine heard nothing of the server.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    at: usize,
+    from: Instant,
+    to: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -82,6 +101,15 @@ struct Promise {
 }
 
 impl Story {
+    /// Notes that the engines `shut` hear nothing of the server while `wait` lasts.
+    fn outage(&self, shut: impl IntoIterator<Item = usize>, wait: impl FnOnce()) {
+        let from = clock::now();
+        wait();
+        let to = clock::now();
+        let mut outages = self.outages.lock().expect("no thread panics here");
+        outages.extend(shut.into_iter().map(|at| Outage { at, from, to }));
+    }
+
     fn promise_of(&self, number: &str) -> Option<Promise> {
         self.promised.lock().expect("no thread panics here").get(number).copied()
     }
@@ -136,15 +164,7 @@ async fn carry(address: SocketAddr, notes: &Mutex<Vec<(String, Instant)>>) {
         let Some(rest) = text.strip_prefix("INVITE sip:") else { continue };
         let user = rest.split('@').next().unwrap_or_default();
         notes.lock().expect("nobody panics here").push((user.to_owned(), now));
-        let mut busy = "SIP/2.0 486 Busy Here\r\n".to_owned();
-        for line in text.lines().take_while(|line| !line.is_empty()) {
-            let name = line.split(':').next().unwrap_or_default();
-            let tag = if name == "To" { ";tag=busy" } else { "" };
-            if ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name) {
-                write!(busy, "{line}{tag}\r\n").expect("a String takes every write");
-            }
-        }
-        busy.push_str("Content-Length: 0\r\n\r\n");
+        let busy = phones::answer_to(&text, "486 Busy Here");
         // What cannot be sent is lost, as on any network.
         let _ = socket.send_to(busy.as_bytes(), from).await;
     }
@@ -197,6 +217,7 @@ fn dial(story: &Story, nodes: &[SocketAddr], count: u64, seed: u64) {
                     let script = Script { cancel_after: Some(SLACK * 5), ..Script::default() };
                     let call = Call::new(&number(n), "survey", script);
                     phones.place(*engine, call, Duration::from_millis(dice.roll(200)));
+                    story.calls.fetch_add(1, Ordering::Relaxed);
                 }
             }
             phones.finish().await;
@@ -205,7 +226,7 @@ fn dial(story: &Story, nodes: &[SocketAddr], count: u64, seed: u64) {
 }
 
 /// Has one thing fail for a while.
-fn fail(dice: &mut Dice, nodes: &mut [Node], cluster: &mut Cluster) -> &'static str {
+fn fail(dice: &mut Dice, nodes: &mut [Node], cluster: &mut Cluster, story: &Story) -> &'static str {
     let at = usize::try_from(dice.roll(NODES as u64)).expect("a node");
     let pause = |dice: &mut Dice, most: Duration| {
         std::thread::park_timeout(Duration::from_millis(200 + dice.roll(most.as_millis() as u64)));
@@ -222,7 +243,7 @@ fn fail(dice: &mut Dice, nodes: &mut [Node], cluster: &mut Cluster) -> &'static 
         }
         1 => {
             cluster.stop();
-            pause(dice, longer);
+            story.outage(0..NODES, || pause(dice, longer));
             cluster.start_again();
             "restarted the server"
         }
@@ -234,7 +255,7 @@ fn fail(dice: &mut Dice, nodes: &mut [Node], cluster: &mut Cluster) -> &'static 
         way => {
             let is_lost = way == 4;
             nodes[at].proxy.silence(true);
-            pause(dice, longer);
+            story.outage([at], || pause(dice, longer));
             if is_lost {
                 // What was taken and not handed on is gone with its connections.
                 nodes[at].proxy.cut();
@@ -243,6 +264,19 @@ fn fail(dice: &mut Dice, nodes: &mut [Node], cluster: &mut Cluster) -> &'static 
             if is_lost { "swallowed" } else { "stalled" }
         }
     }
+}
+
+/// Shuts every engine's way to the server for longer than any may call by what it knew.
+fn shut_all(nodes: &[Node], story: &Story, again: &str) {
+    nodes.iter().for_each(|node| node.proxy.silence(true));
+    story.outage(0..NODES, || {
+        std::thread::park_timeout(STALE_AFTER + SLACK);
+        let before = story.calls.load(Ordering::Relaxed);
+        wait_for(&format!("{again}: calls are placed all the while"), CONVERGE_MAX, || {
+            (story.calls.load(Ordering::Relaxed) > before + NODES as u64 * 8).then_some(())
+        });
+    });
+    nodes.iter().for_each(|node| node.proxy.silence(false));
 }
 
 #[test]
@@ -259,6 +293,8 @@ fn three_engines_on_one_database_agree_whatever_fails_between_them() {
     let story = Story {
         next: AtomicU64::new(0),
         promised: Mutex::default(),
+        outages: Mutex::default(),
+        calls: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
     };
     let places: Vec<_> = nodes.iter().map(|node| node.site.sip).collect();
@@ -274,9 +310,10 @@ fn three_engines_on_one_database_agree_whatever_fails_between_them() {
         }
         let dialer = scope.spawn(|| dial(story, &places, count, seed));
         while story.next.load(Ordering::Relaxed) < count {
-            let what = fail(&mut dice, &mut nodes, &mut cluster);
+            let what = fail(&mut dice, &mut nodes, &mut cluster, story);
             *failures.entry(what).or_default() += 1;
         }
+        shut_all(&nodes, story, &again);
         // Some more calls for numbers that all are entered.
         std::thread::park_timeout(STALE_AFTER);
         story.is_over.store(true, Ordering::Relaxed);
@@ -297,7 +334,8 @@ fn three_engines_on_one_database_agree_whatever_fails_between_them() {
     let entered: HashSet<String> = (0..count).map(number).collect();
     assert!(on_record.is_subset(&entered), "{again}: on record, and never entered");
     let invites = no_invite_came_too_late(&nodes, &story, &again);
-    refused_everywhere(&nodes, promised.keys().take(30), &again);
+    no_invite_of_a_blind_engine(&nodes, &story, &again);
+    refused_everywhere(&nodes, &on_record, &again);
     let told = format!(
         "{again}: {} promised, {rows} on record, {invites} INVITEs at the carriers, {failures:?}\n",
         promised.len()
@@ -318,13 +356,26 @@ fn wait_ready(nodes: &[Node]) {
 fn converge(nodes: &[Node], database: &TestDatabase, again: &str) -> u64 {
     let mut told = String::new();
     let sql = "SELECT COUNT(DISTINCT number) FROM suppressed";
-    wait_for(&format!("{again}: the engines agree {told}"), CONVERGE_MAX, || {
+    let agreed = wait_up_to(CONVERGE_MAX, || {
         let on_record: u64 = database.psql(sql).parse().expect("a number");
         let known: Vec<u64> =
             nodes.iter().map(|node| node.site.status().standing.numbers as u64).collect();
         told = format!("{known:?} of {on_record}");
         known.iter().all(|known| *known == on_record).then_some(on_record)
-    })
+    });
+    agreed.unwrap_or_else(|| panic!("{again}: the engines do not agree: {told}"))
+}
+
+/// Nobody is dialled by an engine whose way to the server has been shut for longer than it may call
+/// by what it knew, whoever it is.
+fn no_invite_of_a_blind_engine(nodes: &[Node], story: &Story, again: &str) {
+    for outage in story.outages.lock().expect("its threads are over").iter() {
+        let Outage { at, from, to } = *outage;
+        let blind_from = from + STALE_AFTER + SLACK;
+        let invited = nodes[at].invited.lock().expect("the carrier does not panic");
+        let blind = invited.iter().find(|(_number, at)| (blind_from..to).contains(at));
+        assert!(blind.is_none(), "{again}: node {at} dialled {blind:?} in {outage:?}");
+    }
 }
 
 /// The engine that made a promise dials that number no more, and the others not after they must
@@ -348,12 +399,25 @@ fn no_invite_came_too_late(nodes: &[Node], story: &Story, again: &str) -> usize 
     count
 }
 
-fn refused_everywhere<'a>(nodes: &[Node], numbers: impl Iterator<Item = &'a String>, again: &str) {
-    for number in numbers {
-        for node in nodes {
-            let call = Call::new(number, "survey", Script::default());
-            let report = phones::call(node.site.sip, call);
-            assert_eq!(report.status, Some(603), "{again}: a promise is not known everywhere");
+/// Every engine refuses the numbers on record, each by itself: with as many in its index as there
+/// are, it knows these and no others.
+fn refused_everywhere(nodes: &[Node], on_record: &HashSet<String>, again: &str) {
+    // In no order, so that the first are as good as any.
+    let numbers: Vec<&String> = on_record.iter().take(ASKED_MAX).collect();
+    for (at, node) in nodes.iter().enumerate() {
+        for some in numbers.chunks(CALLS_AT_ONCE) {
+            let reports = phones::runtime().block_on(async {
+                let mut phones = Phones::new();
+                for number in some {
+                    let call = Call::new(number, "survey", Script::default());
+                    phones.place(node.site.sip, call, Duration::ZERO);
+                }
+                phones.finish().await
+            });
+            for (number, report) in reports {
+                let status = report.status;
+                assert_eq!(status, Some(603), "{again}: {number} is not known to node {at}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The phones of `bajavoz demo` between real sockets, as many as are wanted.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -163,6 +164,20 @@ async fn send(sip: &UdpSocket, rtp: &UdpSocket, output: PhoneOutput) {
         PhoneOutput::Sip(to, bytes) => sip.send_to(&bytes, to).await,
         PhoneOutput::Rtp(to, bytes) => rtp.send_to(&bytes, to).await,
     };
+}
+
+/// The answer `status` to `request`, of a party that is none of ours.
+pub(crate) fn answer_to(request: &str, status: &str) -> String {
+    let mut answer = format!("SIP/2.0 {status}\r\n");
+    for line in request.lines().take_while(|line| !line.is_empty()) {
+        let name = line.split(':').next().unwrap_or_default();
+        let tag = if name == "To" { ";tag=party" } else { "" };
+        if ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name) {
+            write!(answer, "{line}{tag}\r\n").expect("a String takes every write");
+        }
+    }
+    answer.push_str("Content-Length: 0\r\n\r\n");
+    answer
 }
 
 /// Serves a carrier at `address`, whose person follows `script`, until `during` has ended and the
