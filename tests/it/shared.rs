@@ -1,11 +1,19 @@
 //! Engines that share a PostgreSQL server: what one is told the others refuse, a store moves there
 //! by a command, and a server that is away loses nothing.
 
+use std::net::SocketAddr;
 use std::process::Output;
+use std::sync::Mutex;
 use std::time::Duration;
+
+use bajavoz::cli::phones::Script;
+use tokio::net::UdpSocket;
 
 use super::cluster::Cluster;
 use super::harness::machine;
+use super::harness::phones;
+use super::harness::phones::Call;
+use super::harness::phones::Phones;
 use super::harness::site::Site;
 use super::harness::wait_for;
 
@@ -86,6 +94,85 @@ fn what_one_engine_is_told_the_others_refuse() {
     knows(&one, "600123453");
     assert_eq!(one.export().len(), 4, "each once");
     assert!(again.stop().success() && second.stop().success());
+}
+
+/// A carrier where it rings until the call is cancelled; it notes what it is asked.
+async fn ring(address: SocketAddr, asked: &Mutex<Vec<String>>) {
+    let socket = UdpSocket::bind(address).await.expect("the carrier's port is free");
+    let (mut datagram, mut invite) = ([0; 4_096], String::new());
+    while let Ok((len, from)) = socket.recv_from(&mut datagram).await {
+        let text = String::from_utf8_lossy(&datagram[..len]).into_owned();
+        let method = text.split(' ').next().unwrap_or_default();
+        asked.lock().expect("nobody panics here").push(method.to_owned());
+        let answers = match method {
+            "INVITE" => vec![phones::answer_to(&text, "180 Ringing")],
+            "CANCEL" => vec![
+                phones::answer_to(&text, "200 OK"),
+                phones::answer_to(&invite, "487 Request Terminated"),
+            ],
+            _ => Vec::new(),
+        };
+        for answer in answers {
+            socket.send_to(answer.as_bytes(), from).await.expect("loopback takes it");
+        }
+        if method == "INVITE" {
+            invite = text;
+        }
+    }
+}
+
+#[test]
+fn a_leg_that_rings_is_cancelled_when_its_number_opts_out_at_another_engine() {
+    let _machine = machine();
+    let cluster = Cluster::start();
+    let url = cluster.database().url();
+    let (one, other) = (Site::new(), Site::new());
+    for (site, name) in [(&one, "madrid-1"), (&other, "madrid-2")] {
+        share(site, name, &url);
+    }
+    let (first, second) = (one.start(), other.start());
+    let asked: Mutex<Vec<String>> = Mutex::default();
+    let was_asked = |method: &str| {
+        wait_for(&format!("the carrier gets {method}"), SHARED_MAX, || {
+            let asked = asked.lock().expect("nobody panics here");
+            asked.iter().any(|it| it == method).then_some(())
+        });
+    };
+    let number = "+34600123454";
+    let report = std::thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            phones::runtime().block_on(async {
+                let mut phones = Phones::new();
+                let call = Call::new(number, "survey", Script::default());
+                phones.place(one.sip, call, Duration::ZERO);
+                let during = async {
+                    let reports = phones.finish().await;
+                    // The carrier may be asked a moment later than the dialer is answered.
+                    for _look in 0..500 {
+                        if asked.lock().expect("nobody panics here").contains(&"CANCEL".to_owned())
+                        {
+                            break;
+                        }
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    reports
+                };
+                tokio::select! {
+                    reports = during => reports,
+                    () = ring(one.carrier, &asked) => unreachable!("a carrier that ends"),
+                }
+            })
+        });
+        was_asked("INVITE");
+        let (code, told) = run(&other, &["optout", "add", number, "--list", "comercial"]);
+        assert_eq!(code, Some(0), "{told}");
+        was_asked("CANCEL");
+        calling.join().expect("the phone does not panic").remove(0).1
+    });
+    assert_eq!(report.status, Some(603), "{:?}", report.trace);
+    let outcome = report.outcome.unwrap_or_default();
+    assert!(outcome.starts_with("suppressed"), "{outcome}");
+    assert!(first.stop().success() && second.stop().success());
 }
 
 #[test]
