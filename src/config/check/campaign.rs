@@ -130,6 +130,7 @@ impl Check<'_> {
         for list in lists {
             self.may_grow(draft, table, list);
         }
+        self.keeps_word(draft, table, lists);
         let file::CodePrompts { ask, done, already, failed } = &code.prompts;
         let mut prompt = |typed: &Spanned<String>| {
             self.prompt(language, typed.get_ref(), table.place(typed.span()))

@@ -125,6 +125,40 @@ impl Check<'_> {
         );
     }
 
+    /// Whoever is called and presses a code is not called again by that campaign: one of the lists
+    /// that the code adds to must count for calls to its numbers. Who calls in may opt out of calls
+    /// of any kind.
+    pub(super) fn keeps_word(
+        &mut self,
+        draft: &Draft,
+        table: &Located<file::Campaign>,
+        add_to: &[Spanned<String>],
+    ) {
+        let Some(first) = add_to.first() else { return };
+        let mut inbound = add_to.iter().map(|typed| {
+            // What is not defined was reported, and may count for anything.
+            let list = draft.lists.get(typed.get_ref())?.as_ref()?;
+            (!list.value.direction.counts(false)).then_some(list)
+        });
+        let is_calling = matches!(table.value.subject, file::Subject::Calling);
+        let (false, Some(Some(list))) = (is_calling, inbound.next()) else { return };
+        if inbound.any(|list| list.is_none()) {
+            return;
+        }
+        let message = "whoever presses this code is called again all the same";
+        self.report(
+            Diagnostic::error("E-CODE-DIRECTION", message, table.place(first.span()))
+                .label(match add_to.len() {
+                    1 => "it counts for inbound calls alone",
+                    _ => "this list and the others count for inbound calls alone",
+                })
+                .also(list.at.clone(), "by its direction")
+                .hint(
+                    "add to a list for outbound calls too, or give this one direction = \"both\"",
+                ),
+        );
+    }
+
     /// A list that is checked should count for calls of the campaign.
     pub(super) fn has_direction(
         &mut self,
