@@ -61,6 +61,7 @@ fn optout(n: u64) -> OptOut {
         lists: vec!["comercial".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
+        topic: None,
         dialer: Some("vicidial".into()),
         trunk: None,
         digits: "9".parse().expect("a key"),

@@ -189,6 +189,7 @@ fn fact(number: &mut u64) -> Fact {
         lists: vec!["global".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
+        topic: None,
         dialer: Some("vicidial".into()),
         trunk: Some("carrier-a".into()),
         digits: Digits::default(),

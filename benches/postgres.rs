@@ -148,6 +148,7 @@ fn optout(n: u64) -> OptOut {
         lists: vec!["global".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
+        topic: None,
         dialer: Some("vicidial".into()),
         trunk: None,
         digits: "9".parse().expect("9 is a key"),

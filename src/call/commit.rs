@@ -152,6 +152,7 @@ impl Call {
             lists,
             account: Some(self.admitted.campaign.account.clone()),
             campaign: Some(self.admitted.campaign.name.clone()),
+            topic: self.admitted.campaign.topic.clone(),
             dialer: Some(self.admitted.dialer.name.clone()),
             trunk: self.trunk.as_ref().map(|trunk| trunk.name.clone()),
             digits,

@@ -1,10 +1,12 @@
-//! `check`: everything that is wrong with the configuration, at once.
+//! `check`: everything that is wrong with the configuration, at once; and, where an engine runs,
+//! whom the new configuration would let be called that the engine refuses.
 
 use std::io::Write;
 
 use serde::Serialize;
 
 use super::args::Common;
+use super::client::Engine;
 use super::exit::Code;
 use super::exit::Failure;
 use super::page::Page;
@@ -14,6 +16,9 @@ use crate::config::Checked;
 use crate::config::Diagnostic;
 use crate::engine::Finding;
 use crate::engine::Rooms;
+use crate::engine::admin::Reply;
+use crate::engine::admin::Request;
+use crate::engine::admin::SOCKET_NAME;
 
 /// One line of `--json`.
 #[derive(Serialize)]
@@ -44,9 +49,11 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
     };
     let is_error = |finding: &&Diagnostic| finding.severity() == config::Severity::Error;
     let errors = findings.iter().filter(is_error).count();
-    let warnings = findings.len() - errors;
+    let narrowed = checked.as_ref().map_or_else(Vec::new, |checked| narrowed(common, checked));
+    let warnings = findings.len() - errors + narrowed.len();
     let colour = !common.json && page.is_coloured();
-    for finding in findings.iter().map(|finding| Finding::new(finding, colour)) {
+    let own = findings.iter().map(|finding| Finding::new(finding, colour));
+    for finding in own.chain(narrowed) {
         if common.json {
             page.json(&Line::Finding(finding))?;
         } else {
@@ -69,6 +76,21 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
     }
     let unread = findings.iter().any(|finding| finding.code() == "E-FILE");
     Ok(if unread { Code::Usage } else { Code::No })
+}
+
+/// Whom a reload would let be called, where an engine runs to compare with.
+fn narrowed(common: &Common, checked: &Checked) -> Vec<Finding> {
+    let path = common.socket.clone().unwrap_or_else(|| checked.store.path.join(SOCKET_NAME));
+    let ask = || {
+        let mut engine = Engine::connect(&path).ok().flatten()?;
+        engine.send(&Request::Reach).ok()?;
+        match engine.next() {
+            Ok(Reply::Reach(reach)) => Some(reach.narrowed_by(checked)),
+            // An engine of another version: the files are what was asked about.
+            Ok(_) | Err(_) => None,
+        }
+    };
+    ask().unwrap_or_default()
 }
 
 /// What there is, so that a forgotten file is noticed.

@@ -38,6 +38,7 @@ use super::desk::Selection;
 use super::desk::Shown;
 use super::desk::Standing;
 use super::finding::Finding;
+use super::reach::Reach;
 use crate::call::LiveCall;
 use crate::model::AccountName;
 use crate::model::CampaignName;
@@ -71,6 +72,8 @@ pub enum Request {
         /// How long running calls may go on; nothing is `limits.drain` of the configuration.
         patience_ms: Option<u64>,
     },
+    /// [`Desk::reach`]: [`Reply::Reach`].
+    Reach,
     /// Read the configuration anew: [`Reply::Reloaded`], or [`Reply::Finding`]s and
     /// [`Reply::Refused`].
     Reload,
@@ -127,6 +130,8 @@ pub enum Reply {
     Call(Box<LiveCall>),
     /// Of [`Request::Drain`]: no call is left.
     Done,
+    /// Of [`Request::Reach`].
+    Reach(Box<Reach>),
     /// Of [`Request::Reload`]: new calls are decided by the new configuration.
     Reloaded(Reloaded),
     /// Of [`Request::Reload`]: one of the reasons why not, or a warning.
@@ -298,6 +303,10 @@ impl Clerk {
             Request::Reload => {
                 let reply = self.steer.reload().await;
                 self.steered(reply.map(Reply::Reloaded)).await
+            }
+            Request::Reach => {
+                let reach = self.desk.reach();
+                self.lines.write(&Reply::Reach(Box::new(reach))).await
             }
             Request::Explain { number, campaign } => {
                 self.asked(move |desk, out| {

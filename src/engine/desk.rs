@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::reach::Reach;
 use super::registries::RegistryStanding;
 use super::registries::standings;
 use super::rooms::target;
@@ -328,6 +329,11 @@ impl Desk {
                 archive.lock().unwrap_or_else(PoisonError::into_inner).proof_key()
             }
         }
+    }
+
+    /// How far opt-outs reach by the configuration that decides calls.
+    pub fn reach(&self) -> Reach {
+        Reach::of(&self.checked.load())
     }
 
     /// How the store and the index stand.

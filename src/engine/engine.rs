@@ -32,6 +32,7 @@ use super::inbox::ShardInput;
 use super::inbox::inbox;
 use super::live::LiveCalls;
 use super::media::MediaHandle;
+use super::reach::Reach;
 use super::registries;
 use super::registries::RegistryStanding;
 use super::registries::standings;
@@ -273,11 +274,15 @@ impl Steer for Core {
                 why: "the configuration has errors; the old one stays in force".to_owned(),
                 findings: faults.iter().map(|fault| Finding::new(fault, false)).collect(),
             })?;
-            let reloaded = Reloaded {
-                config: rules::hex(&checked.hash),
-                warnings: checked.warnings.iter().map(|fault| Finding::new(fault, false)).collect(),
-            };
+            let narrowed = Reach::of(&self.checked.load()).narrowed_by(&checked);
+            let warnings = checked.warnings.iter().map(|fault| Finding::new(fault, false));
+            let warnings = warnings.chain(narrowed.iter().cloned()).collect();
+            let reloaded = Reloaded { config: rules::hex(&checked.hash), warnings };
             self.take_over(checked).map_err(Refusal::because)?;
+            for finding in narrowed {
+                let Finding { file, line, message, .. } = finding;
+                tracing::warn!(file, line, "{message}");
+            }
             Ok(reloaded)
         })
     }
@@ -364,8 +369,7 @@ fn hear(vital: Vital, figures: &Arc<Figures>, index: &Arc<Index>) -> OnEvent {
 }
 
 fn settle(index: &Index, optout: &OptOut, record: RecordId) {
-    let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
-    if let Err(error) = index.settle(optout.number, &optout.lists, account, campaign, record) {
+    if let Err(error) = index.settle_optout(optout, record) {
         tracing::warn!(%record, %error, "the opt-out is on disk, but the index has no room for it");
     }
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::campaign::Origin;
 use crate::config::Diagnostic;
 use crate::config::Severity;
 
@@ -15,9 +16,9 @@ pub struct Finding {
     pub code: String,
     /// The file, as the configuration folder was named.
     pub file: String,
-    /// From 1.
+    /// From 1; 0 for what stands in no file.
     pub line: u32,
-    /// In characters, from 1.
+    /// In characters, from 1; 0 likewise.
     pub column: u32,
     /// What is wrong.
     pub message: String,
@@ -28,6 +29,32 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A warning about what begins at `origin`, by who compares configurations and has no text of
+    /// the files at hand.
+    pub(super) fn at(code: &str, origin: &Origin, message: &str, hint: &str) -> Self {
+        Self {
+            file: origin.file.to_string(),
+            line: origin.line,
+            column: 1,
+            text: format!("warning[{code}]: {message}\n --> {origin}\nhelp: {hint}"),
+            ..Self::of_no_place(code, message, hint)
+        }
+    }
+
+    /// A warning about what stands in no file.
+    pub(super) fn of_no_place(code: &str, message: &str, hint: &str) -> Self {
+        Self {
+            severity: "warning".to_owned(),
+            code: code.to_owned(),
+            file: String::new(),
+            line: 0,
+            column: 0,
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()),
+            text: format!("warning[{code}]: {message}\nhelp: {hint}"),
+        }
+    }
+
     /// The finding of `diagnostic`; `colour` for a terminal.
     pub fn new(diagnostic: &Diagnostic, colour: bool) -> Self {
         let place = diagnostic.place();

@@ -45,21 +45,25 @@ const COMMIT_MAX: Duration = Duration::from_secs(2);
 
 /// The lists as the index wants them.
 pub fn lists(checked: &Checked) -> Vec<List> {
-    let scope = |scope| match scope {
-        crate::config::Scope::Global => Scope::Global,
-        crate::config::Scope::Account => Scope::Account,
-        crate::config::Scope::Topic => Scope::Topic,
-        crate::config::Scope::Campaign => Scope::Campaign,
-    };
     checked
         .lists
         .values()
         .map(|list| List {
             name: list.name.clone(),
             title: list.title.clone(),
-            scope: scope(list.scope),
+            scope: scope_of(list.scope),
         })
         .collect()
+}
+
+/// A scope of the files as the index has it.
+pub(super) const fn scope_of(scope: crate::config::Scope) -> Scope {
+    match scope {
+        crate::config::Scope::Global => Scope::Global,
+        crate::config::Scope::Account => Scope::Account,
+        crate::config::Scope::Topic => Scope::Topic,
+        crate::config::Scope::Campaign => Scope::Campaign,
+    }
 }
 
 /// How the media of calls is treated.

@@ -363,9 +363,7 @@ pub(super) fn fill_from_journal(dir: &Path, index: &Index) -> Result<(u64, u64),
         stream.read(0, |record| {
             match open_record(&keys, &record)? {
                 Some(Fact::OptOut(optout)) => {
-                    let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
-                    let settled =
-                        index.settle(optout.number, &optout.lists, account, campaign, record.id);
+                    let settled = index.settle_optout(&optout, record.id);
                     *(if settled.is_ok() { &mut filled } else { &mut left_out }) += 1;
                 }
                 Some(Fact::Reversal(reversal)) => {

@@ -321,9 +321,7 @@ impl Round {
         let Following { index, on_number, now, .. } = &self.shared.following;
         match fact {
             Some(Fact::OptOut(optout)) => {
-                let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
-                let settled = index.settle(optout.number, &optout.lists, account, campaign, record);
-                if let Err(error) = settled {
+                if let Err(error) = index.settle_optout(optout, record) {
                     tracing::warn!(%record, %error, "the index has no room for a list");
                 }
                 on_number(optout.number);

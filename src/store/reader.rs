@@ -28,6 +28,7 @@ mod follow;
 mod imports;
 mod reversals;
 mod streams;
+mod topics;
 
 /// Which calls are asked for; every condition that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

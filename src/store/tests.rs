@@ -40,9 +40,11 @@ use crate::suppression::Confirmation;
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
 use crate::suppression::Index;
+use crate::suppression::List;
 use crate::suppression::OptOut;
 use crate::suppression::Origin;
 use crate::suppression::Outcome;
+use crate::suppression::Scope;
 use crate::suppression::export::Filter;
 use stand::Stand;
 use stand::on_both;
@@ -72,6 +74,7 @@ pub(super) fn optout(n: u64) -> OptOut {
         lists: vec!["global".into(), "acme".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
+        topic: None,
         dialer: Some("vicidial".into()),
         trunk: None,
         digits: "9".parse().expect("9 is a key"),
@@ -95,6 +98,7 @@ fn open(dir: &std::path::Path) -> (Store, Recovered, Receiver<Ack>) {
 
 on_both! {
     what_is_acknowledged_is_found_after_a_restart,
+    the_topic_of_an_opt_out_is_read_back,
     two_processes_never_share_a_store,
     calls_are_kept_and_found_by_what_they_were,
     opt_outs_are_found_by_every_condition,
@@ -137,6 +141,36 @@ fn what_is_acknowledged_is_found_after_a_restart(stand: &Stand) {
     let lists = index.mask([&ListName::from("acme")]).unwrap();
     let hit = index.check(number(42), lists, &"any".into(), &"any".into()).unwrap();
     assert_eq!(hit.record, Some(records[42].record));
+}
+
+fn the_topic_of_an_opt_out_is_read_back(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
+    let topic = Some("energy".into());
+    let optout = OptOut { lists: vec!["themes".into()], topic, ..optout(1) };
+    store.submit(1, Fact::OptOut(Box::new(optout.clone()))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.flush().unwrap();
+    let read = || {
+        let themes = List { name: "themes".into(), title: String::new(), scope: Scope::Topic };
+        let index = Index::new(&[themes]).unwrap();
+        let topics = [("spring", "gas"), ("autumn", "energy"), ("winter", "water")];
+        let topics = topics.map(|(name, topic)| (name.into(), Some(topic.into())));
+        index.set_topics(topics.into());
+        index
+    };
+    let refused = |index: &Index| {
+        let lists = index.mask([&ListName::from("themes")]).unwrap();
+        ["spring", "autumn", "winter"].map(|campaign| {
+            index.check(number(1), lists, &"acme".into(), &campaign.into()).is_some()
+        })
+    };
+    let index = read();
+    store.reader().unwrap().fill(&index).unwrap();
+    assert_eq!(refused(&index), [true, true, false], "by its record and by its campaign");
+    let index = read();
+    store.fill_from_journal(&index).unwrap();
+    assert_eq!(refused(&index), [true, true, false], "by the journal");
+    assert_eq!(store.reader().unwrap().show(number(1)).unwrap()[0].optout, optout);
 }
 
 #[test]

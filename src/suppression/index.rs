@@ -35,6 +35,7 @@ use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
 use super::list::ListTable;
+use super::optout::OptOut;
 use super::range::Range;
 use super::registry::Age;
 use super::registry::Registries;
@@ -59,6 +60,8 @@ pub struct Hit {
     pub account: Option<AccountName>,
     /// The campaign in which it was put there, where one is known.
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about then, where that is known.
+    pub topic: Option<TopicName>,
     /// The record that put it there; `None` while that is not durable yet, or never became so,
     /// and for a range that the configuration has.
     pub record: Option<RecordId>,
@@ -134,16 +137,25 @@ struct Reason {
     account: Option<AccountName>,
     /// In which campaign; an entry without one reaches every campaign.
     campaign: Option<CampaignName>,
+    /// What that campaign was about then, where it named a topic.
+    topic: Option<TopicName>,
     record: Option<RecordId>,
 }
 
 impl Reason {
+    /// Whether both are of one act, whether or not they know of its topic.
+    fn is_of_act(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.lists, it.record);
+        of(self) == of(other) && self.account == other.account && self.campaign == other.campaign
+    }
+
     fn pending(
         lists: ListMask,
         account: Option<&AccountName>,
         campaign: Option<&CampaignName>,
     ) -> Self {
-        Self { lists, account: account.cloned(), campaign: campaign.cloned(), record: None }
+        let (account, campaign) = (account.cloned(), campaign.cloned());
+        Self { lists, account, campaign, topic: None, record: None }
     }
 }
 
@@ -192,6 +204,7 @@ impl Index {
                 lists: lists.unwrap_or_default(),
                 account: layer.account.clone(),
                 campaign: layer.campaign.clone(),
+                topic: None,
                 record: Some(layer.record),
             });
         }
@@ -342,21 +355,56 @@ impl Index {
         record: RecordId,
     ) -> Result<(), ListLimitError> {
         let (lists, error) = self.mask_of_known(lists);
-        let pending = Reason::pending(lists, account, campaign);
+        self.settle_reason(number, Reason::pending(lists, account, campaign), record);
+        error.map_or(Ok(()), Err)
+    }
+
+    /// As [`Self::settle`], by all that the record says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn settle_optout(&self, optout: &OptOut, record: RecordId) -> Result<(), ListLimitError> {
+        let (lists, error) = self.mask_of_known(&optout.lists);
+        let (account, campaign) = (optout.account.as_ref(), optout.campaign.as_ref());
+        let pending =
+            Reason { topic: optout.topic.clone(), ..Reason::pending(lists, account, campaign) };
+        self.settle_reason(optout.number, pending, record);
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Says what the campaign was about when `record` put `number` on a list, for who reads that
+    /// from elsewhere than the rest.
+    pub fn note_topic(&self, number: Number, record: RecordId, topic: &TopicName) {
+        let Some(mut entry) = self.numbers.get_mut(&number) else { return };
+        for reason in entry.reasons.iter_mut().filter(|reason| reason.record == Some(record)) {
+            reason.topic = Some(topic.clone());
+        }
+    }
+
+    /// The lists whose entries reach the campaigns of their topic.
+    pub fn lists_of_topics(&self) -> Vec<ListName> {
+        self.lists.names(self.lists.scopes().topic)
+    }
+
+    fn settle_reason(&self, number: Number, pending: Reason, record: RecordId) {
         let settled = Reason { record: Some(record), ..pending.clone() };
         let mut entry = self.numbers.entry(number).or_default();
-        entry.mask = entry.mask.union(lists);
-        if entry.reasons.contains(&settled) {
-            return error.map_or(Ok(()), Err);
+        entry.mask = entry.mask.union(settled.lists);
+        if let Some(known) = entry.reasons.iter_mut().find(|known| known.is_of_act(&settled)) {
+            known.topic = settled.topic.or(known.topic.take());
+            return;
         }
-        match entry.reasons.iter_mut().find(|reason| **reason == pending) {
-            Some(reason) => *reason = settled,
+        match entry.reasons.iter_mut().find(|reason| reason.is_of_act(&pending)) {
+            Some(reason) => {
+                reason.record = settled.record;
+                reason.topic = settled.topic.or(reason.topic.take());
+            }
             None => entry.reasons.push(settled),
         }
         let seen = entry.cancelled.see(|waiting| waiting == record);
         self.waiting.fetch_sub(seen, Ordering::Relaxed);
         self.recount(number, &mut entry);
-        error.map_or(Ok(()), Err)
     }
 
     /// Whether `number` stands on one of `lists` for a call of `campaign` of `account`, and why:
@@ -419,13 +467,24 @@ impl Index {
         lists
     }
 
-    /// Whether the campaign of `reason` is about the same as `campaign`. One that is configured no
-    /// more, or without a topic, may have been about anything.
+    /// Whether the campaign of `reason` was about the same as `campaign` is, or is so today. One
+    /// that is configured no more, or without a topic, may have been about anything.
     fn share_topic(&self, reason: &Reason, campaign: &CampaignName) -> bool {
         let topics = self.topics.load();
         let topic = |of: &CampaignName| topics.get(of).and_then(Option::as_ref);
-        let Some(of) = reason.campaign.as_ref().and_then(topic) else { return true };
-        topic(campaign).is_none_or(|topic| topic == of)
+        let Some(asked) = topic(campaign) else { return true };
+        if reason.topic.as_ref() == Some(asked) {
+            return true;
+        }
+        reason.campaign.as_ref().and_then(topic).is_none_or(|today| today == asked)
+    }
+
+    /// Whether what put a number on the list of `hit` concerns calls of `campaign` of `account`.
+    pub fn concerns(&self, hit: &Hit, account: &AccountName, campaign: &CampaignName) -> bool {
+        let Ok(lists) = self.lists.mask([&hit.list]) else { return true };
+        let pending = Reason::pending(lists, hit.account.as_ref(), hit.campaign.as_ref());
+        let reason = Reason { topic: hit.topic.clone(), ..pending };
+        !self.reach(&reason, account, campaign).is_empty()
     }
 
     /// Everything that refuses `number`: each list with each record, for people who ask why.
@@ -452,6 +511,7 @@ impl Index {
             list,
             account: reason.account.clone(),
             campaign: reason.campaign.clone(),
+            topic: reason.topic.clone(),
             record: reason.record,
             range: None,
         })
@@ -469,7 +529,11 @@ impl Index {
         self.len() == 0
     }
 
-    fn insert(&self, number: Number, reason: Reason) {
+    /// Refuses `number` for `reason`, about whatever its campaign is about today.
+    fn insert(&self, number: Number, mut reason: Reason) {
+        let topics = self.topics.load();
+        reason.topic =
+            reason.campaign.as_ref().and_then(|campaign| topics.get(campaign).cloned().flatten());
         let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(reason.lists);
         if !entry.reasons.contains(&reason) {
@@ -577,6 +641,46 @@ mod tests {
                 .collect();
             assert_eq!(got.join(" "), want, "{name}");
         }
+    }
+
+    #[test]
+    fn an_opt_out_holds_for_the_topic_under_which_it_was_made_whatever_is_edited() {
+        let (index, all) = index();
+        let topics = |promo: &str, spring: &str| {
+            let topics = [("promo", promo), ("spring", spring)];
+            let topics = topics.map(|(name, topic)| (name.into(), Some(topic.into())));
+            index.set_topics(Topics::from(topics));
+        };
+        let is_refused = |campaign: &str| {
+            index.check(number(1), all, &"acme".into(), &campaign.into()).is_some()
+        };
+        topics("energy", "energy");
+        let (themes, promo) = ([ListName::from("themes")], CampaignName::from("promo"));
+        index.block(number(1), &themes, &"acme".into(), &promo).expect("it is known");
+        topics("gas", "energy");
+        assert!(is_refused("spring"), "before it is durable");
+        index.settle(number(1), &themes, Some(&"acme".into()), Some(&promo), record(1)).unwrap();
+        assert!(is_refused("spring"), "and after");
+        topics("gas", "gas");
+        assert!(is_refused("spring"), "by what its campaign is about today");
+        topics("gas", "insurance");
+        assert!(!is_refused("spring"), "it was never about that");
+        let hit = &index.explain(number(1))[0];
+        assert!(index.concerns(hit, &"acme".into(), &promo));
+        assert!(!index.concerns(hit, &"acme".into(), &"spring".into()));
+
+        // As other nodes and later starts know it.
+        let other = Index::new(&lists()).expect("the lists fit");
+        let topics = [("promo", "gas"), ("spring", "energy")];
+        let topics = topics.map(|(name, topic)| (name.into(), Some(topic.into())));
+        other.set_topics(Topics::from(topics));
+        let refuses = || other.check(number(1), all, &"acme".into(), &"spring".into()).is_some();
+        other.settle(number(1), &themes, Some(&"acme".into()), Some(&promo), record(1)).unwrap();
+        assert!(!refuses(), "a record without a topic says nothing of it");
+        other.note_topic(number(1), record(1), &"energy".into());
+        assert!(refuses());
+        other.settle(number(1), &themes, Some(&"acme".into()), Some(&promo), record(1)).unwrap();
+        assert!(refuses() && other.explain(number(1)).len() == 1, "it is one act all the same");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::model::Digits;
 use crate::model::ListName;
 use crate::model::NodeName;
 use crate::model::Number;
+use crate::model::TopicName;
 use crate::model::TrunkName;
 use crate::model::UnixMicros;
 
@@ -25,6 +26,10 @@ pub struct OptOut {
     pub account: Option<AccountName>,
     /// The campaign whose call it was, where there was one.
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about then, where it named a topic: the wish holds for that topic too,
+    /// whatever the campaign is about later. Records from before there were topics have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicName>,
     /// The dialer that sent the call.
     pub dialer: Option<DialerName>,
     /// The trunk over which the person was reached.

@@ -82,11 +82,14 @@ pub(super) fn taken_down(checked: &Checked, addition: Addition) -> Result<OptOut
     if let Some(found) = notes.map(String::len).find(|&len| len > NOTE_LEN_MAX) {
         return Err(DeskError::Long { found });
     }
+    let about = campaign.as_ref().and_then(|name| checked.campaigns.get(name));
+    let topic = about.and_then(|campaign| campaign.topic.clone());
     Ok(OptOut {
         number,
         lists,
         account,
         campaign,
+        topic,
         dialer: None,
         trunk: None,
         digits: Digits::default(),

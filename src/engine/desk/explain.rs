@@ -18,7 +18,6 @@ use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
-use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::suppression::Hit;
 use crate::suppression::Index;
@@ -165,7 +164,7 @@ pub(super) fn explain(
     entries: &[Entry],
 ) -> Result<Explanation, ListLimitError> {
     let looked_at = counting_lists(checked, campaign, campaign.is_inbound());
-    let known = Known { checked, campaign, entries, hits: index.explain(number) };
+    let known = Known { checked, index, campaign, entries, hits: index.explain(number) };
     let mut lists = Vec::new();
     for list in &looked_at {
         let mask = index.mask([list])?;
@@ -190,6 +189,7 @@ pub(super) fn explain(
 /// What is known of a number, by the files, the records and the index.
 struct Known<'a> {
     checked: &'a Checked,
+    index: &'a Index,
     campaign: &'a Campaign,
     entries: &'a [Entry],
     /// All that refuses it in this process.
@@ -243,10 +243,10 @@ impl Known<'_> {
             let cause = Cause { range, ..cause(entry) };
             let effect = if !its.is_empty() {
                 Effect::Reversed
-            } else if !self.is_in_index(list, Some(entry.record)) {
-                Effect::Unknown
             } else {
-                self.effect(list, is_checked, &cause)
+                let its = |hit: &&Hit| hit.list == *list && hit.record == Some(entry.record);
+                let hit = self.hits.iter().find(its);
+                hit.map_or(Effect::Unknown, |hit| self.effect(hit, is_checked))
             };
             Told { cause, effect, reversed: its }
         });
@@ -255,34 +255,19 @@ impl Known<'_> {
         let beside = self.hits.iter().filter(|hit| hit.list == *list && !is_on_record(hit));
         let in_memory = beside.map(|hit| {
             let cause = self.cause_of(hit);
-            let effect = self.effect(list, is_checked, &cause);
+            let effect = self.effect(hit, is_checked);
             Told { cause, effect, reversed: Vec::new() }
         });
         on_record.chain(in_memory).collect()
     }
 
-    fn is_in_index(&self, list: &ListName, record: Option<RecordId>) -> bool {
-        self.hits.iter().any(|hit| hit.list == *list && hit.record == record)
-    }
-
-    /// What an act on `list` that still holds does to the campaign's calls.
-    fn effect(&self, list: &ListName, is_checked: bool, cause: &Cause) -> Effect {
-        let of_others = match self.checked.lists.get(list).map(|known| known.scope) {
-            Some(Scope::Account) => {
-                cause.account.as_ref().is_some_and(|its| *its != self.campaign.account)
-            }
-            Some(Scope::Campaign) => {
-                cause.campaign.as_ref().is_some_and(|its| *its != self.campaign.name)
-            }
-            Some(Scope::Topic) => {
-                cause.campaign.as_ref().is_some_and(|its| self.is_of_other_topic(its))
-            }
-            Some(Scope::Global) | None => false,
-        };
-        match (is_checked, of_others) {
+    /// What an act that still holds does to the campaign's calls.
+    fn effect(&self, hit: &Hit, is_checked: bool) -> Effect {
+        let campaign = self.campaign;
+        match (is_checked, self.index.concerns(hit, &campaign.account, &campaign.name)) {
             (false, _) => Effect::Unchecked,
-            (true, true) => Effect::OfOthers,
-            (true, false) => Effect::Refuses,
+            (true, false) => Effect::OfOthers,
+            (true, true) => Effect::Refuses,
         }
     }
 
@@ -306,13 +291,6 @@ impl Known<'_> {
             cause,
         );
         Cause { range: hit.range.map(|range| range.to_string()), ..act }
-    }
-
-    /// Whether a campaign is known to be about something else than this one.
-    fn is_of_other_topic(&self, of: &CampaignName) -> bool {
-        let its = self.checked.campaigns.get(of).and_then(|campaign| campaign.topic.as_ref());
-        let own = self.campaign.topic.as_ref();
-        *of != self.campaign.name && its.is_some_and(|its| own.is_some_and(|own| own != its))
     }
 }
 

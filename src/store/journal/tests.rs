@@ -52,6 +52,7 @@ fn record(seq: u64, prev_hash: Hash) -> Record {
         lists: vec!["global".into()],
         account: None,
         campaign: None,
+        topic: None,
         dialer: None,
         trunk: None,
         digits: Digits::default(),

@@ -55,14 +55,21 @@ impl Reader {
         self.check_none_is_on_no_list(is_over)?;
         let (mut filled, mut left_out) = (0, 0);
         let mut after = None;
+        let of_topics = index.lists_of_topics();
         loop {
             check_wanted(is_over)?;
             let page = self.suppressed_behind(after.take())?;
             let is_last = page.len() < PAGE_LEN;
             after = page.last().map(Suppressed::key);
+            let ends = page.first().zip(page.last()).map(|(one, other)| (one.number, other.number));
+            let is_on = |list: &&ListName| page.iter().any(|it| it.list == **list);
+            let lists: Vec<ListName> = of_topics.iter().filter(is_on).cloned().collect();
             for suppressed in page {
                 let is_taken = suppressed.settle(index).is_ok();
                 *(if is_taken { &mut filled } else { &mut left_out }) += 1;
+            }
+            for (list, (first, last)) in lists.iter().zip(ends.into_iter().cycle()) {
+                self.fill_topics(index, list, first, last)?;
             }
             if is_last {
                 break;

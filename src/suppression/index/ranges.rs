@@ -111,7 +111,7 @@ impl Index {
                 left_out += 1;
                 continue;
             };
-            let reason = Reason { lists, account, campaign, record: Some(record) };
+            let reason = Reason { lists, account, campaign, topic: None, record: Some(record) };
             entries.push((range, reason));
         }
         let imported = Ranges::new(entries);

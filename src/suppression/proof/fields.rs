@@ -10,6 +10,7 @@ use crate::model::DialerName;
 use crate::model::Digits;
 use crate::model::ListName;
 use crate::model::NodeName;
+use crate::model::TopicName;
 use crate::model::TrunkName;
 use crate::model::UnixMicros;
 use crate::suppression::fact::Fact;
@@ -67,6 +68,8 @@ struct PlainOptOut {
     lists: Vec<ListName>,
     account: Option<AccountName>,
     campaign: Option<CampaignName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    topic: Option<TopicName>,
     dialer: Option<DialerName>,
     trunk: Option<TrunkName>,
     digits: Digits,
@@ -134,6 +137,7 @@ fn plain_of(optout: &OptOut) -> PlainOptOut {
         lists: optout.lists.clone(),
         account: optout.account.clone(),
         campaign: optout.campaign.clone(),
+        topic: optout.topic.clone(),
         dialer: optout.dialer.clone(),
         trunk: optout.trunk.clone(),
         digits: optout.digits,
@@ -181,6 +185,7 @@ fn optout_of(plain: PlainOptOut, personal: Personal) -> Result<OptOut, RecordErr
         lists: plain.lists,
         account: plain.account,
         campaign: plain.campaign,
+        topic: plain.topic,
         dialer: plain.dialer,
         trunk: plain.trunk,
         digits: plain.digits,

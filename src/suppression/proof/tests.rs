@@ -30,6 +30,7 @@ fn optout(digits: u64) -> Fact {
         lists: vec!["global".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
+        topic: None,
         dialer: None,
         trunk: Some("carrier".into()),
         digits: "*9".parse().expect("these are keys"),

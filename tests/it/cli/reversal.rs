@@ -32,6 +32,7 @@ fn press(folder: &Folder) {
         lists: vec!["comercial".into(), "promo".into()],
         account: Some("acme".into()),
         campaign: Some("promo-otono".into()),
+        topic: None,
         dialer: Some("local".into()),
         trunk: None,
         digits: "9".parse().expect("9 is a key"),

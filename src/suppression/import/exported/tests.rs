@@ -109,6 +109,7 @@ impl Dice {
                 lists,
                 account: self.word().as_deref().map(AccountName::from),
                 campaign: self.word().as_deref().map(CampaignName::from),
+                topic: None,
                 dialer: None,
                 trunk: None,
                 digits: "*9".parse().expect("these are keys"),

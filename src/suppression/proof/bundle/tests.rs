@@ -34,6 +34,7 @@ fn optout(digits: u64) -> Fact {
         lists: vec!["global".into()],
         account: None,
         campaign: Some("spring".into()),
+        topic: None,
         dialer: None,
         trunk: None,
         digits: "9".parse().expect("9 is a key"),
