@@ -162,6 +162,7 @@ fn describe(shown: &Shown, page: &mut Page) -> io::Result<()> {
     let texts = [
         ("account", optout.account.as_ref().map(ToString::to_string)),
         ("campaign", optout.campaign.as_ref().map(ToString::to_string)),
+        ("topic", optout.topic.as_ref().map(ToString::to_string)),
         ("dialer", optout.dialer.as_ref().map(ToString::to_string)),
         ("trunk", optout.trunk.as_ref().map(ToString::to_string)),
         ("digits", (!optout.digits.is_empty()).then(|| optout.digits.to_string())),

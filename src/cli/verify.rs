@@ -148,6 +148,7 @@ fn tell(
             "faults": 0,
             "bundle": verified,
             "records": records.len(),
+            "elsewhere": verified.elsewhere.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "is_key_given": key.is_some(),
         }))?;
         return Ok(());
@@ -159,6 +160,9 @@ fn tell(
     writeln!(page, "  number     {}", verified.number.reveal())?;
     writeln!(page, "  made       {made} on {node}")?;
     writeln!(page, "  holds      {mine} of the number, {others} that lead to {checkpoints}")?;
+    for record in &verified.elsewhere {
+        writeln!(page, "  elsewhere  record {record}: ask the node that wrote it for its bundle")?;
+    }
     writeln!(page, "  key        {}", verified.key)?;
     if key.is_none() {
         writeln!(page, "             compare it with the one that you were given, or use --key")?;
@@ -218,6 +222,7 @@ fn describe_optout(optout: &OptOut, page: &mut Page) -> io::Result<()> {
         ("lists", Some(lists.join(", "))),
         ("account", optout.account.as_ref().map(ToString::to_string)),
         ("campaign", optout.campaign.as_ref().map(ToString::to_string)),
+        ("topic", optout.topic.as_ref().map(ToString::to_string)),
         ("dialer", optout.dialer.as_ref().map(ToString::to_string)),
         ("trunk", optout.trunk.as_ref().map(ToString::to_string)),
         ("digits", (!optout.digits.is_empty()).then(|| optout.digits.to_string())),

@@ -118,10 +118,14 @@ pub enum StoreError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
-    /// A record of another node, which alone has the keys that open and prove it.
-    #[error("record {record} was written by another node: run `bajavoz proof` there")]
+    /// All that is on record was written by other nodes, which alone have the keys that open and
+    /// prove it.
+    #[error(
+        "other nodes wrote all that is on record of the number, record {record} first: run `bajavoz \
+         proof` there"
+    )]
     Foreign {
-        /// The record.
+        /// The first of the records.
         record: RecordId,
     },
     /// Another process holds the store.

@@ -28,13 +28,14 @@ use super::reader::Reader;
 
 impl Store {
     /// The bundle of `number`, signed, as the octets of its file; nothing when nothing is on record
-    /// of it. What is not signed yet is signed first.
+    /// of it. What is not signed yet is signed first. Records of other nodes are named and not in it:
+    /// only who wrote a record has the keys that open and prove it.
     ///
     /// - `node`, `made_at`: where and when it is made, for its first line.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Foreign`] when another node wrote any of it, [`StoreError::Unsigned`] while the
+    /// [`StoreError::Foreign`] when other nodes wrote all of it, [`StoreError::Unsigned`] while the
     /// journal cannot be written, [`StoreError::Long`], those of [`Self::flush`], and those of
     /// reading.
     pub fn prove(
@@ -56,9 +57,10 @@ impl Store {
         if records.is_empty() {
             return Ok(None);
         }
-        let is_foreign =
-            |record: &&RecordId| !own.iter().any(|stream| stream.writer == record.writer);
-        if let Some(&record) = records.iter().find(is_foreign) {
+        let is_own = |record: &RecordId| own.iter().any(|stream| stream.writer == record.writer);
+        let (records, elsewhere): (Vec<RecordId>, Vec<RecordId>) =
+            records.into_iter().partition(is_own);
+        if let (true, Some(&record)) = (records.is_empty(), elsewhere.first()) {
             return Err(StoreError::Foreign { record });
         }
         let audio = AudioFiles::of(&self.site.dir);
@@ -70,7 +72,7 @@ impl Store {
             });
             runs.push(entries.collect::<Result<Vec<_>, _>>()?);
         }
-        let bundle = Bundle { number, node, made_at, records, runs };
+        let bundle = Bundle { number, node, made_at, records, elsewhere, runs };
         let mut text = Vec::new();
         bundle.write(&self.signer, &mut text).map_err(StoreError::io("write", "the bundle"))?;
         Ok(Some(text))

@@ -68,6 +68,31 @@ fn open_with(dir: &Path, settle: impl FnOnce(&mut Settings)) -> (Store, Receiver
 }
 
 #[test]
+fn each_node_proves_its_own_records_and_names_those_of_the_others() {
+    let stands = [Stand::postgres()];
+    let stands = [&stands[0], &stands[0].another_node()];
+    let nodes = stands.map(|stand| stand.open());
+    let add = |at: usize, n| add(&nodes[at].0, &nodes[at].2, n);
+    let (here, there, theirs) = (add(0, 1), add(1, 1), add(1, 2));
+    for (store, ..) in &nodes {
+        store.flush().unwrap();
+    }
+    let prove = |at: usize, n| nodes[at].0.prove(number(n), "madrid-1".into(), UnixMicros(9));
+    for (at, own, other) in [(0, here, there), (1, there, here)] {
+        let key = nodes[at].0.proof_key();
+        let text = prove(at, 1).unwrap().expect("it is on record");
+        let verified = bundle::verify(&text, Some(key)).unwrap();
+        let records: Vec<RecordId> = verified.records.iter().map(|record| record.id).collect();
+        assert_eq!((records, verified.elsewhere), (vec![own], vec![other]), "node {at}");
+        let touched =
+            String::from_utf8(text).unwrap().replace(&other.to_string(), &own.to_string());
+        assert!(bundle::verify(touched.as_bytes(), Some(key)).is_err(), "it is signed too");
+    }
+    let error = prove(0, 2).unwrap_err();
+    assert!(matches!(error, StoreError::Foreign { record } if record == theirs), "{error}");
+}
+
+#[test]
 fn a_stream_is_signed_when_it_ends_and_the_next_one_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let clock = clock();

@@ -4,14 +4,16 @@
 //!
 //! ```text
 //! {"bajavoz":"proof","version":1,"number":..,"node":..,"made_at":..,"key":..,
-//!  "records":["w-1","w-2"],"runs":[{"first":"w-1","last":"w-9"},..]}
+//!  "records":["w-1","w-2"],"elsewhere":["v-7"],"runs":[{"first":"w-1","last":"w-9"},..]}
 //! {"record":{"version":1,"id":"w-1","prev_hash":..,"written_at":..,"kind":1,"plain":"..",
 //!  "commitments":[{"field":"number","sha256":..},..]},"opened":[{"field":..,"salt":..,"value":".."}]}
 //! ..                       one line for each record of each run, in order
 //! {"lines":["..",".."],"signature":".."}
 //! ```
 //!
-//! `records` are those that concern the number; they alone are `opened`. The others of a run lead
+//! `records` are those that concern the number; they alone are `opened`. `elsewhere`, left out where
+//! there are none, are further ones of other nodes on the same database, which alone can prove them:
+//! each node makes a bundle of its own, and all of them together hold what is on record. The others of a run lead
 //! from them to the next signed checkpoint, and say nothing of whom they are about: `plain` names
 //! nobody, and of the rest there are only the commitments. A run of a stream that crashed ends
 //! unsigned; another run then holds the checkpoint that a later stream has made of its end.
@@ -141,6 +143,8 @@ pub struct Bundle {
     pub made_at: UnixMicros,
     /// The records that concern the number.
     pub records: Vec<RecordId>,
+    /// Further ones, which other nodes prove.
+    pub elsewhere: Vec<RecordId>,
     /// Records that follow one another, the last of each run a checkpoint, or named by a
     /// checkpoint in another run.
     pub runs: Vec<Vec<Entry>>,
@@ -165,6 +169,7 @@ impl Bundle {
             made_at: self.made_at,
             key: signer.public(),
             records: self.records.iter().copied().map(Id).collect(),
+            elsewhere: self.elsewhere.iter().copied().map(Id).collect(),
             runs: self.runs.iter().filter_map(ends).collect(),
         };
         let mut lines = vec![write_line(&header, out)?];
@@ -188,6 +193,8 @@ struct Header {
     made_at: UnixMicros,
     key: PublicKey,
     records: Vec<Id>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    elsewhere: Vec<Id>,
     runs: Vec<Run>,
 }
 

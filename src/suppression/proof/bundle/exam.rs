@@ -52,6 +52,9 @@ pub struct Verified {
     /// The records of the number.
     #[serde(skip)]
     pub records: Vec<VerifiedRecord>,
+    /// Further records of the number, which are in no bundle of this node's.
+    #[serde(skip)]
+    pub elsewhere: Vec<RecordId>,
     /// Records of others that lead to the checkpoints, which are among them.
     pub others: usize,
     /// Signed checkpoints.
@@ -157,6 +160,7 @@ impl Exam {
             key: header.key,
             others: due.len() - records.len(),
             records,
+            elsewhere: header.elsewhere.iter().map(|id| id.0).collect(),
             checkpoints: checkpoints.count(),
         })
     }

@@ -159,6 +159,7 @@ fn bundle() -> Bundle {
         made_at: UnixMicros(1_795_293_999_000_000),
         runs: streams().map(run).into(),
         records: records.clone(),
+        elsewhere: vec![id(7, 1)],
     }
 }
 
