@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::ivr::SDP;
+use super::judgement;
+use super::judgement::Moment;
+use super::judgement::Numbers;
+use super::judgement::Objection;
 use super::outcome::OUTCOME_HEADER;
 use super::outcome::Outcome;
 use super::rules::Dialer;
@@ -15,7 +19,6 @@ use super::rules::Rules;
 use crate::campaign::CallFacts;
 use crate::campaign::Campaign;
 use crate::campaign::Mode;
-use crate::campaign::OnStale;
 use crate::campaign::Subject;
 use crate::model::ListName;
 use crate::model::Number;
@@ -31,11 +34,9 @@ use crate::sip::Message;
 use crate::sip::Scheme;
 use crate::sip::StartLine;
 use crate::sip::Uri;
-use crate::suppression::Freshness;
 use crate::suppression::Hit;
 use crate::suppression::Index;
 use crate::suppression::Leg;
-use crate::suppression::registry::Registry;
 
 /// When a dialer may try again whose channels are all in use. Our choice: a short call's length.
 const RETRY_AFTER_S: &str = "10";
@@ -71,6 +72,10 @@ impl Admitted {
     /// The numbers that must not stand on a list: the person's, and the one that is dialled.
     pub(super) fn numbers(&self) -> impl Iterator<Item = Number> + use<> {
         [Some(self.number), self.dialled].into_iter().flatten()
+    }
+
+    const fn asked(&self) -> Numbers {
+        Numbers { person: self.number, dialled: self.dialled }
     }
 }
 
@@ -151,48 +156,28 @@ pub(super) fn admit(
         return Err(Box::new(Refused::new(403, "Forbidden", "unknown-dialer")));
     };
     let admitted = read(rules, dialer, message)?;
-    if let Some(hit) = suppressed(index, &admitted) {
-        return Err(Box::new(refuse_suppressed(&admitted, hit)));
-    }
-    if is_blind(now, index, &admitted) {
-        return Err(Box::new(Refused::later(STALE, STALE_RETRY_AFTER_S, &admitted)));
-    }
-    match stale_registry(index, &admitted, today) {
-        Some(list) => Err(Box::new(Refused::stale(list, &admitted))),
-        None => Ok(admitted),
-    }
-}
-
-/// The first registry that is too old to say that the number may be called.
-fn stale_registry(index: &Index, admitted: &Admitted, today: UnixMicros) -> Option<ListName> {
-    let compiled = admitted.rules.compiled.get(&admitted.campaign.name)?;
-    let is_stale = |registry: &&Registry| {
-        index.age(registry, Some(&admitted.campaign.account), today).is_stale()
+    let (campaign, asked) = (&admitted.campaign, admitted.asked());
+    let checks = rules.checks(&campaign.name);
+    let refused = match checks.objection(index, campaign, asked, Moment { now, today }) {
+        None => return Ok(admitted),
+        Some(Objection::ShortCode) => return Err(short_code(dialer, campaign)),
+        Some(Objection::Suppressed(hit)) => refuse_suppressed(&admitted, hit),
+        Some(Objection::Stale) => Refused::later(STALE, STALE_RETRY_AFTER_S, &admitted),
+        Some(Objection::StaleRegistry(list)) => Refused::stale(list, &admitted),
     };
-    compiled.registries.iter().find(is_stale).map(|registry| registry.list.clone())
+    Err(Box::new(refused))
 }
 
 /// The first list, in the campaign's order, on which the person's number stands, or the one that
 /// is dialled, whoever the person is.
 pub(super) fn suppressed(index: &Index, admitted: &Admitted) -> Option<Hit> {
     let campaign = &admitted.campaign;
-    let check = |number, is_inbound| {
-        let checked = admitted.rules.checked(&campaign.name, is_inbound);
-        index.check(number, checked, &campaign.account, &campaign.name)
-    };
-    let person = check(admitted.number, campaign.is_inbound());
-    person.or_else(|| admitted.dialled.and_then(|number| check(number, false)))
+    admitted.rules.checks(&campaign.name).suppressed(index, campaign, admitted.asked())
 }
 
-/// Whether this node may not know that somebody of this call has opted out, and the campaign does
-/// not call then. A node that never knew has nothing to call by, whatever the campaign says. Who
-/// calls in is answered all the same: nobody is dialled who may not be.
+/// Whether this node may not know that somebody of this call has opted out.
 pub(super) fn is_blind(now: Instant, index: &Index, admitted: &Admitted) -> bool {
-    let campaign = &admitted.campaign;
-    let is_dialled = campaign.subject != Subject::Calling;
-    let never_knew = index.freshness() == Freshness::Never;
-    let may_call = campaign.on_stale == OnStale::Call && !never_knew;
-    is_dialled && !may_call && index.is_stale(now)
+    judgement::is_blind(now, index, &admitted.campaign)
 }
 
 fn refuse_suppressed(admitted: &Admitted, hit: Hit) -> Refused {
@@ -318,7 +303,7 @@ fn read_person(
     subject: &str,
 ) -> Result<Number, Box<Refused>> {
     match dialer.numbers.dialled(subject) {
-        Ok(Dialled::ShortCode(number)) if campaign.is_inbound() => Ok(number),
+        Ok(Dialled::ShortCode(number)) if judgement::takes_short_codes(campaign) => Ok(number),
         read => judged(dialer, campaign, read),
     }
 }

@@ -15,6 +15,7 @@ mod dispatch;
 mod ending;
 mod gate;
 mod ivr;
+mod judgement;
 mod machine;
 mod occupancy;
 pub mod outcome;
@@ -27,6 +28,7 @@ mod voice;
 
 pub use calls::Calls;
 pub use commit::Acknowledgement;
+pub use judgement::{Checks, Moment, Numbers, Objection};
 pub use output::LiveCall;
 pub use output::Measure;
 pub use output::Output;

@@ -23,7 +23,12 @@ use crate::model::TrunkName;
 use crate::model::number::NumberReader;
 use crate::sip::ListenerId;
 use crate::suppression::ListMask;
-use crate::suppression::registry::Registry;
+
+use super::judgement::Checks;
+
+/// Those of a campaign that there is none of.
+static NO_CHECKS: Checks =
+    Checks { called: ListMask::NONE, calling: ListMask::NONE, registries: Vec::new() };
 
 /// Everything that decides what happens to a call.
 #[derive(Debug)]
@@ -55,12 +60,8 @@ pub struct Compiled {
     pub book: Option<Arc<CodeBook>>,
     /// How long keys are waited for.
     pub listening: menu::Settings,
-    /// The lists that a number is looked for on which is called.
-    pub checked: ListMask,
-    /// Those that the number is looked for on which calls.
-    pub checked_inbound: ListMask,
-    /// The registries among them that refuse calls while they are too old.
-    pub registries: Vec<Registry>,
+    /// What its calls are checked against.
+    pub checks: Checks,
 }
 
 /// The ceilings and patience of an engine.
@@ -156,12 +157,9 @@ impl Rules {
         self.dialers.iter().find(|dialer| dialer.allow.iter().any(|net| net.contains(source)))
     }
 
-    /// The lists that a number is looked for on which a call of `campaign` goes to, or comes from.
-    pub fn checked(&self, campaign: &CampaignName, is_inbound: bool) -> ListMask {
-        let of = |compiled: &Compiled| {
-            if is_inbound { compiled.checked_inbound } else { compiled.checked }
-        };
-        self.compiled.get(campaign).map_or(ListMask::NONE, of)
+    /// What calls of `campaign` are checked against.
+    pub(super) fn checks(&self, campaign: &CampaignName) -> &Checks {
+        self.compiled.get(campaign).map_or(&NO_CHECKS, |compiled| &compiled.checks)
     }
 
     /// A matcher for a call of `campaign`; nothing where the campaign listens for no code.

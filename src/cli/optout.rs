@@ -24,6 +24,7 @@ use crate::engine::desk::Reversed;
 use crate::engine::desk::Reversing;
 use crate::engine::desk::Selection;
 use crate::engine::desk::Shown;
+use crate::engine::desk::Still;
 use crate::engine::desk::Verdict;
 use crate::model::ListName;
 use crate::model::UnixMicros;
@@ -72,7 +73,7 @@ fn add(common: &Common, add: Add, page: &mut Page) -> Result<Code, Failure> {
         let at = added.durable_at.iso8601();
         writeln!(page, "{number} is on {lists}; record {}, on disk at {at}", added.record)?;
         if added.is_pending {
-            writeln!(page, "other engines do not know it yet: the database cannot be written now")?;
+            writeln!(page, "{PENDING}")?;
         }
     }
     Ok(Code::Yes)
@@ -97,6 +98,20 @@ fn reverse(common: &Common, reverse: Reverse, page: &mut Page) -> Result<Code, F
     Ok(if reversed.record.is_some() { Code::Yes } else { Code::No })
 }
 
+/// What is said of a record that the database lacks.
+pub(super) const PENDING: &str = "other engines do not know it yet: the database cannot be written \
+    now, and an engine of this node forwards it once it can";
+
+/// By what a number goes on to be refused.
+fn by(still: &Still) -> String {
+    match (&still.record, &still.range) {
+        (Some(record), Some(range)) => format!("the range {range} of record {record}"),
+        (Some(record), None) => format!("record {record}"),
+        (None, Some(range)) => format!("the range {range} in the list's table"),
+        (None, None) => "memory alone, until the engine ends".to_owned(),
+    }
+}
+
 fn tell_reversed(reversed: &Reversed, page: &mut Page) -> io::Result<()> {
     let number = reversed.number.reveal();
     let would = if reversed.record.is_some() { "is" } else { "would be" };
@@ -106,16 +121,18 @@ fn tell_reversed(reversed: &Reversed, page: &mut Page) -> io::Result<()> {
         writeln!(page, "{number} {would} off {lists}: {origin} of {at}, record {record}")?;
     }
     for still in &reversed.still {
-        let by = still.record.as_ref().map(|record| format!("record {record}"));
-        let by = by.unwrap_or_else(|| "memory alone, until the engine ends".to_owned());
-        writeln!(page, "{number} stays on {}: by {by}", still.list)?;
+        writeln!(page, "{number} stays on {}: by {}", still.list, by(still))?;
     }
     if reversed.still.is_empty() {
         writeln!(page, "nothing else refuses {number}")?;
     }
     match (&reversed.record, reversed.durable_at) {
         (Some(record), Some(at)) => {
-            writeln!(page, "reversed by record {record}, on disk at {}", at.iso8601())
+            writeln!(page, "reversed by record {record}, on disk at {}", at.iso8601())?;
+            if reversed.is_pending {
+                writeln!(page, "{PENDING}")?;
+            }
+            Ok(())
         }
         _ => writeln!(page, "nothing was reversed; --yes does it"),
     }

@@ -19,9 +19,11 @@ use super::registries::RegistryStanding;
 use super::registries::standings;
 use super::rooms::target;
 use super::rules::configure;
+use crate::call::Moment;
 use crate::config::Checked;
 use crate::model::CampaignName;
 use crate::model::ListName;
+use crate::model::Number;
 use crate::model::UnixMicros;
 use crate::net::clock;
 use crate::store::Archive;
@@ -29,6 +31,7 @@ use crate::store::Clock;
 use crate::store::Reader;
 use crate::store::Settings;
 use crate::store::Store;
+use crate::store::StoreError;
 use crate::suppression::Durable;
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
@@ -51,7 +54,7 @@ mod reversal;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
-pub use explain::{Aside, Cause, Effect, Explanation, Look, Told, Verdict};
+pub use explain::{Aside, Cause, Effect, Explanation, Ground, Look, Told, Verdict};
 pub use herald::Herald;
 pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;
@@ -59,6 +62,7 @@ pub use reversal::{Reversed, ReversedEntry, Reversing, Still};
 
 use addition::taken_down;
 use error::COMMIT_MAX;
+use explain::Question;
 use names::campaign_of;
 use names::read_number;
 
@@ -197,7 +201,8 @@ impl Desk {
         }
     }
 
-    /// Whether `campaign` may call the number `text` now, and why.
+    /// Whether `campaign` may call the number `text` now, and why. The answer is in memory: it comes
+    /// without the records where the database is away.
     ///
     /// # Errors
     ///
@@ -206,8 +211,34 @@ impl Desk {
         let checked = self.checked.load();
         let number = read_number(&checked, text)?;
         let campaign = campaign_of(&checked, campaign)?;
-        let entries = self.reader()?.show(number)?;
-        Ok(explain::explain(&checked, &self.index, campaign, number, &entries)?)
+        let at = Moment { now: clock::now(), today: clock::unix_now() };
+        let stale_ms = self.stale_ms(at);
+        let (entries, unread) = match self.records_unless(stale_ms.is_some(), number) {
+            Ok(entries) => (entries, None),
+            Err(DeskError::Store(error)) if error.is_passing() => (Vec::new(), Some(error)),
+            Err(error) => return Err(error),
+        };
+        let index = &*self.index;
+        let question =
+            Question { checked: &checked, index, campaign, number, entries: &entries, at };
+        let unread = unread.map(|error| error.to_string());
+        Ok(Explanation { stale_ms, unread, ..explain::explain(&question)? })
+    }
+
+    /// What is on record of `number`; a database that this node has lost sight of is not asked,
+    /// since that takes as long as the network likes.
+    fn records_unless(&self, is_lost: bool, number: Number) -> Result<Vec<Entry>, DeskError> {
+        if is_lost {
+            return Err(StoreError::Away.into());
+        }
+        Ok(self.reader()?.show(number)?)
+    }
+
+    /// For how long opt-outs of other nodes may be unknown, where that is longer than is allowed.
+    fn stale_ms(&self, at: Moment) -> Option<u64> {
+        let Books::Open(store) = &self.books else { return None };
+        let lag = store.followed().filter(|_followed| self.index.is_stale(at.now))?.lag;
+        Some(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Takes an opt-out down: refused by this process at once, and durable when this returns.
@@ -378,7 +409,10 @@ impl Desk {
     fn reader(&self) -> Result<Reader, DeskError> {
         match &self.books {
             Books::Open(store) => {
-                store.flush()?;
+                store.flush().map_err(|error| match error {
+                    StoreError::Behind => StoreError::Away,
+                    error => error,
+                })?;
                 Ok(store.reader()?)
             }
             Books::Read(archive) => {

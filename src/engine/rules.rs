@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::EngineError;
 use super::registries::registry;
+use crate::call::Checks;
 use crate::call::Rules;
 use crate::call::VoiceSettings;
 use crate::call::rules::AudioSpan;
@@ -167,23 +168,42 @@ fn compile(
         digit_gap_max: campaign.listening.digit_gap_max,
         confirm_max: asking_max + campaign.listening.first_key_max,
     };
+    Ok(Compiled { book, listening, checks: checks(config, campaign, index)? })
+}
+
+/// What calls of `campaign` are checked against.
+pub(super) fn checks(
+    config: &Checked,
+    campaign: &Campaign,
+    index: &Index,
+) -> Result<Checks, ListLimitError> {
     let of = |is_inbound| index.mask(&counting_lists(config, campaign, is_inbound));
     let registries = registries_that_refuse(config, campaign);
-    Ok(Compiled { book, listening, checked: of(false)?, checked_inbound: of(true)?, registries })
+    Ok(Checks { called: of(false)?, calling: of(true)?, registries })
 }
 
 /// The registries that `campaign` is checked against, whichever way, and that refuse its calls
 /// while they are too old.
 fn registries_that_refuse(config: &Checked, campaign: &Campaign) -> Vec<Registry> {
+    let lists = lists_looked_at(config, campaign);
+    let mut lists: Vec<&crate::config::List> =
+        lists.iter().filter_map(|list| config.lists.get(list)).collect();
+    lists.retain(|list| list.registry.is_some_and(|rule| rule.on_stale == OnStale::Refuse));
+    lists.into_iter().filter_map(registry).collect()
+}
+
+/// The lists that calls of `campaign` are checked against, whichever way, each once.
+pub(super) fn lists_looked_at(config: &Checked, campaign: &Campaign) -> Vec<ListName> {
     let is_called = !campaign.is_inbound() || campaign.mode == Mode::Bridge;
     let called = if is_called { counting_lists(config, campaign, false) } else { Vec::new() };
-    let calling =
+    let mut lists =
         if campaign.is_inbound() { counting_lists(config, campaign, true) } else { Vec::new() };
-    let mut lists: Vec<&crate::config::List> =
-        called.iter().chain(&calling).filter_map(|list| config.lists.get(list)).collect();
-    lists.retain(|list| list.registry.is_some_and(|rule| rule.on_stale == OnStale::Refuse));
-    lists.dedup_by_key(|list| &list.name);
-    lists.into_iter().filter_map(registry).collect()
+    for list in called {
+        if !lists.contains(&list) {
+            lists.push(list);
+        }
+    }
+    lists
 }
 
 /// The lists that a number is looked for on which `campaign` calls, or which calls it.

@@ -86,6 +86,12 @@ pub enum StoreError {
         /// What is there.
         found: u64,
     },
+    /// The database cannot be asked: it is away, or has not yet what this node wrote.
+    #[error(
+        "the records cannot be read now, since the database is away or behind the journal; nothing \
+         is lost, and `bajavoz explain` answers from memory"
+    )]
+    Away,
     /// The database cannot be written; facts wait in the journal and nothing is lost.
     #[error("the database is behind the journal and cannot be written")]
     Behind,
@@ -310,7 +316,7 @@ impl StoreError {
     /// Whether the database is only away, and may do later what it was asked.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Behind | Self::Moved => true,
+            Self::Away | Self::Behind | Self::Moved => true,
             Self::Server(error) => error.is_passing(),
             _ => false,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::call::Checks;
 use crate::call::rules::Compiled;
 use crate::call::rules::Dialer;
 use crate::call::rules::Limits;
@@ -166,9 +167,11 @@ fn compiled(campaign: &Campaign, index: &Index) -> Compiled {
             digit_gap_max: Duration::from_secs(1),
             confirm_max: Duration::from_secs(5),
         },
-        checked: mask(["all", "out"]),
-        checked_inbound: mask(["all", "in"]),
-        registries: registries(campaign),
+        checks: Checks {
+            called: mask(["all", "out"]),
+            calling: mask(["all", "in"]),
+            registries: registries(campaign),
+        },
     }
 }
 

@@ -125,7 +125,7 @@ pub enum DeskError {
         before: u64,
     },
     /// The text is no number that a campaign may call.
-    #[error("{0}")]
+    #[error(transparent)]
     Number(#[from] NumberError),
     /// Nothing was ever kept where the configuration says.
     #[error("there is no store in `{}` yet; `run` or `optout add` makes it", path.display())]

@@ -1,19 +1,25 @@
 //! Why a number may or must not be called: which list, which record, which line of the files.
 //!
-//! The answer is that of the gate, from the same index by the same rule; what is added is only
-//! what the records and the configuration say about it. Everything on record of the number is in
-//! it: what refuses it, what concerns others, and what was reversed.
+//! The answer is that of the gate, from the same index by the same function ([`Checks::objection`]);
+//! what is added is only what the records and the configuration say about it. Everything on record
+//! of the number is in it: what refuses it, what concerns others, and what was reversed. Records that
+//! cannot be read now are left out, and that is said: the answer needs none of them.
 
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::call::Moment;
+use crate::call::Numbers;
+use crate::call::Objection;
 use crate::campaign::Campaign;
+use crate::campaign::Mode;
 use crate::config::Checked;
 use crate::config::Scope;
 use crate::engine::registries::RegistryStanding;
 use crate::engine::registries::RegistryState;
 use crate::engine::registries::standing_of;
-use crate::engine::rules::counting_lists;
+use crate::engine::rules::checks;
+use crate::engine::rules::lists_looked_at;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
@@ -26,6 +32,8 @@ use crate::suppression::Undone;
 use crate::suppression::export::Entry;
 use crate::suppression::list::ListLimitError;
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 /// Whether a campaign may call a number now, and by what that is decided.
@@ -41,19 +49,43 @@ pub struct Explanation {
     pub campaign_at: String,
     /// What the gate would do.
     pub verdict: Verdict,
+    /// By what it would refuse, where it would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<Ground>,
+    /// For how long, in milliseconds, opt-outs of other engines may be unknown, where that is
+    /// longer than is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_ms: Option<u64>,
+    /// Why the records could not be read, where they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     /// Every list that the gate looks at, in its order.
     pub lists: Vec<Look>,
     /// Every other list that has something on record of the number, by name.
     pub elsewhere: Vec<Aside>,
 }
 
+/// By what the gate refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ground {
+    /// A short code is called by no campaign: 403.
+    ShortCode,
+    /// The number stands on a list that counts.
+    Suppressed,
+    /// Opt-outs of other engines may be unknown here: 503.
+    Stale,
+    /// A registry is too old: 503.
+    StaleRegistry,
+}
+
 /// What the gate would do with a call to a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// No list that is looked at holds it.
+    /// It would let it pass.
     MayCall,
-    /// At least one does.
+    /// It would refuse it.
     MustNotCall,
 }
 
@@ -155,15 +187,31 @@ pub struct Cause {
     pub reason: Option<String>,
 }
 
-/// Looks at every list as the gate would; `entries` is what is on record of `number`.
-pub(super) fn explain(
-    checked: &Checked,
-    index: &Index,
-    campaign: &Campaign,
-    number: Number,
-    entries: &[Entry],
-) -> Result<Explanation, ListLimitError> {
-    let looked_at = counting_lists(checked, campaign, campaign.is_inbound());
+/// What is asked.
+pub(super) struct Question<'a> {
+    pub(super) checked: &'a Checked,
+    pub(super) index: &'a Index,
+    pub(super) campaign: &'a Campaign,
+    pub(super) number: Number,
+    /// What is on record of it.
+    pub(super) entries: &'a [Entry],
+    pub(super) at: Moment,
+}
+
+/// Judges as the gate would and looks at each list. Whether the number is the person's or, in a
+/// bridge campaign of people who call, the one that they dial, nobody says: it must pass as both.
+pub(super) fn explain(question: &Question<'_>) -> Result<Explanation, ListLimitError> {
+    let &Question { checked, index, campaign, number, entries, at } = question;
+    let dialled = (campaign.mode == Mode::Bridge).then_some(number);
+    let numbers = Numbers { person: number, dialled };
+    let objection = checks(checked, campaign, index)?.objection(index, campaign, numbers, at);
+    let ground = objection.map(|objection| match objection {
+        Objection::ShortCode => Ground::ShortCode,
+        Objection::Suppressed(_) => Ground::Suppressed,
+        Objection::Stale => Ground::Stale,
+        Objection::StaleRegistry(_) => Ground::StaleRegistry,
+    });
+    let looked_at = lists_looked_at(checked, campaign);
     let known = Known { checked, index, campaign, entries, hits: index.explain(number) };
     let mut lists = Vec::new();
     for list in &looked_at {
@@ -173,14 +221,16 @@ pub(super) fn explain(
         let standing = |known| standing_of(known, index, Some(&campaign.account));
         lists.push(Look { registry: checked.lists.get(list).and_then(standing), ..look });
     }
-    let refuses = |look: &Look| look.hit.is_some() || look.is_stale();
-    let verdict = if lists.iter().any(refuses) { Verdict::MustNotCall } else { Verdict::MayCall };
+    let verdict = if ground.is_some() { Verdict::MustNotCall } else { Verdict::MayCall };
     Ok(Explanation {
         number,
         campaign: campaign.name.clone(),
         account: campaign.account.clone(),
         campaign_at: campaign.origin.to_string(),
         verdict,
+        ground,
+        stale_ms: None,
+        unread: None,
         elsewhere: known.elsewhere(&looked_at),
         lists,
     })
@@ -238,7 +288,8 @@ impl Known<'_> {
         let on_record = of_list.map(|entry| {
             let its: Vec<Undone> =
                 entry.reversed.iter().filter(|undone| undone.list == *list).cloned().collect();
-            let by = self.hits.iter().find(|hit| hit.record == Some(entry.record));
+            // The closest of several ranges of one import comes last.
+            let by = self.hits.iter().rfind(|hit| hit.record == Some(entry.record));
             let range = by.and_then(|hit| hit.range).map(|range| range.to_string());
             let cause = Cause { range, ..cause(entry) };
             let effect = if !its.is_empty() {

@@ -56,6 +56,9 @@ pub struct Reversed {
     pub record: Option<String>,
     /// When it was known to be on disk.
     pub durable_at: Option<UnixMicros>,
+    /// Whether the database lacks it that is to have it, so that other nodes go on refusing.
+    #[serde(default)]
+    pub is_pending: bool,
 }
 
 /// A record that was reversed.
@@ -76,8 +79,12 @@ pub struct ReversedEntry {
 pub struct Still {
     /// The list.
     pub list: ListName,
-    /// The record; nothing while the number is refused by memory alone.
+    /// The record; nothing while the number is refused by memory alone, or by a range of the list's
+    /// table.
     pub record: Option<String>,
+    /// The range that the number is in, where it does not stand there by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
 }
 
 impl Desk {
@@ -109,8 +116,9 @@ impl Desk {
         })?;
         check_ours(&checked, &found, &reader.imports()?)?;
         let cancels = found.iter().map(|(entry, lists)| reversed_entry(entry, lists)).collect();
-        let mut done =
-            Reversed { number, cancels, still: Vec::new(), record: None, durable_at: None };
+        let still = Vec::new();
+        let (record, durable_at, is_pending) = (None, None, false);
+        let mut done = Reversed { number, cancels, still, record, durable_at, is_pending };
         if reversing.is_rehearsal {
             done.still = self.still(number, |still| !is_among(still, &done.cancels));
             return Ok(done);
@@ -134,6 +142,7 @@ impl Desk {
         done.still = self.still(number, |_still| true);
         done.record = Some(durable.record.to_string());
         done.durable_at = Some(durable.durable_at);
+        done.is_pending = durable.is_pending;
         Ok(done)
     }
 
@@ -153,6 +162,7 @@ impl Desk {
         let still = hits.map(|hit| Still {
             list: hit.list,
             record: hit.record.map(|record| record.to_string()),
+            range: hit.range.map(|range| range.to_string()),
         });
         still.filter(is_asked).collect()
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bajavoz::call::Checks;
 use bajavoz::call::Rules;
 use bajavoz::call::rules::AudioSpan;
 use bajavoz::call::rules::Compiled;
@@ -216,9 +217,11 @@ fn compile(style: &Style, campaign: &Campaign, index: &Index) -> Compiled {
             digit_gap_max: style.digit_gap_max,
             confirm_max: CONFIRM_MAX,
         },
-        checked: index.mask(&names).expect("two lists fit"),
-        checked_inbound: index.mask(&names).expect("two lists fit"),
-        registries: Vec::new(),
+        checks: Checks {
+            called: index.mask(&names).expect("two lists fit"),
+            calling: index.mask(&names).expect("two lists fit"),
+            registries: Vec::new(),
+        },
     }
 }
 

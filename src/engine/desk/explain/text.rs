@@ -6,6 +6,7 @@ use super::Aside;
 use super::Cause;
 use super::Effect;
 use super::Explanation;
+use super::Ground;
 use super::Look;
 use super::Told;
 use super::Verdict;
@@ -25,6 +26,28 @@ impl fmt::Display for Explanation {
             "{number} {must} be called by campaign `{campaign}` of account `{}`.",
             self.account
         )?;
+        match self.ground {
+            Some(Ground::ShortCode) => {
+                writeln!(f, "It is a short code, which no campaign calls (403).")?;
+            }
+            Some(Ground::Stale) => {
+                writeln!(
+                    f,
+                    "Calls are refused (503) until opt-outs of other engines are known again."
+                )?;
+            }
+            Some(Ground::Suppressed | Ground::StaleRegistry) | None => {}
+        }
+        if let Some(stale_ms) = self.stale_ms {
+            let s = stale_ms / 1_000;
+            writeln!(
+                f,
+                "ATTENTION: opt-outs of other engines may be unknown here, for {s} s by now."
+            )?;
+        }
+        if let Some(why) = &self.unread {
+            writeln!(f, "The records cannot be read now ({why}); this is what memory says.")?;
+        }
         let refusing =
             self.lists.iter().filter(|look| look.hit.is_some() || look.is_stale()).count();
         let checked = match self.lists.len() {
@@ -63,6 +86,9 @@ impl fmt::Display for Look {
         }
         if let Some(registry) = &self.registry {
             writeln!(f, "  {registry}")?;
+        }
+        if self.is_stale() && self.entries.is_empty() {
+            return Ok(());
         }
         tell(f, &self.entries)
     }
