@@ -58,7 +58,7 @@ fn calls(common: &Common, mut engine: Engine, page: &mut Page) -> Result<Code, F
     }
 }
 
-fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
+fn describe(report: &Report, page: &mut impl Write) -> std::io::Result<()> {
     let (status, standing) = (&report.status, &report.standing);
     let state = if status.is_draining { "draining" } else { "running" };
     let (node, version, pid) = (&standing.node, &report.version, report.pid);
@@ -83,8 +83,13 @@ fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
         let unwritten = standing.optouts_unwritten;
         writeln!(page, "  ALARM        {unwritten} opt-outs refused in memory only, not on disk")?;
     }
-    if standing.facts_waiting > 0 {
-        writeln!(page, "  database     {} facts still to come from here", standing.facts_waiting)?;
+    database(report, page)?;
+    if standing.reversals_lost > 0 {
+        let lost = standing.reversals_lost;
+        writeln!(
+            page,
+            "  ATTENTION    {lost} reversals hold from the next start on: no room to wait"
+        )?;
     }
     if standing.calls_lost > 0 {
         writeln!(page, "  call records {} lost", standing.calls_lost)?;
@@ -93,6 +98,30 @@ fn describe(report: &Report, page: &mut Page) -> std::io::Result<()> {
         writeln!(page, "  proof key    {key}")?;
     }
     writeln!(page, "  config       {}", standing.config)
+}
+
+/// What there is to say of a database, and of the engines that share it.
+fn database(report: &Report, page: &mut impl Write) -> std::io::Result<()> {
+    let standing = &report.standing;
+    let waiting = count(usize::try_from(standing.facts_waiting).unwrap_or(usize::MAX), "fact");
+    if report.status.is_database_away {
+        writeln!(
+            page,
+            "  ALARM        the database is not written: {waiting} in the journal alone"
+        )?;
+    } else if standing.facts_waiting > 0 {
+        writeln!(page, "  database     {waiting} still to come from here")?;
+    }
+    let Some(lag_ms) = standing.lag_ms else { return Ok(()) };
+    let (s, ms) = (lag_ms / 1_000, lag_ms % 1_000);
+    if standing.is_stale {
+        writeln!(
+            page,
+            "  ATTENTION    other engines' opt-outs are unknown for {s} s: calls are refused"
+        )
+    } else {
+        writeln!(page, "  others       known as of {s}.{ms:03} s ago")
+    }
 }
 
 /// Ends the engine when its calls have.
@@ -136,4 +165,43 @@ pub(super) fn reload(common: &Common, page: &mut Page) -> Result<Code, Failure> 
 
 fn tell(common: &Common, finding: &Finding, page: &mut Page) -> std::io::Result<()> {
     if common.json { page.json(finding) } else { writeln!(page, "{}\n", finding.text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::desk::Standing;
+
+    fn told(lag_ms: Option<u64>, is_stale: bool, facts_waiting: u64, is_away: bool) -> String {
+        let mut report = Report::default();
+        report.status.is_database_away = is_away;
+        report.standing = Standing { lag_ms, is_stale, facts_waiting, ..Standing::default() };
+        let mut page = Vec::new();
+        describe(&report, &mut page).expect("memory takes it");
+        let page = String::from_utf8(page).expect("it is text");
+        let marks = ["others", "ATTENTION", "ALARM", "database"];
+        let of_database = page
+            .lines()
+            .map(str::trim)
+            .filter(|line| marks.iter().any(|mark| line.starts_with(mark)));
+        of_database.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_database_and_the_other_engines_is_told() {
+        let unknown = "ATTENTION    other engines' opt-outs are unknown for 8 s: calls are refused";
+        let alarm = "ALARM        the database is not written: 1 fact in the journal alone";
+        let both = format!("{alarm}; {unknown}");
+        #[rustfmt::skip]
+        let cases = [
+            ("an engine alone",      told(None, false, 0, false),        ""),
+            ("one that catches up",  told(None, false, 2, false),        "database     2 facts still to come from here"),
+            ("one that follows",     told(Some(250), false, 0, false),   "others       known as of 0.250 s ago"),
+            ("one that cannot know", told(Some(8_100), true, 0, false),  unknown),
+            ("nor be known",         told(Some(8_100), true, 1, true),   &both),
+        ];
+        for (name, told, want) in cases {
+            assert_eq!(told, want, "{name}");
+        }
+    }
 }

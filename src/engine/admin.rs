@@ -176,6 +176,9 @@ pub struct Status {
     pub ports_size: Option<usize>,
     /// Whether no new call is taken.
     pub is_draining: bool,
+    /// Whether the database cannot be written, or lacks a fact that was answered without it.
+    #[serde(default)]
+    pub is_database_away: bool,
 }
 
 /// How a running engine stands, as its operator sees it.

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::Deserialize;
@@ -237,8 +238,8 @@ impl Desk {
     /// For how long opt-outs of other nodes may be unknown, where that is longer than is allowed.
     fn stale_ms(&self, at: Moment) -> Option<u64> {
         let Books::Open(store) = &self.books else { return None };
-        let lag = store.followed().filter(|_followed| self.index.is_stale(at.now))?.lag;
-        Some(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX))
+        let followed = store.followed().filter(|_followed| self.index.is_stale(at.now));
+        Some(milliseconds(followed?.lag))
     }
 
     /// Takes an opt-out down: refused by this process at once, and durable when this returns.
@@ -386,6 +387,9 @@ impl Desk {
             standing.optouts_unwritten = counters.optouts_unwritten;
             standing.facts_waiting = counters.facts_waiting;
             standing.calls_lost = counters.calls_lost;
+            standing.lag_ms = store.followed().map(|followed| milliseconds(followed.lag));
+            standing.is_stale = self.index.is_stale(clock::now());
+            (_, standing.reversals_lost) = self.index.reversals_waiting();
             standing.failure = store.failure().map(|failure| failure.to_string());
         }
         standing
@@ -447,6 +451,15 @@ pub struct Standing {
     /// Opt-outs that were refused and that only this process knows.
     #[serde(default)]
     pub optouts_unwritten: u64,
+    /// How old, in milliseconds, what is known of other nodes is; nothing where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
+    /// Whether that is older than is allowed, so that calls are refused.
+    #[serde(default)]
+    pub is_stale: bool,
+    /// Reversals that found no room to wait for their records: they hold from the next start on.
+    #[serde(default)]
+    pub reversals_lost: u64,
     /// Call records lost.
     pub calls_lost: u64,
     /// The error that ended the journal, if one did.
@@ -475,4 +488,8 @@ impl Rows {
     fn end(self) -> Result<u64, DeskError> {
         self.failed.map_or(Ok(self.written), |error| Err(error.into()))
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -34,7 +34,9 @@ use super::live::LiveCalls;
 use super::media::MediaHandle;
 use super::reach::Reach;
 use super::registries;
+use super::registries::REMIND_EVERY;
 use super::registries::RegistryStanding;
+use super::registries::Reminder;
 use super::registries::standings;
 use super::rooms::target;
 use super::rules;
@@ -125,7 +127,6 @@ impl Engine {
         let store = opened.map_err(|_panic| EngineError::Down)??;
         let store = Arc::new(store);
         let rules = Arc::new(rules::rules(&checked, &index)?);
-        registries::warn(&checked, &index);
         let live = Arc::new(LiveCalls::default());
         let parts = Parts {
             checked: checked.clone(),
@@ -176,6 +177,19 @@ impl Engine {
     /// What the admin socket and the signals steer.
     pub fn steer(&self) -> Arc<dyn Steer> {
         Arc::<Core>::clone(&self.core)
+    }
+
+    /// Tells the log of registries that are too old or soon will be, once a day and at each change;
+    /// never ends by itself.
+    pub(super) async fn remind(&self) {
+        let Core { index, checked, .. } = &*self.core;
+        let mut reminder = Reminder::default();
+        loop {
+            for standing in reminder.due(standings(&checked.load(), index), clock::now()) {
+                registries::tell(&standing);
+            }
+            tokio::time::sleep(REMIND_EVERY).await;
+        }
     }
 
     /// What the health and metrics page asks.
@@ -236,7 +250,6 @@ impl Core {
         let rules = Arc::new(rules::rules(&checked, &self.index)?);
         rules::configure(&self.index, &checked)?;
         self.inbox.send(ShardInput::Command(Command::Reload(rules)));
-        registries::warn(&checked, &self.index);
         self.checked.store(Arc::new(checked));
         self.figures.metrics.config_loaded(clock::unix_now());
         Ok(())
@@ -325,16 +338,18 @@ impl api::Control for Page {
 
     fn metrics(&self) -> String {
         self.figures.metrics.store_alarm(self.is_alarmed());
-        let waiting = self.store.as_ref().map_or(0, |store| store.counters().facts_waiting);
-        self.figures.metrics.database(self.figures.is_database_down(), waiting);
+        if let Some(store) = &self.store {
+            let counters = store.counters();
+            let is_away = self.figures.is_database_down() || store.is_behind();
+            self.figures.metrics.database(is_away, counters.facts_waiting);
+            self.figures.note_store(&counters, self.index.reversals_waiting());
+        }
         if let Some(followed) = self.store.as_ref().and_then(|store| store.followed()) {
             self.figures.note_feed(&followed);
         }
-        for RegistryStanding { list, age_days, .. } in standings(&self.checked.load(), &self.index)
-        {
-            if let Some(days) = age_days {
-                self.figures.metrics.registry_age(&list, days);
-            }
+        let all = standings(&self.checked.load(), &self.index);
+        for RegistryStanding { list, age_days, max_age_days, .. } in all {
+            self.figures.metrics.registry_age(&list, age_days, max_age_days);
         }
         self.figures.metrics.render()
     }

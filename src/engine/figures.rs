@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use crate::call::VoiceReport;
 use crate::record::Cdr;
 use crate::sip;
+use crate::store::Counters;
 use crate::store::Followed;
 use crate::telemetry::Metrics;
 use crate::telemetry::Side;
 use crate::telemetry::Snapshot;
+use crate::telemetry::StoreFigures;
 
 /// The engine's figures, shared by its threads.
 #[derive(Debug)]
@@ -62,6 +64,28 @@ impl Figures {
         met.refused("feed_regression", followed.regressions);
         met.refused("feed_failed", followed.failures);
         self.metrics.publish("follow", met);
+    }
+
+    /// What the store has done and refused, and how many reversals wait or found no room to.
+    pub(super) fn note_store(&self, counters: &Counters, (waiting, lost): (usize, u64)) {
+        self.metrics.store(StoreFigures {
+            facts: counters.facts,
+            commits: counters.commits,
+            journal_reopened: counters.journal_reopened,
+            acks_pending: counters.acks_pending,
+            optouts_unwritten: counters.optouts_unwritten,
+            reversals_waiting: waiting as u64,
+        });
+        let mut met = Snapshot::default();
+        met.refused("fact", counters.refused);
+        met.refused("fact_failed", counters.failed);
+        met.refused("journal_failed", counters.journal_failures);
+        met.refused("optout_late_full", counters.optouts_overflowed);
+        met.refused("call_record_lost", counters.calls_lost);
+        met.refused("database_failed", counters.projection_failed);
+        met.refused("database_queue_full", counters.projection_overflowed);
+        met.refused("reversal_waiting_full", lost);
+        self.metrics.publish("store", met);
     }
 
     /// An opt-out could not be made durable, or not in time.

@@ -1,6 +1,9 @@
 //! How old the registries are that campaigns are checked against, for people and for metrics.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -13,6 +16,13 @@ use crate::model::ListName;
 use crate::net::clock;
 use crate::suppression::Index;
 use crate::suppression::registry::Registry;
+
+/// How often is looked whether there is something to tell. Our choice: a registry grows too old at
+/// midnight or so, and a reload changes its rule.
+pub(super) const REMIND_EVERY: Duration = Duration::from_secs(60);
+
+/// After how long what is no good news is told again.
+const AGAIN: Duration = Duration::from_secs(86_400);
 
 /// How old a registry is, and what follows from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,12 +79,41 @@ pub(super) fn standings(checked: &Checked, index: &Index) -> Vec<RegistryStandin
     checked.lists.values().filter_map(|list| standing_of(list, index, None)).collect()
 }
 
-/// Tells the log of those that are too old, or soon will be.
-pub(super) fn warn(checked: &Checked, index: &Index) {
-    for standing in standings(checked, index) {
-        if standing.state != RegistryState::Fresh {
-            tracing::warn!(list = %standing.list, "{standing}");
-        }
+/// Tells the log of a registry.
+pub(super) fn tell(standing: &RegistryStanding) {
+    if standing.state == RegistryState::Fresh {
+        tracing::info!(list = %standing.list, "{standing}");
+    } else {
+        tracing::warn!(list = %standing.list, "{standing}");
+    }
+}
+
+/// What was told of registries, so that it is told again when it changes, and once a day while it
+/// is no good news.
+#[derive(Debug, Default)]
+pub(super) struct Reminder(BTreeMap<ListName, (RegistryState, Instant)>);
+
+impl Reminder {
+    /// Those of `standings` that are to be told of at `now`.
+    pub(super) fn due(
+        &mut self,
+        mut standings: Vec<RegistryStanding>,
+        now: Instant,
+    ) -> Vec<RegistryStanding> {
+        self.0.retain(|list, _told| standings.iter().any(|standing| standing.list == *list));
+        standings.retain(|RegistryStanding { list, state, .. }| {
+            let is_due = match self.0.get(list) {
+                None => *state != RegistryState::Fresh,
+                Some((told, _at)) if told != state => true,
+                Some((RegistryState::Fresh, _at)) => false,
+                Some((_state, at)) => now.saturating_duration_since(*at) >= AGAIN,
+            };
+            if is_due || !self.0.contains_key(list) {
+                self.0.insert(list.clone(), (*state, now));
+            }
+            is_due
+        });
+        standings
     }
 }
 
@@ -100,6 +139,37 @@ impl fmt::Display for RegistryStanding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_changes_is_told_at_once_and_no_good_news_once_a_day() {
+        use RegistryState::{Ageing, Fresh, Refuses};
+        let start = clock::now();
+        let hour = Duration::from_secs(3_600);
+        let mut reminder = Reminder::default();
+        let mut told = |hours: u32, state| {
+            let (list, age_days, max_age_days) = ("us".into(), Some(0), 31);
+            let standing = RegistryStanding { list, age_days, max_age_days, state };
+            !reminder.due(vec![standing], start + hour * hours).is_empty()
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("nothing to tell at the start", 0,   Fresh,   false),
+            ("nor later",                    30,  Fresh,   false),
+            ("it grows old",                 31,  Ageing,  true),
+            ("that is told",                 54,  Ageing,  false),
+            ("until a day has gone",         55,  Ageing,  true),
+            ("and has grown too old",        56,  Refuses, true),
+            ("that is told too",             57,  Refuses, false),
+            ("every day",                    80,  Refuses, true),
+            ("it was imported",              81,  Fresh,   true),
+            ("and all is well",              200, Fresh,   false),
+        ];
+        for (name, hours, state, want) in cases {
+            assert_eq!(told(hours, state), want, "{name}");
+        }
+        assert_eq!(reminder.due(Vec::new(), start), [], "a list that is gone is forgotten");
+        assert!(reminder.0.is_empty());
+    }
 
     #[test]
     fn standings_read_as_sentences() {

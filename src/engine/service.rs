@@ -72,6 +72,7 @@ pub async fn serve(
         () = admin::serve(socket, Arc::clone(engine.desk()), engine.steer()) => Ok(()),
         () = serve_page(page, engine.control()) => Ok(()),
         () = obey(signals, engine.steer()) => Ok(()),
+        () = engine.remind() => Ok(()),
     };
     if let Err(error) = &end {
         tracing::error!(%error, "the engine ends");

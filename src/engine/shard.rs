@@ -255,6 +255,7 @@ impl Shard {
             ports_in_use: self.ports_in_use(),
             ports_size: self.pools.iter().map(|(_, pool)| pool.size()).sum(),
             is_draining: self.draining.is_some(),
+            is_database_away: self.figures.is_database_down() || self.store.is_behind(),
         }
     }
 

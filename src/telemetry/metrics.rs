@@ -44,11 +44,13 @@ struct Inner {
     calls_active: Bounded<1, Gauge>,
     calls_blocked: Bounded<2, Counter>,
     registry_age: Bounded<1, Gauge>,
+    registry_days_left: Bounded<1, Gauge>,
     optouts: Bounded<4, Counter>,
     optout_commit: Histogram,
     store_alarm: Gauge,
     database_alarm: Gauge,
     facts_waiting: Gauge,
+    store: StoreGauges,
     feed: FeedGauges,
     config_reload: Gauge<f64, AtomicU64>,
     totals: Arc<Totals>,
@@ -95,12 +97,75 @@ impl FeedGauges {
     }
 }
 
+/// How the store stands, beside what it refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Facts made durable since the start.
+    pub facts: u64,
+    /// The groups they were made durable in.
+    pub commits: u64,
+    /// How often the journal was written again after an error.
+    pub journal_reopened: u64,
+    /// Answers given before the database had the fact, though it was to have it.
+    pub acks_pending: u64,
+    /// Opt-outs that were refused and that only this process knows.
+    pub optouts_unwritten: u64,
+    /// Reversals that wait for the records that they cancel.
+    pub reversals_waiting: u64,
+}
+
+#[derive(Debug)]
+struct StoreGauges {
+    totals: [Counter; 4],
+    now: [Gauge; 2],
+}
+
+impl StoreGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let totals = [
+            ("facts_durable", "Facts made durable"),
+            ("journal_commits", "Groups of facts that were made durable by one sync"),
+            ("journal_reopened", "Times that the journal was written again after an error"),
+            ("acks_pending", "Answers given before the database had the fact it was to have"),
+        ];
+        let now = [
+            ("optouts_unwritten", "Opt-outs refused in memory alone, since the disk took none"),
+            ("reversals_waiting", "Reversals that wait for the records that they cancel"),
+        ];
+        Self {
+            totals: totals.map(|(name, help)| {
+                let counter = Counter::default();
+                registry.register(name, help, counter.clone());
+                counter
+            }),
+            now: now.map(|(name, help)| {
+                let gauge = Gauge::default();
+                registry.register(name, help, gauge.clone());
+                gauge
+            }),
+        }
+    }
+
+    fn set(&self, figures: StoreFigures) {
+        let StoreFigures { facts, commits, journal_reopened, acks_pending, .. } = figures;
+        for (counter, total) in
+            self.totals.iter().zip([facts, commits, journal_reopened, acks_pending])
+        {
+            counter.inner().store(total, Ordering::Relaxed);
+        }
+        let now = [figures.optouts_unwritten, figures.reversals_waiting];
+        for (gauge, value) in self.now.iter().zip(now) {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 /// What is told of the database behind the journal.
 fn database_gauges(registry: &mut Registry) -> [Gauge; 2] {
     [
         (
             "database_alarm",
-            "1 while the database cannot be written, so that facts wait in the journal",
+            "1 while the database cannot be written, or lacks a fact that was answered without it",
         ),
         ("facts_waiting", "Durable facts of this node that are not known to be in the database"),
     ]
@@ -131,6 +196,11 @@ impl Metrics {
             "registry_age_days",
             "Days since that for which a registry was last imported",
         );
+        let registry_days_left = Bounded::register(
+            &mut registry,
+            "registry_days_left",
+            "Days until a registry is too old; below 0 once it is, or was never imported",
+        );
         let optout_commit = Histogram::new(COMMIT_BUCKETS_S);
         registry.register_with_unit(
             "optout_commit",
@@ -145,6 +215,7 @@ impl Metrics {
             store_alarm.clone(),
         );
         let [database_alarm, facts_waiting] = database_gauges(&mut registry);
+        let store = StoreGauges::register(&mut registry);
         let feed = FeedGauges::new(&mut registry);
         let config_reload = Gauge::<f64, AtomicU64>::default();
         registry.register_with_unit(
@@ -161,11 +232,13 @@ impl Metrics {
             calls_active,
             calls_blocked,
             registry_age,
+            registry_days_left,
             optouts,
             optout_commit,
             store_alarm,
             database_alarm,
             facts_waiting,
+            store,
             feed,
             config_reload,
             totals,
@@ -195,9 +268,20 @@ impl Metrics {
         self.0.calls.at(labels).inc();
     }
 
-    /// How many days old the registry of `list` is.
-    pub fn registry_age(&self, list: &ListName, days: u32) {
-        self.0.registry_age.at([("list", list.to_string())]).set(days.into());
+    /// How many days old the registry of `list` is, where it was ever imported, of `days_max` that
+    /// it may be.
+    pub fn registry_age(&self, list: &ListName, days: Option<u32>, days_max: u32) {
+        let labels = || [("list", list.to_string())];
+        if let Some(days) = days {
+            self.0.registry_age.at(labels()).set(days.into());
+        }
+        let left = days.map_or(-1, |days| i64::from(days_max) - i64::from(days));
+        self.0.registry_days_left.at(labels()).set(left);
+    }
+
+    /// How the store stands.
+    pub fn store(&self, figures: StoreFigures) {
+        self.0.store.set(figures);
     }
 
     /// A call was refused because `list` holds its number.
@@ -233,7 +317,7 @@ impl Metrics {
         self.0.store_alarm.set(i64::from(is_raised));
     }
 
-    /// Whether the database cannot be written, and how many durable facts it lacks by it.
+    /// Whether the database cannot be written or is behind an answer, and how many durable facts it lacks by it.
     pub fn database(&self, is_away: bool, facts_waiting: u64) {
         self.0.database_alarm.set(i64::from(is_away));
         self.0.facts_waiting.set(i64::try_from(facts_waiting).unwrap_or(i64::MAX));
@@ -336,6 +420,19 @@ mod tests {
         metrics.store_alarm(true);
         metrics.database(true, 17);
         metrics.feed(Duration::from_millis(1_250), Duration::from_millis(500), 2);
+        let (facts, commits, journal_reopened, acks_pending) = (9, 4, 1, 2);
+        let (optouts_unwritten, reversals_waiting) = (3, 5);
+        metrics.store(StoreFigures {
+            facts,
+            commits,
+            journal_reopened,
+            acks_pending,
+            optouts_unwritten,
+            reversals_waiting,
+        });
+        for (list, days) in [("old", Some(40)), ("new", Some(3)), ("never", None)] {
+            metrics.registry_age(&list.into(), days, 31);
+        }
         metrics.config_loaded(UnixMicros(1_795_000_000_500_000));
         let page = metrics.render();
         #[rustfmt::skip]
@@ -355,6 +452,16 @@ mod tests {
             ("bajavoz_feed_lag_seconds",                                                             "1.25"),
             ("bajavoz_feed_import_due_seconds",                                                      "0.5"),
             ("bajavoz_feed_streams_lost",                                                            "2"),
+            ("bajavoz_facts_durable_total",                                                          "9"),
+            ("bajavoz_journal_commits_total",                                                        "4"),
+            ("bajavoz_journal_reopened_total",                                                       "1"),
+            ("bajavoz_acks_pending_total",                                                           "2"),
+            ("bajavoz_optouts_unwritten",                                                            "3"),
+            ("bajavoz_reversals_waiting",                                                            "5"),
+            ("bajavoz_registry_age_days{list=\"old\"}",                                              "40"),
+            ("bajavoz_registry_days_left{list=\"old\"}",                                             "-9"),
+            ("bajavoz_registry_days_left{list=\"new\"}",                                             "28"),
+            ("bajavoz_registry_days_left{list=\"never\"}",                                           "-1"),
             ("bajavoz_config_reload_timestamp_seconds",                                              "1795000000.5"),
         ];
         for (series, want) in cases {

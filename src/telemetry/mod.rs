@@ -10,5 +10,5 @@ pub mod totals;
 
 pub use error::TelemetryError;
 pub use log::Format;
-pub use metrics::{ActiveCall, Metrics};
+pub use metrics::{ActiveCall, Metrics, StoreFigures};
 pub use totals::{Side, Snapshot};
