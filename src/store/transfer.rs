@@ -100,18 +100,19 @@ pub fn copy(
     if !path.exists() {
         return Err(StoreError::Missing { path });
     }
+    let site = Site::new(dir, Target::Postgres(Box::new(settings.clone())), Clock::clone(clock));
+    let mut there = site.database()?;
+    if !is_to_server {
+        // Before a file is made for what is refused.
+        check_all_ours(dir, &there.cursors()?)?;
+    }
     // Holds the store, and has everything in its own database that the journal has.
     let (mut archive, _recovered) = Archive::open_exclusive(dir)?;
     let purpose = if is_to_server { Use::Writing } else { Use::Reading };
     let mut server = Postgres::new(settings.clone(), purpose, Clock::clone(clock));
     let mut file = Sqlite::open(&database_path(dir))?;
-    let site = Site::new(dir, Target::Postgres(Box::new(settings.clone())), Clock::clone(clock));
-    let mut there = site.database()?;
     let (from, to): (&mut dyn Backend, &mut dyn Backend) =
         if is_to_server { (&mut file, &mut server) } else { (&mut server, &mut file) };
-    if !is_to_server {
-        check_all_ours(dir, &there.cursors()?)?;
-    }
     let mut copied = Copied::default();
     for table in COPIED {
         copied.tables.push(copy_table(from, to, table)?);

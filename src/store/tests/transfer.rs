@@ -112,6 +112,9 @@ fn a_row_that_is_another_one_there_is_named_and_others_are_not_left_behind() {
     filled(&other);
     let error = copy(stand.path(), &settings, false, &clock()).unwrap_err();
     assert!(matches!(error, StoreError::Others { streams: 1 }), "{error}");
+    let error = copy(other.path(), &settings, false, &clock()).unwrap_err();
+    assert!(matches!(error, StoreError::Others { .. }), "{error}");
+    assert!(!database_path(other.path()).exists(), "no file is left that looks like a database");
     let (_held, _recovered) = stand.archive();
     let error = copy(stand.path(), &settings, true, &clock()).unwrap_err();
     assert!(error.is_held(), "{error}");
