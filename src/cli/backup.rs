@@ -20,24 +20,34 @@ use crate::store::StoreError;
 pub(super) fn backup(common: &Common, what: &Backup, page: &mut Page) -> Result<Code, Failure> {
     let dir = load(common)?.store.path;
     let manifest = store::backup(&dir, &what.folder, clock::unix_now()).map_err(failure)?;
-    tell(common, &manifest, page)
+    tell(common, &manifest, page)?;
+    say(common, &format!("copied to {}", what.folder.display()), page)
 }
 
 /// Verifies a backup and makes the store from it.
 pub(super) fn restore(common: &Common, what: &Restore, page: &mut Page) -> Result<Code, Failure> {
     let calls = if what.without_calls { Calls::LeaveOut } else { Calls::Keep };
-    let manifest = if what.dry_run {
-        store::verify(&what.folder, calls)
-    } else {
-        store::restore(&what.folder, &load(common)?.store.path, calls)
-    };
-    tell(common, &manifest.map_err(failure)?, page)
+    if what.dry_run {
+        tell(common, &store::verify(&what.folder, calls).map_err(failure)?, page)?;
+        return say(common, "no store was made: this was a rehearsal", page);
+    }
+    let dir = load(common)?.store.path;
+    tell(common, &store::restore(&what.folder, &dir, calls).map_err(failure)?, page)?;
+    say(common, &format!("the store in {} was made from it", dir.display()), page)
 }
 
-fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<Code, Failure> {
+/// Says to people what was done with it.
+fn say(common: &Common, text: &str, page: &mut Page) -> Result<Code, Failure> {
+    if !common.json {
+        writeln!(page, "{text}")?;
+    }
+    Ok(Code::Yes)
+}
+
+fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<(), Failure> {
     if common.json {
         page.json(manifest)?;
-        return Ok(Code::Yes);
+        return Ok(());
     }
     let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let (facts, streams) = (as_usize(manifest.facts), manifest.streams.len());
@@ -56,7 +66,7 @@ fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<Code, F
     if manifest.erased > 0 {
         writeln!(page, "  erased        {}", manifest.erased)?;
     }
-    Ok(Code::Yes)
+    Ok(())
 }
 
 fn failure(error: StoreError) -> Failure {

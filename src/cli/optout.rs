@@ -95,7 +95,7 @@ fn reverse(common: &Common, reverse: Reverse, page: &mut Page) -> Result<Code, F
     } else {
         tell_reversed(&reversed, page)?;
     }
-    Ok(if reversed.record.is_some() { Code::Yes } else { Code::No })
+    Ok(Code::Yes)
 }
 
 /// What is said of a record that the database lacks.

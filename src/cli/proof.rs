@@ -17,7 +17,9 @@ use crate::engine::desk::Access;
 pub(super) fn proof(common: &Common, proof: Proof, page: &mut Page) -> Result<Code, Failure> {
     if proof.heads {
         let heads = Counter::open(common, Access::Sign)?.heads()?;
-        return hand_over(common, proof.out.as_deref(), heads.as_bytes(), page);
+        let hint =
+            "hold a copy of the store against them by `bajavoz verify --store DIR --heads FILE`";
+        return hand_over(common, proof.out.as_deref(), heads.as_bytes(), hint, page);
     }
     let Some(number) = proof.number else { return key(common, page) };
     let Some(bundle) = Counter::open(common, Access::Sign)?.proof(number)? else {
@@ -31,14 +33,17 @@ pub(super) fn proof(common: &Common, proof: Proof, page: &mut Page) -> Result<Co
         }
         return Ok(Code::No);
     };
-    hand_over(common, proof.out.as_deref(), &bundle, page)
+    let hint = "check it by `bajavoz verify FILE`";
+    hand_over(common, proof.out.as_deref(), &bundle, hint, page)
 }
 
-/// Writes what was asked for to a new file, or else to standard output.
+/// Writes what was asked for to a new file, or else to standard output; `hint` says what to do with
+/// it.
 fn hand_over(
     common: &Common,
     path: Option<&Path>,
     bytes: &[u8],
+    hint: &str,
     page: &mut Page,
 ) -> Result<Code, Failure> {
     let Some(path) = path else {
@@ -53,7 +58,7 @@ fn hand_over(
     if common.json {
         page.json(&serde_json::json!({ "file": path, "bytes": len }))?;
     } else {
-        writeln!(page, "{len} bytes in {}; check it by `bajavoz verify`", path.display())?;
+        writeln!(page, "{len} bytes in {}; {hint}", path.display())?;
     }
     Ok(Code::Yes)
 }

@@ -2,6 +2,10 @@
 
 /// `1 error`, `2 errors`.
 pub(super) fn count(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
+    let ending = match noun {
+        _ if count == 1 => "",
+        noun if noun.ends_with("ss") => "es",
+        _ => "s",
+    };
     format!("{count} {noun}{ending}")
 }

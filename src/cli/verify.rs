@@ -24,6 +24,8 @@ use crate::suppression::KeyEvidence;
 use crate::suppression::OptOut;
 use crate::suppression::Reversal;
 use crate::suppression::import::Import;
+use crate::suppression::proof::Heads;
+use crate::suppression::proof::HeadsError;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::bundle;
 use crate::suppression::proof::bundle::Fault;
@@ -52,12 +54,20 @@ fn verify_file(
     key: Option<PublicKey>,
     page: &mut Page,
 ) -> Result<Code, Failure> {
-    match bundle::verify(&read(file)?, key) {
+    let text = read(file)?;
+    match bundle::verify(&text, key) {
         Ok(verified) => {
             tell(common, file, key, &verified, page)?;
             Ok(Code::Yes)
         }
         Err(faults) => {
+            if let Some(heads) = heads(&text, key) {
+                return tell_heads(common, file, heads, page);
+            }
+            if serde_json::from_slice::<serde_json::Value>(first_line(&text)).is_err() {
+                let why = format!("`{}` is no bundle of `bajavoz proof`", file.display());
+                return Err(Failure::new(Code::Usage, why));
+            }
             let lines = faults.iter().map(|fault| Line {
                 line: Some(fault.line),
                 record: fault.record.map(|record| record.to_string()),
@@ -68,6 +78,51 @@ fn verify_file(
             Ok(if faults.iter().any(is_none) { Code::Usage } else { Code::No })
         }
     }
+}
+
+fn first_line(text: &[u8]) -> &[u8] {
+    text.split(|&octet| octet == b'\n').next().unwrap_or_default()
+}
+
+/// What the file says as heads, where it is meant for some.
+fn heads(text: &[u8], key: Option<PublicKey>) -> Option<Result<Heads, HeadsError>> {
+    match Heads::read(str::from_utf8(text).ok()?, key) {
+        Err(HeadsError::Unreadable) => None,
+        read => Some(read),
+    }
+}
+
+fn tell_heads(
+    common: &Common,
+    file: &Path,
+    heads: Result<Heads, HeadsError>,
+    page: &mut Page,
+) -> Result<Code, Failure> {
+    let name = file.display();
+    let Heads { node, made_at, key, heads } = match heads {
+        Ok(heads) => heads,
+        Err(error) => {
+            let (line, record) = (Some(1), None);
+            let message = error.to_string();
+            blame(common, file, [Line { line, record, message }].into_iter(), page)?;
+            return Ok(Code::No);
+        }
+    };
+    if common.json {
+        page.json(&serde_json::json!({
+            "kind": "summary", "faults": 0, "heads": heads.len(), "made_at": made_at, "key": key,
+        }))?;
+        return Ok(Code::Yes);
+    }
+    writeln!(page, "{name}: heads, as they were written")?;
+    writeln!(page, "  made       {} on {node}", made_at.iso8601())?;
+    writeln!(page, "  name       the ends of {}", count(heads.len(), "stream"))?;
+    writeln!(page, "  key        {key}")?;
+    writeln!(
+        page,
+        "hold a copy of the store against them by `bajavoz verify --store DIR --heads {name}`"
+    )?;
+    Ok(Code::Yes)
 }
 
 /// One fault.

@@ -1,5 +1,6 @@
 //! What is wrong with the files: where, why, and what was probably meant.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Patch, Renderer, Snippet};
@@ -112,7 +113,7 @@ impl Diagnostic {
             vec![level.primary_title(&self.message).id(self.code).elements(self.snippets())];
         match (&self.hint, &self.patch) {
             (Some(hint), Some(patch)) => {
-                let snippet = Snippet::source(self.place.source().text())
+                let snippet = Snippet::source(shown(&self.place, self.is_secret()))
                     .path(self.place.source().path())
                     .patch(Patch::new(self.place.range(), patch));
                 report.push(Group::with_title(Level::HELP.secondary_title(hint)).element(snippet));
@@ -129,18 +130,37 @@ impl Diagnostic {
     /// One snippet where both places are in one file, else one each.
     fn snippets(&self) -> Vec<Snippet<'_, Annotation<'_>>> {
         let primary = AnnotationKind::Primary.span(self.place.range()).label(&self.label);
-        let first = snippet(&self.place).annotation(primary);
+        let first = snippet(&self.place, self.is_secret()).annotation(primary);
         let Some((place, label)) = &self.also else { return vec![first] };
         let context = AnnotationKind::Context.span(place.range()).label(label);
         if place.source() == self.place.source() {
             return vec![first.annotation(context)];
         }
-        vec![first, snippet(place).annotation(context)]
+        vec![first, snippet(place, false).annotation(context)]
+    }
+
+    /// Whether what stands at its place must not be shown: a secret that was typed out.
+    fn is_secret(&self) -> bool {
+        let range = self.place.range();
+        let typed = self.place.source().text().get(range).unwrap_or_default();
+        self.code == "E-SECRET" && typed.starts_with(['"', '\''])
     }
 }
 
-fn snippet(place: &Place) -> Snippet<'_, Annotation<'_>> {
-    Snippet::source(place.source().text()).path(place.source().path())
+fn snippet(place: &Place, is_secret: bool) -> Snippet<'_, Annotation<'_>> {
+    Snippet::source(shown(place, is_secret)).path(place.source().path())
+}
+
+/// The text of the file, with stars of the same length in place of a secret.
+fn shown(place: &Place, is_secret: bool) -> Cow<'_, str> {
+    let text = place.source().text();
+    if !is_secret {
+        return text.into();
+    }
+    let range = place.range();
+    let (before, behind) = (text.get(..range.start), text.get(range.end..));
+    let stars = "*".repeat(range.len());
+    (before.unwrap_or_default().to_owned() + &stars + behind.unwrap_or_default()).into()
 }
 
 impl fmt::Display for Diagnostic {

@@ -120,6 +120,17 @@ fn each_draft_is_told_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_secret_that_was_typed_out_is_not_printed() {
+    let house = house();
+    let draft = "[store]\ndatabase = \"postgres\"\nurl = \"postgresql://me:hush@db/x\" # ours\n";
+    let texts = [("base.toml", BASE), ("draft.toml", draft)];
+    let findings = check_texts(&house, &texts).unwrap_err();
+    let printed = findings[0].render(false);
+    assert!(!printed.contains("hush") && !printed.contains("me:"), "{printed}");
+    assert!(printed.contains("3 | url = *************************** # ours"), "{printed}");
+}
+
+#[test]
 fn a_finding_is_printed_with_its_line_and_what_was_meant() {
     let house = house();
     let draft = campaign_with("rng-max = \"45s\"\ncheck = [\"comercial\", \"robinsn\"]");

@@ -66,6 +66,7 @@ use error::COMMIT_MAX;
 use explain::Question;
 use names::campaign_of;
 use names::read_number;
+use names::unknown;
 
 /// One record of a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,6 +310,7 @@ impl Desk {
     ) -> Result<u64, DeskError> {
         let filter = self.filter(selection)?;
         let reader = self.reader()?;
+        self.check_is_known(&filter, &reader)?;
         let mut rows = Rows::default();
         match format {
             Format::Csv => {
@@ -393,6 +395,23 @@ impl Desk {
             standing.failure = store.failure().map(|failure| failure.to_string());
         }
         standing
+    }
+
+    /// A list that the configuration does not have may be one that records still name; one that none
+    /// does was typed wrong.
+    fn check_is_known(&self, filter: &Filter, reader: &Reader) -> Result<(), DeskError> {
+        let checked = self.checked.load();
+        let Some(list) = filter.list.as_ref().filter(|list| !checked.lists.contains_key(*list))
+        else {
+            return Ok(());
+        };
+        let of_list = Filter { list: Some(list.clone()), ..Filter::default() };
+        let is_named = reader.count(&of_list)? > 0
+            || reader.imports()?.iter().any(|imported| imported.import.list == *list);
+        if is_named {
+            return Ok(());
+        }
+        Err(unknown("list", list.as_str(), checked.lists.keys().map(ListName::as_str)))
     }
 
     fn filter(&self, selection: &Selection) -> Result<Filter, DeskError> {

@@ -565,7 +565,7 @@ fn needs_restart(old: &Checked, new: &Checked) -> Result<(), EngineError> {
     } else if old.media != new.media {
         "the media section"
     } else if old.store != new.store {
-        "the store's path"
+        "the store section"
     } else if old.http != new.http {
         "http.bind"
     } else if old.limits.calls_max != new.limits.calls_max {

@@ -89,7 +89,8 @@ Examples:
 Without --yes it says what would be reversed, and what would refuse the number all the same. Nothing
 is deleted: the reversal is a record that names what it cancels, and an opt-out that it does not name
 goes on to refuse. What a registry put on a list, its own change list takes off, and nobody here.
-Exits with 0 when it is reversed, and with 1 without --yes.";
+Exits with 0 when it is reversed or, without --yes, could be, and with 2 when nothing on record
+refuses the number.";
 
 /// Arguments of `optout show`.
 #[derive(Debug, Args)]

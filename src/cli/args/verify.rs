@@ -9,7 +9,7 @@ use crate::suppression::proof::PublicKey;
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
-    /// A bundle of `bajavoz proof`.
+    /// A bundle of `bajavoz proof`, or a file of `bajavoz proof --heads`.
     #[arg(value_name = "FILE", required_unless_present = "store", conflicts_with = "store")]
     pub(in crate::cli) file: Option<PathBuf>,
     /// A whole store instead: the folder of [store] path, or a copy of it.
@@ -33,5 +33,6 @@ Examples:
 Needs no engine and no configuration. Without --key it shows that the bundle is whole and names the
 key it was signed by; that this is the store's key you must know from elsewhere. A store is only
 read, and must not be in use; its call records are in no chain and are not looked at. With --heads
-everything must still be there that was there when they were made.
+everything must still be there that was there when they were made: take heads first and the copy
+after, since a copy lacks what was written later, the signature of the heads among it.
 Exits with 0 when it is whole, 1 when not, 2 when the file is no bundle.";

@@ -11,6 +11,7 @@ use crate::cli::args::Verify;
 use crate::cli::exit::Code;
 use crate::cli::exit::Failure;
 use crate::cli::page::Page;
+use crate::cli::text::count;
 use crate::store;
 use crate::store::Examined;
 use crate::store::StoreError;
@@ -33,6 +34,7 @@ pub(super) fn verify(
     let heads = verify.heads.as_deref().map(|file| read_heads(file, verify.key)).transpose()?;
     // Whose heads they are is whose store it must be.
     let key = verify.key.or_else(|| heads.as_ref().map(|heads| heads.key));
+    let heads_of = heads.as_ref().map(|heads| heads.made_at);
     let named = heads.map(|heads| heads.heads).unwrap_or_default();
     let examined = store::examine(dir, key, &named).map_err(|error| {
         let code = match &error {
@@ -48,6 +50,10 @@ pub(super) fn verify(
             message: fault.to_string(),
         });
         blame(common, dir, lines, page)?;
+        if let Some(made_at) = heads_of.filter(|_made_at| !common.json) {
+            let at = made_at.iso8601();
+            writeln!(page, "the heads are of {at}: a copy from before that lacks what came later")?;
+        }
         return Ok(Code::No);
     }
     if common.json {
@@ -75,14 +81,26 @@ fn tell(
 ) -> std::io::Result<()> {
     let Examined { streams, records, opt_outs, imports, audio, erased, checkpoints, .. } = examined;
     writeln!(page, "{}: whole", dir.display())?;
-    writeln!(page, "  records      {records} in {streams} streams")?;
+    writeln!(page, "  records      {records} in {}", count(*streams, "stream"))?;
+    let count = |number: u64, noun| count(usize::try_from(number).unwrap_or(usize::MAX), noun);
     if !examined.has_database {
         writeln!(page, "  database     none in this folder: only the journal was looked at")?;
     }
-    writeln!(page, "  opt-outs     {opt_outs}, and {erased} records whose key is destroyed")?;
-    writeln!(page, "  imports      {imports}, each with its segments")?;
-    writeln!(page, "  audio        {audio} presses, each with its file")?;
-    writeln!(page, "  checkpoints  {checkpoints}, {} records not signed yet", examined.unsigned)?;
+    writeln!(page, "  opt-outs     {opt_outs}")?;
+    if *erased > 0 {
+        writeln!(page, "  erased       {}, whose key is destroyed", count(*erased, "record"))?;
+    }
+    if *imports > 0 {
+        writeln!(page, "  imports      {imports}, each with its segments")?;
+    }
+    if *audio > 0 {
+        writeln!(page, "  audio        of {}, each with its file", count(*audio, "press"))?;
+    }
+    let unsigned = match examined.unsigned {
+        0 => "every record is signed".to_owned(),
+        unsigned => format!("{} not signed yet", count(unsigned, "record")),
+    };
+    writeln!(page, "  checkpoints  {checkpoints}, {unsigned}")?;
     for from in &examined.waiting_from {
         writeln!(page, "  waiting      for the database, from record {from} on")?;
     }
@@ -94,8 +112,13 @@ fn tell(
         writeln!(page, "               the last record: segment `{segment}`, offset {offset}")?;
     }
     if let Some(own) = examined.key {
-        let from = if key.is_some() { "" } else { " (of the store itself; --key would name it)" };
-        writeln!(page, "  key          {own}{from}")?;
+        writeln!(page, "  key          {own}")?;
+        if key.is_none() {
+            writeln!(
+                page,
+                "               compare it with the one that you were given, or use --key"
+            )?;
+        }
     }
     Ok(())
 }

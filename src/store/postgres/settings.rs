@@ -117,7 +117,12 @@ impl Settings {
 
     /// The same with other patience: for tests, which cannot wait so long.
     #[must_use]
-    pub fn with_patience(mut self, answer_max: Duration, retry_max: Duration) -> Self {
+    #[cfg(test)]
+    pub(in crate::store) fn with_patience(
+        mut self,
+        answer_max: Duration,
+        retry_max: Duration,
+    ) -> Self {
         self.config.connect_timeout(answer_max);
         Self { answer_max, retry_max, ..self }
     }

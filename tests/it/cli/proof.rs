@@ -172,6 +172,13 @@ fn heads_that_were_kept_elsewhere_tell_of_a_store_that_lost_its_end() {
     assert_eq!(folder.bajavoz(&add).code, 0);
     let heads = folder.bajavoz(&["proof", "--heads", "--out", "day.heads"]);
     assert_eq!(heads.code, 0, "{}{}", heads.out, heads.errors);
+    assert!(heads.out.contains("`bajavoz verify --store DIR --heads FILE`"), "{}", heads.out);
+    let by_itself = folder.bajavoz(&["verify", "day.heads"]);
+    assert_eq!(by_itself.code, 0, "{}{}", by_itself.out, by_itself.errors);
+    assert!(by_itself.out.contains("day.heads: heads, as they were written"), "{}", by_itself.out);
+    let other = folder.bajavoz(&["verify", "config/bajavoz.toml"]);
+    assert_eq!(other.code, 2, "{}{}", other.out, other.errors);
+    assert!(other.errors.contains("is no bundle of `bajavoz proof`"), "{}", other.errors);
     let whole = folder.bajavoz(&["verify", "--store", "data", "--heads", "day.heads"]);
     assert_eq!(whole.code, 0, "{}{}", whole.out, whole.errors);
     let path = before.to_string_lossy().into_owned();
@@ -179,6 +186,7 @@ fn heads_that_were_kept_elsewhere_tell_of_a_store_that_lost_its_end() {
     let lost = folder.bajavoz(&["verify", "--store", &path, "--heads", "day.heads"]);
     assert_eq!(lost.code, 1, "{}{}", lost.out, lost.errors);
     assert!(lost.out.contains("it is missing"), "{}", lost.out);
+    assert!(lost.out.contains("a copy from before that lacks what came later"), "{}", lost.out);
     folder.replace("day.heads", "\"version\":1", "\"version\":2");
     let none = folder.bajavoz(&["verify", "--store", "data", "--heads", "day.heads"]);
     assert_eq!(none.code, 2, "{}{}", none.out, none.errors);

@@ -76,7 +76,7 @@ fn a_number_on_four_lists_from_three_origins_with_one_reversal_is_explained() {
     let reverse = ["optout", "reverse", "600123456", "--list", "comercial", "--actor", "luis"];
     let reason = ["--reason", "signed a new consent, scan 2026/118"];
     let rehearsed = folder.bajavoz(&[&reverse[..], &reason].concat());
-    assert_eq!(rehearsed.code, 1, "{}", rehearsed.errors);
+    assert_eq!(rehearsed.code, 0, "{}", rehearsed.errors);
     assert!(rehearsed.out.contains("would be off comercial"), "{}", rehearsed.out);
     assert!(rehearsed.out.ends_with("nothing was reversed; --yes does it\n"), "{}", rehearsed.out);
     let reversed = folder.bajavoz(&[&reverse[..], &reason, &["--yes", "--json"]].concat());
