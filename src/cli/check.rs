@@ -19,6 +19,9 @@ use crate::engine::Rooms;
 use crate::engine::admin::Reply;
 use crate::engine::admin::Request;
 use crate::engine::admin::SOCKET_NAME;
+use crate::engine::target;
+use crate::model::hex;
+use crate::store::Target;
 
 /// One line of `--json`.
 #[derive(Serialize)]
@@ -114,9 +117,12 @@ fn describe(checked: &Checked, page: &mut Page) -> Result<(), Failure> {
         let (name, origin) = (&campaign.name, &campaign.origin);
         writeln!(page, "  campaign {name} listens for {codes}, {origin}")?;
     }
-    Ok(writeln!(page, "  store in {}", checked.store.path.display())?)
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let dir = checked.store.path.display();
+    match target(&checked.store) {
+        Ok(Target::Postgres(server)) => {
+            writeln!(page, "  journal in {dir}, opt-outs on {}", server.place())?;
+        }
+        Ok(Target::Sqlite) | Err(_) => writeln!(page, "  store in {dir}")?,
+    }
+    Ok(())
 }

@@ -15,7 +15,9 @@ use super::page::Page;
 use super::text::count;
 use crate::model::ListName;
 use crate::model::Number;
+use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::model::hex;
 use crate::suppression::Audio;
 use crate::suppression::AudioResult;
 use crate::suppression::Confirmation;
@@ -68,11 +70,9 @@ fn verify_file(
                 let why = format!("`{}` is no bundle of `bajavoz proof`", file.display());
                 return Err(Failure::new(Code::Usage, why));
             }
-            let lines = faults.iter().map(|fault| Line {
-                line: Some(fault.line),
-                record: fault.record.map(|record| record.to_string()),
-                message: fault.to_string(),
-            });
+            let lines = faults
+                .iter()
+                .map(|fault| FaultLine::new(Some(fault.line), fault.record, fault.to_string()));
             blame(common, file, lines, page)?;
             let is_none = |fault: &Fault| fault.line == 1 && fault.found.is_unreadable();
             Ok(if faults.iter().any(is_none) { Code::Usage } else { Code::No })
@@ -102,9 +102,8 @@ fn tell_heads(
     let Heads { node, made_at, key, heads } = match heads {
         Ok(heads) => heads,
         Err(error) => {
-            let (line, record) = (Some(1), None);
-            let message = error.to_string();
-            blame(common, file, [Line { line, record, message }].into_iter(), page)?;
+            let fault = FaultLine::new(Some(1), None, error.to_string());
+            blame(common, file, [fault].into_iter(), page)?;
             return Ok(Code::No);
         }
     };
@@ -125,26 +124,33 @@ fn tell_heads(
     Ok(Code::Yes)
 }
 
-/// One fault.
+/// One fault, as a line of `--json`.
 #[derive(Serialize)]
-struct Line {
+struct FaultLine {
+    kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     record: Option<String>,
     message: String,
 }
 
+impl FaultLine {
+    fn new(line: Option<usize>, record: Option<RecordId>, message: String) -> Self {
+        Self { kind: "fault", line, record: record.map(|record| record.to_string()), message }
+    }
+}
+
 /// Says what is wrong with a file or a folder.
 fn blame(
     common: &Common,
     path: &Path,
-    lines: impl ExactSizeIterator<Item = Line>,
+    lines: impl ExactSizeIterator<Item = FaultLine>,
     page: &mut Page,
 ) -> io::Result<()> {
     let (name, faults) = (path.display(), lines.len());
     for line in lines {
         if common.json {
-            page.json(&Told::Fault(line))?;
+            page.json(&line)?;
         } else {
             writeln!(page, "{name}: {}", line.message)?;
         }
@@ -154,13 +160,6 @@ fn blame(
     } else {
         writeln!(page, "{name}: {}", count(faults, "fault"))
     }
-}
-
-/// A line of `--json` other than the last.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum Told {
-    Fault(Line),
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -351,10 +350,6 @@ fn write_texts<const N: usize>(
         }
     }
     Ok(())
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// What was heard of one key, as far as its way to us says it.

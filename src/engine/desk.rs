@@ -26,6 +26,7 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
+use crate::model::hex;
 use crate::net::clock;
 use crate::store::Archive;
 use crate::store::Clock;
@@ -375,7 +376,7 @@ impl Desk {
         let checked = self.checked.load();
         let mut standing = Standing {
             node: checked.node.name.to_string(),
-            config: checked.hash.iter().map(|octet| format!("{octet:02x}")).collect(),
+            config: hex(&checked.hash),
             numbers: self.index.len(),
             proof_key: self.proof_key(),
             registries: standings(&checked, &self.index),

@@ -52,6 +52,7 @@ use crate::call::Rules;
 use crate::config;
 use crate::config::Checked;
 use crate::model::RecordId;
+use crate::model::hex;
 use crate::model::token::TokenSource;
 use crate::net::PortPool;
 use crate::net::SendQueue;
@@ -290,7 +291,7 @@ impl Steer for Core {
             let narrowed = Reach::of(&self.checked.load()).narrowed_by(&checked);
             let warnings = checked.warnings.iter().map(|fault| Finding::new(fault, false));
             let warnings = warnings.chain(narrowed.iter().cloned()).collect();
-            let reloaded = Reloaded { config: rules::hex(&checked.hash), warnings };
+            let reloaded = Reloaded { config: hex(&checked.hash), warnings };
             self.take_over(checked).map_err(Refusal::because)?;
             for finding in narrowed {
                 let Finding { file, line, message, .. } = finding;

@@ -29,6 +29,7 @@ use crate::menu;
 use crate::menu::Code;
 use crate::menu::CodeBook;
 use crate::model::ListName;
+use crate::model::hex;
 use crate::model::number::NumberReader;
 use crate::sip::ListenerId;
 use crate::suppression::Index;
@@ -270,8 +271,4 @@ fn trunk(trunk: &crate::config::Trunk) -> Trunk {
         codecs: trunk.codecs.clone(),
         caller_ids: trunk.caller_ids.clone(),
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod digit;
+mod hex_text;
 pub mod ids;
 pub mod keyed;
 pub mod network;
@@ -12,6 +13,7 @@ pub mod token;
 
 pub use codec::{Codec, PayloadKind, PayloadMap};
 pub use digit::{Digit, Digits};
+pub use hex_text::hex;
 pub use ids::{
     AccountName, CallId, CampaignName, DialerName, ListName, NodeName, RecordId, RecordIdError,
     TopicName, TrunkName, WriterId,

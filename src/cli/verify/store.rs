@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::Line;
+use super::FaultLine;
 use super::blame;
 use super::read;
 use crate::cli::args::Common;
@@ -44,11 +44,8 @@ pub(super) fn verify(
         Failure { code, error: error.into() }
     })?;
     if !examined.faults.is_empty() {
-        let lines = examined.faults.iter().map(|fault| Line {
-            line: None,
-            record: fault.record.map(|record| record.to_string()),
-            message: fault.to_string(),
-        });
+        let lines = examined.faults.iter();
+        let lines = lines.map(|fault| FaultLine::new(None, fault.record, fault.to_string()));
         blame(common, dir, lines, page)?;
         if let Some(made_at) = heads_of.filter(|_made_at| !common.json) {
             let at = made_at.iso8601();

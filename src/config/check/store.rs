@@ -58,6 +58,19 @@ impl Check<'_> {
         is_right
     }
 
+    /// An authority beside a connection that asks for none.
+    fn is_without_ca(&mut self, store: &Located<file::Store>) -> Option<()> {
+        let Some(ca) = &store.value.ca else { return Some(()) };
+        let message = "`ca` is only for TLS".to_owned();
+        let fault = Diagnostic::error("E-STORE", message, store.place(ca.span()));
+        self.report(
+            fault
+                .label("nothing would use it beside tls = \"off\"")
+                .hint("leave one of the two out"),
+        );
+        None
+    }
+
     fn server(&mut self, store: &Located<file::Store>) -> Option<Server> {
         let Some(typed) = &store.value.url else {
             if !store.is_whole {
@@ -76,7 +89,10 @@ impl Check<'_> {
         let url = self.secret(typed.get_ref(), place.clone())?;
         let ca = store.value.ca.as_ref().map(|ca| self.dir.join(ca.get_ref()));
         let tls = match store.value.tls.as_ref().map(|tls| *tls.get_ref()) {
-            Some(file::Tls::Off) => Some(Tls::Off),
+            Some(file::Tls::Off) => {
+                self.is_without_ca(store)?;
+                Some(Tls::Off)
+            }
             Some(file::Tls::VerifyFull) => Some(Tls::VerifyFull { ca }),
             None if ca.is_some() => Some(Tls::VerifyFull { ca }),
             None => None,
