@@ -54,6 +54,11 @@ impl Engine {
         }
     }
 
+    /// Waits so long.
+    pub(super) fn pause(&self, duration: Duration) {
+        self.runtime.block_on(async { tokio::time::sleep(duration).await });
+    }
+
     /// Waits for an answer that takes as long as calls do; nothing when the engine has ended
     /// without one.
     pub(super) fn last(&mut self) -> Result<Option<Reply>, Failure> {

@@ -1,6 +1,8 @@
 //! `status`, `drain` and `reload`: words to the running engine.
 
 use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
 
 use super::args::Common;
 use super::args::Drain;
@@ -8,6 +10,7 @@ use super::args::Status;
 use super::client::Engine;
 use super::client::unexpected;
 use super::counter::engine;
+use super::counter::load;
 use super::exit::Code;
 use super::exit::Failure;
 use super::page::Page;
@@ -19,6 +22,12 @@ use crate::engine::admin::Reply;
 use crate::engine::admin::Report;
 use crate::engine::admin::Request;
 use crate::engine::registries::RegistryState;
+use crate::store;
+
+/// How often is looked whether a drained engine has let go of its store, and how many times: for a
+/// minute, in which it writes its last records.
+const HELD_LOOK_EVERY: Duration = Duration::from_millis(20);
+const HELD_LOOKS_MAX: u32 = 3_000;
 
 /// Says how the engine stands.
 pub(super) fn status(common: &Common, what: &Status, page: &mut Page) -> Result<Code, Failure> {
@@ -127,16 +136,28 @@ fn database(report: &Report, page: &mut impl Write) -> std::io::Result<()> {
 /// Ends the engine when its calls have.
 pub(super) fn drain(common: &Common, drain: &Drain, page: &mut Page) -> Result<Code, Failure> {
     let mut engine = engine(common)?;
+    let dir = match &common.socket {
+        Some(socket) => socket.parent().map(Path::to_owned).unwrap_or_default(),
+        None => load(common)?.store.path,
+    };
+    let holder = store::held_by(&dir);
     engine.send(&Request::Drain { patience_ms: drain.patience_ms() })?;
     match engine.last()? {
         // An engine that is gone has no call left either.
         Some(Reply::Done) | None => {}
         Some(reply) => return Err(unexpected(&reply)),
     }
+    // Whoever waits for a drain wants the store next: it is let go of last.
+    for _look in 0..HELD_LOOKS_MAX {
+        if holder.is_none() || store::held_by(&dir) != holder {
+            break;
+        }
+        engine.pause(HELD_LOOK_EVERY);
+    }
     if common.json {
         page.json(&serde_json::json!({ "drained": true }))?;
     } else {
-        writeln!(page, "no call is left; the engine ends")?;
+        writeln!(page, "no call is left; the engine has ended")?;
     }
     Ok(Code::Yes)
 }

@@ -316,6 +316,22 @@ fn lock(dir: &Path) -> Result<Hold, StoreError> {
     Ok(Hold(file))
 }
 
+/// Who holds the store in the folder `dir`, by the process id that it has left there; nothing where
+/// nobody does.
+pub fn held_by(dir: &Path) -> Option<String> {
+    let mut file = File::open(dir.join("lock")).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // As above.
+            let _ = file.read_to_string(&mut text);
+            Some(text)
+        }
+        // What was taken is let go of with the file.
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 /// The lock on a store's folder.
 ///
 /// It is let go of in so many words: a child that this process has just begun shares the open

@@ -48,7 +48,7 @@ mod sqlite;
 mod transfer;
 mod watch;
 
-pub use archive::{Archive, Recovered};
+pub use archive::{Archive, Recovered, held_by};
 pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
 pub use exam::{Examined, Place, StoreFault, StoreFound, examine};
 pub use facade::{Counters, Settings, Store};

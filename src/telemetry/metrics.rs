@@ -160,6 +160,18 @@ impl StoreGauges {
     }
 }
 
+/// What is told of the age of registries.
+fn age_gauges(registry: &mut Registry) -> [Bounded<1, Gauge>; 2] {
+    [
+        ("registry_age_days", "Days since that for which a registry was last imported"),
+        (
+            "registry_days_left",
+            "Days until a registry is too old; below 0 once it is, or was never imported",
+        ),
+    ]
+    .map(|(name, help)| Bounded::register(registry, name, help))
+}
+
 /// What is told of the database behind the journal.
 fn database_gauges(registry: &mut Registry) -> [Gauge; 2] {
     [
@@ -191,16 +203,7 @@ impl Metrics {
         );
         let optouts =
             Bounded::register(&mut registry, "optouts", "Opt-outs made durable, once per list");
-        let registry_age = Bounded::register(
-            &mut registry,
-            "registry_age_days",
-            "Days since that for which a registry was last imported",
-        );
-        let registry_days_left = Bounded::register(
-            &mut registry,
-            "registry_days_left",
-            "Days until a registry is too old; below 0 once it is, or was never imported",
-        );
+        let [registry_age, registry_days_left] = age_gauges(&mut registry);
         let optout_commit = Histogram::new(COMMIT_BUCKETS_S);
         registry.register_with_unit(
             "optout_commit",

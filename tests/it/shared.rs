@@ -53,6 +53,25 @@ fn refuses(site: &Site, number: &str) -> bool {
     }
 }
 
+/// The engine answers calls with 503, and everybody who asks it hears why.
+fn tells_that_it_cannot_know(site: &Site) {
+    let stale = || {
+        let (code, told) = run(site, &["explain", "600123459", "--campaign", "promo"]);
+        (code == Some(1)).then_some(told)
+    };
+    let told = wait_for("the engine is stale", SHARED_MAX, stale);
+    assert!(told.contains("until opt-outs of other engines are known again"), "{told}");
+    assert!(told.contains("The records cannot be read now"), "{told}");
+    let (code, told) = run(site, &["explain", "600123450", "--campaign", "promo"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("REFUSED by list `comercial`"), "{told}");
+    let (code, told) = run(site, &["optout", "show", "600123450"]);
+    assert_eq!(code, Some(4), "{told}");
+    let (code, told) = run(site, &["status"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("ATTENTION    other engines' opt-outs are unknown for "), "{told}");
+}
+
 #[test]
 fn what_one_engine_is_told_the_others_refuse() {
     let _machine = machine();
@@ -81,10 +100,17 @@ fn what_one_engine_is_told_the_others_refuse() {
     add(&other, "600123452");
     knows(&one, "600123452");
     assert!(!refuses(&one, "600123459"), "nobody opted this one out");
+    let (_code, told) = run(&one, &["status"]);
+    assert!(told.contains("  others       known as of "), "{told}");
+    add(&other, "600123451");
+    let (code, told) = run(&one, &["proof", "600123451"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("\"elsewhere\":["), "the other's record is named: {told}");
 
     // While the server is away an opt-out is on disk, and the others hear of it later.
     cluster.stop();
     add(&one, "600123453");
+    tells_that_it_cannot_know(&other);
     first.kill();
     let again = {
         cluster.start_again();

@@ -185,6 +185,8 @@ fn a_running_engine_is_asked_and_steered() {
     reloads(&folder);
     let drained = folder.bajavoz(&["drain", "--patience", "0"]);
     assert_eq!(drained.code, 0, "{}", drained.errors);
+    let verified = folder.bajavoz(&["verify", "--store", "data"]);
+    assert_eq!(verified.code, 0, "nobody holds it any more: {}{}", verified.out, verified.errors);
     let ended = engine.child.wait().expect("the engine is our child");
     assert_eq!(ended.code(), Some(0));
     assert_eq!(folder.bajavoz(&["status"]).code, 3);
@@ -209,6 +211,17 @@ fn reloads(folder: &Folder) {
         folder.bajavoz(&["status", "--json", "--socket", socket]).json()[0]["config"].clone();
     assert_eq!(same, after);
     folder.replace(file, "maxx = \"45s\"", "max = \"45s\"");
+
+    let main = "config/bajavoz.toml";
+    folder.replace(main, "scope = \"global\"", "scope = \"campaign\"");
+    let (checked, reloaded) = (folder.bajavoz(&["check"]), folder.bajavoz(&["reload"]));
+    for told in [checked, reloaded] {
+        let is_told = told.out.contains("entries of list `robinson` reach fewer campaigns");
+        assert!(told.code == 0 && is_told, "{told:?}");
+    }
+    folder.replace(main, "scope = \"campaign\"", "scope = \"global\"");
+    let wider = folder.bajavoz(&["reload"]);
+    assert!(wider.code == 0 && !wider.out.contains("W-REACH"), "{wider:?}");
 }
 
 /// An engine in a process of its own, ended with the test whatever happens.
