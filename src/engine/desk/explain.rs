@@ -1,9 +1,10 @@
 //! Why a number may or must not be called: which list, which record, which line of the files.
 //!
-//! The answer is that of the gate, from the same index by the same function ([`Checks::objection`]);
-//! what is added is only what the records and the configuration say about it. Everything on record
-//! of the number is in it: what refuses it, what concerns others, and what was reversed. Records that
-//! cannot be read now are left out, and that is said: the answer needs none of them.
+//! The answer is that of the gate, from the same index by the same function,
+//! [`crate::call::Checks::objection`]; what is added is only what the records and the configuration
+//! say about it. Everything on record of the number is in it: what refuses it, what concerns others,
+//! and what was reversed. Records that cannot be read now are left out, and that is said: the answer
+//! needs none of them.
 
 use serde::Deserialize;
 use serde::Serialize;
