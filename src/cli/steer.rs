@@ -123,6 +123,13 @@ fn database(report: &Report, page: &mut impl Write) -> std::io::Result<()> {
     }
     let Some(lag_ms) = standing.lag_ms else { return Ok(()) };
     let (s, ms) = (lag_ms / 1_000, lag_ms % 1_000);
+    if standing.import_due_ms > 0 {
+        let due_s = standing.import_due_ms / 1_000;
+        writeln!(
+            page,
+            "  ATTENTION    an import of another engine is not in force yet, for {due_s} s"
+        )?;
+    }
     if standing.is_stale {
         writeln!(
             page,
@@ -194,9 +201,13 @@ mod tests {
     use crate::engine::desk::Standing;
 
     fn told(lag_ms: Option<u64>, is_stale: bool, facts_waiting: u64, is_away: bool) -> String {
-        let mut report = Report::default();
+        let standing = Standing { lag_ms, is_stale, facts_waiting, ..Standing::default() };
+        lines(standing, is_away)
+    }
+
+    fn lines(standing: Standing, is_away: bool) -> String {
+        let mut report = Report { standing, ..Report::default() };
         report.status.is_database_away = is_away;
-        report.standing = Standing { lag_ms, is_stale, facts_waiting, ..Standing::default() };
         let mut page = Vec::new();
         describe(&report, &mut page).expect("memory takes it");
         let page = String::from_utf8(page).expect("it is text");
@@ -213,6 +224,11 @@ mod tests {
         let unknown = "ATTENTION    other engines' opt-outs are unknown for 8 s: calls are refused";
         let alarm = "ALARM        the database is not written: 1 fact in the journal alone";
         let both = format!("{alarm}; {unknown}");
+        let due = lines(
+            Standing { lag_ms: Some(1), import_due_ms: 61_000, ..Standing::default() },
+            false,
+        );
+        assert!(due.contains("an import of another engine is not in force yet, for 61 s"), "{due}");
         #[rustfmt::skip]
         let cases = [
             ("an engine alone",      told(None, false, 0, false),        ""),

@@ -390,7 +390,10 @@ impl Desk {
             standing.optouts_unwritten = counters.optouts_unwritten;
             standing.facts_waiting = counters.facts_waiting;
             standing.calls_lost = counters.calls_lost;
-            standing.lag_ms = store.followed().map(|followed| milliseconds(followed.lag));
+            if let Some(followed) = store.followed() {
+                standing.lag_ms = Some(milliseconds(followed.lag));
+                standing.import_due_ms = milliseconds(followed.import_due);
+            }
             standing.is_stale = self.index.is_stale(clock::now());
             (_, standing.reversals_lost) = self.index.reversals_waiting();
             standing.failure = store.failure().map(|failure| failure.to_string());
@@ -477,6 +480,9 @@ pub struct Standing {
     /// Whether that is older than is allowed, so that calls are refused.
     #[serde(default)]
     pub is_stale: bool,
+    /// For how long, in milliseconds, an import of another node has been known that is not in force.
+    #[serde(default)]
+    pub import_due_ms: u64,
     /// Reversals that found no room to wait for their records: they hold from the next start on.
     #[serde(default)]
     pub reversals_lost: u64,

@@ -68,8 +68,10 @@ impl Reader {
                 let is_taken = suppressed.settle(index).is_ok();
                 *(if is_taken { &mut filled } else { &mut left_out }) += 1;
             }
-            for (list, (first, last)) in lists.iter().zip(ends.into_iter().cycle()) {
-                self.fill_topics(index, list, first, last)?;
+            if let Some((first, last)) = ends {
+                for list in &lists {
+                    self.fill_topics(index, list, first, last)?;
+                }
             }
             if is_last {
                 break;
