@@ -10,45 +10,36 @@
 //! lock of the store and happens in the process of whoever imports: a running engine reads the
 //! finished segment and writes one record.
 
-use std::fs;
-use std::fs::File;
-use std::fs::TryLockError;
 use std::io;
-use std::io::BufWriter;
 use std::path::Path;
 use std::path::PathBuf;
 
-use crate::model::ListName;
 use crate::model::Number;
-use crate::model::UnixMicros;
 use crate::suppression::import;
 use crate::suppression::import::Exported;
 use crate::suppression::import::ImportError;
-use crate::suppression::import::Part;
 use crate::suppression::import::Rejected;
 use crate::suppression::import::Shape;
 use crate::suppression::import::Sink;
 use crate::suppression::import::Tally;
 use crate::suppression::import::Whom;
-use crate::suppression::segment::Content;
-use crate::suppression::segment::SegmentError;
-use crate::suppression::segment::SegmentHeader;
-use crate::suppression::segment::SegmentWriter;
 
-use super::journal::sync_dir;
-use super::segments::segments_dir;
 use input::Input;
 use places::Places;
 use rejects::Rejects;
 use runs::Runs;
 
+mod error;
 mod input;
 mod places;
 mod rejects;
 mod runs;
+mod segments;
 mod xlsx;
 
+pub use error::PrepareError;
 pub use places::{PLACES_MAX, Place, Placed};
+pub use segments::{Title, write, write_placed};
 
 /// How often whoever waits is told, in numbers.
 const TELL_EVERY: u64 = 1 << 16;
@@ -99,52 +90,6 @@ pub enum Progress {
         /// How many there are.
         of: u64,
     },
-}
-
-/// Why a file does not become segments. Nothing has changed then.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PrepareError {
-    /// Another import writes segments into this store.
-    #[error("another import into the store `{}` is being written", path.display())]
-    Busy {
-        /// The folder of segments.
-        path: PathBuf,
-    },
-    /// What is in the file.
-    #[error("`{}` was not imported", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: ImportError,
-    },
-    /// A gz file that ends early.
-    #[error("`{}` is a cut gz file: its end is missing; fetch it again; nothing was imported", path.display())]
-    GzCut {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The system refused.
-    #[error("cannot {doing} `{}`", path.display())]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The segment cannot be written.
-    #[error(transparent)]
-    Segment(#[from] SegmentError),
-}
-
-impl PrepareError {
-    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { doing, path, source }
-    }
 }
 
 /// A file that was read whole: what is in it, sorted and counted.
@@ -249,128 +194,6 @@ pub fn is_export(path: &Path) -> Result<bool, PrepareError> {
     let mut input = Input::open(path).map_err(PrepareError::io("read", path))?;
     let mut lines = input.lines().map_err(PrepareError::io("read", path))?;
     import::is_export(&mut lines).map_err(PrepareError::io("read", path))
-}
-
-/// What stands in the header of the segments that are written.
-#[derive(Clone, Debug)]
-pub struct Title {
-    /// The list.
-    pub list: ListName,
-    /// Where the numbers come from.
-    pub source: String,
-    /// For which day.
-    pub as_of: Option<UnixMicros>,
-}
-
-/// Writes the segments of `prepared` into the store in the folder `store`: durable when this
-/// returns. Those of the numbers listed and of those taken off, where there are any.
-///
-/// # Errors
-///
-/// [`PrepareError`].
-pub fn write(
-    prepared: &mut Prepared,
-    title: &Title,
-    store: &Path,
-    tell: &mut dyn FnMut(Progress),
-) -> Result<(Option<Part>, Option<Part>), PrepareError> {
-    let (dir, _lock) = folder(store)?;
-    let sorting = || PrepareError::io("merge the numbers for", &dir);
-    let of = prepared.listed + prepared.taken_off;
-    let header = |content, count| {
-        let Title { list, source, as_of } = title.clone();
-        SegmentHeader { content, list, source, as_of, count }
-    };
-    let (listed_runs, taken_off_runs) = (&mut prepared.listed_runs, &mut prepared.taken_off_runs);
-    let (mut listed, mut taken_off) = (None, None);
-    if prepared.listed > 0 {
-        let header = header(Content::Listed, prepared.listed);
-        let numbers = listed_runs.merged().map_err(sorting())?;
-        let mut written = |numbers| tell(Progress::Written { numbers, of });
-        listed = Some(write_one(&dir, &header, numbers, &mut written)?);
-    }
-    if prepared.taken_off > 0 {
-        let header = header(Content::TakenOff, prepared.taken_off);
-        let numbers = released(taken_off_runs, listed_runs).map_err(sorting())?;
-        let before = prepared.listed;
-        let mut written = |numbers| tell(Progress::Written { numbers: before + numbers, of });
-        taken_off = Some(write_one(&dir, &header, numbers, &mut written)?);
-    }
-    Ok((listed, taken_off))
-}
-
-/// As [`write()`], for what [`Prepared::placed`] says: the segment of each place, in its order;
-/// none where there are but ranges.
-///
-/// # Errors
-///
-/// [`PrepareError`].
-pub fn write_placed(
-    prepared: &mut Prepared,
-    title: &Title,
-    store: &Path,
-    tell: &mut dyn FnMut(Progress),
-) -> Result<Vec<Option<Part>>, PrepareError> {
-    let (dir, _lock) = folder(store)?;
-    let of = prepared.placed().iter().map(|placed| placed.count).sum();
-    let (mut parts, mut before) = (Vec::new(), 0);
-    prepared.places.each(|placed, numbers| {
-        let (list, count) = (placed.place.list.clone(), placed.count);
-        if count == 0 {
-            parts.push(None);
-            return Ok(());
-        }
-        let Title { source, as_of, .. } = title.clone();
-        let header = SegmentHeader { content: Content::Listed, list, source, as_of, count };
-        let mut written = |numbers| tell(Progress::Written { numbers: before + numbers, of });
-        parts.push(Some(write_one(&dir, &header, numbers, &mut written)?));
-        before += count;
-        Ok::<_, PrepareError>(())
-    })?;
-    Ok(parts)
-}
-
-/// The folder of the segments of `store`, made where it is missing, and the lock on it.
-fn folder(store: &Path) -> Result<(PathBuf, File), PrepareError> {
-    let dir = segments_dir(store);
-    let mut builder = fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-    builder.create(&dir).map_err(PrepareError::io("create", &dir))?;
-    sync_dir(store).map_err(PrepareError::io("sync", store))?;
-    let lock_path = dir.join("lock");
-    let lock = File::create(&lock_path).map_err(PrepareError::io("open", &lock_path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok((dir, lock)),
-        Err(TryLockError::WouldBlock) => Err(PrepareError::Busy { path: dir }),
-        Err(TryLockError::Error(error)) => Err(PrepareError::io("lock", &lock_path)(error)),
-    }
-}
-
-/// One segment: written under another name, synced, and only then given its own.
-fn write_one(
-    dir: &Path,
-    header: &SegmentHeader,
-    numbers: impl Iterator<Item = io::Result<u64>>,
-    tell: &mut dyn FnMut(u64),
-) -> Result<Part, PrepareError> {
-    let unfinished = dir.join("unfinished");
-    let file = File::create(&unfinished).map_err(PrepareError::io("create", &unfinished))?;
-    let mut writer = SegmentWriter::new(BufWriter::with_capacity(1 << 20, file), header)?;
-    for (place, number) in (0_u64..).zip(numbers) {
-        let number = number.map_err(PrepareError::io("merge the numbers for", dir))?;
-        let out_of_place = SegmentError::Order { position: place };
-        writer.push(Number::from_key(number).ok_or(out_of_place)?)?;
-        if place.is_multiple_of(TELL_EVERY) {
-            tell(place);
-        }
-    }
-    let (out, segment) = writer.finish()?;
-    let file = out.into_inner().map_err(|error| SegmentError::Io(error.into_error()))?;
-    file.sync_all().map_err(PrepareError::io("sync", &unfinished))?;
-    let path = dir.join(format!("{segment}.seg"));
-    fs::rename(&unfinished, &path).map_err(PrepareError::io("rename", &unfinished))?;
-    sync_dir(dir).map_err(PrepareError::io("sync", dir))?;
-    Ok(Part { segment, count: header.count })
 }
 
 /// Those of `taken_off` that are not in `listed`.

@@ -1,6 +1,8 @@
 //! Files of every kind become the segments that they should, in runs of any size.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use super::*;
 use crate::model::NumberReader;
 use crate::model::token::Seed;
 use crate::model::token::TokenSource;
+use crate::suppression::import::Part;
 use crate::suppression::segment::SegmentReader;
 
 struct Place {

@@ -1,0 +1,54 @@
+//! Why a file does not become segments.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::suppression::import::ImportError;
+use crate::suppression::segment::SegmentError;
+
+/// Why a file does not become segments. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// Another import writes segments into this store.
+    #[error("another import into the store `{}` is being written", path.display())]
+    Busy {
+        /// The folder of segments.
+        path: PathBuf,
+    },
+    /// What is in the file.
+    #[error("`{}` was not imported", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImportError,
+    },
+    /// A gz file that ends early.
+    #[error("`{}` is a cut gz file: its end is missing; fetch it again; nothing was imported", path.display())]
+    GzCut {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("cannot {doing} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The segment cannot be written.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+}
+
+impl PrepareError {
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}
