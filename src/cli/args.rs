@@ -169,6 +169,7 @@ Examples:
   bajavoz check --config /etc/bajavoz
   bajavoz check --json | jq -r 'select(.kind == \"finding\") | \"\\(.file):\\(.line) \\(.message)\"'
 
+Where registries are configured and the store or an engine is at hand, it says how old they are.
 Exits with 0 when the engine would start with these files, 1 when not, 2 when there is nothing to
 read.";
 

@@ -1,12 +1,14 @@
 //! `check`: everything that is wrong with the configuration, at once; and, where an engine runs,
 //! whom the new configuration would let be called that the engine refuses.
 
+use std::io;
 use std::io::Write;
 
 use serde::Serialize;
 
 use super::args::Common;
 use super::client::Engine;
+use super::client::unexpected;
 use super::exit::Code;
 use super::exit::Failure;
 use super::page::Page;
@@ -19,6 +21,9 @@ use crate::engine::Rooms;
 use crate::engine::admin::Reply;
 use crate::engine::admin::Request;
 use crate::engine::admin::SOCKET_NAME;
+use crate::engine::registries::RegistryStanding;
+use crate::engine::registries::RegistryState;
+use crate::engine::registries::standings_in_store;
 use crate::engine::target;
 use crate::model::hex;
 use crate::store::Target;
@@ -29,6 +34,8 @@ use crate::store::Target;
 enum Line {
     /// What is wrong.
     Finding(Finding),
+    /// How old a registry is, where the store or an engine is at hand.
+    Registry(RegistryStanding),
     /// The last line.
     Summary(Summary),
 }
@@ -63,7 +70,11 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
             writeln!(page, "{}\n", finding.text)?;
         }
     }
+    let registries = checked.as_ref().map_or(Ok(Vec::new()), |checked| ask(common, checked));
     if common.json {
+        for registry in registries.iter().flatten() {
+            page.json(&Line::Registry(registry.clone()))?;
+        }
         let config = checked.as_ref().map(|checked| hex(&checked.hash));
         page.json(&Line::Summary(Summary { errors, warnings, config }))?;
     } else {
@@ -74,6 +85,7 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
     if let Some(checked) = &checked {
         if !common.json {
             describe(checked, page)?;
+            tell(&registries, page)?;
         }
         return Ok(Code::Yes);
     }
@@ -125,4 +137,36 @@ fn describe(checked: &Checked, page: &mut Page) -> Result<(), Failure> {
         Ok(Target::Sqlite) | Err(_) => writeln!(page, "  store in {dir}")?,
     }
     Ok(())
+}
+
+/// How old the registries are, by the running engine or by the store; nothing where there is
+/// neither, or no registry.
+fn ask(common: &Common, checked: &Checked) -> Result<Vec<RegistryStanding>, Failure> {
+    let path = &checked.store.path;
+    if checked.lists.values().all(|list| list.registry.is_none()) || !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let socket = common.socket.clone().unwrap_or_else(|| path.join(SOCKET_NAME));
+    let Some(mut engine) = Engine::connect(&socket)? else {
+        return Ok(standings_in_store(checked)?);
+    };
+    engine.send(&Request::Status)?;
+    match engine.next()? {
+        Reply::Status(report) => Ok(report.standing.registries),
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+/// Says how old they are. That it cannot be said is no fault of the configuration.
+fn tell(registries: &Result<Vec<RegistryStanding>, Failure>, page: &mut Page) -> io::Result<()> {
+    match registries {
+        Ok(registries) => registries.iter().try_for_each(|registry| {
+            let is_fresh = registry.state == RegistryState::Fresh;
+            let mark = if is_fresh { "registry" } else { "ATTENTION, registry" };
+            writeln!(page, "  {mark} `{}`: {registry}", registry.list)
+        }),
+        Err(failure) => {
+            writeln!(page, "  how old registries are is not known: {:#}", failure.error)
+        }
+    }
 }

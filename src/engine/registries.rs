@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::desk::DeskError;
+use super::rooms::target;
 use crate::campaign::OnStale;
 use crate::config::Checked;
 use crate::config::List;
 use crate::model::AccountName;
 use crate::model::ListName;
 use crate::net::clock;
+use crate::store::Archive;
+use crate::store::Clock;
 use crate::suppression::Index;
 use crate::suppression::registry::Registry;
 
@@ -77,6 +82,20 @@ pub(super) fn standing_of(
 /// How every registry stands that `checked` has, by what was imported for everybody.
 pub(super) fn standings(checked: &Checked, index: &Index) -> Vec<RegistryStanding> {
     checked.lists.values().filter_map(|list| standing_of(list, index, None)).collect()
+}
+
+/// As [`standings`], by what is imported in the store, which no engine may hold.
+///
+/// # Errors
+///
+/// Those of the store.
+pub fn standings_in_store(checked: &Checked) -> Result<Vec<RegistryStanding>, DeskError> {
+    let clock: Clock = Arc::new(clock::unix_now);
+    let (archive, _recovered) =
+        Archive::open(&checked.store.path, &target(&checked.store)?, &clock)?;
+    let index = Index::default();
+    index.take_imports(&archive.reader()?.imports()?);
+    Ok(standings(checked, &index))
 }
 
 /// Tells the log of a registry.

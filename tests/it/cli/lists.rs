@@ -70,6 +70,9 @@ fn a_registry_is_filled_by_imports_and_too_old_without_them() {
     let (code, why) = explained(&folder, "+12015550100");
     assert_eq!(code, 1, "{why}");
     assert!(why.contains("the registry was never imported: calls"), "{why}");
+    let check = || folder.bajavoz(&["check"]);
+    let told = "  ATTENTION, registry `us`: the registry was never imported: calls";
+    assert!(check().out.contains(told), "{}", check().out);
     let added = folder.bajavoz(&["optout", "add", "+12015550100", "--list", "us"]);
     assert_eq!(added.code, 2, "{}", added.out);
     assert!(added.errors.contains("list `us` is a registry's"), "{}", added.errors);
@@ -88,6 +91,11 @@ fn a_registry_is_filled_by_imports_and_too_old_without_them() {
     let (code, why) = explained(&folder, "+12015550100");
     assert_eq!(code, 0, "{why}");
     assert!(why.contains("the registry is 0 days old, at most 31\n"), "{why}");
+    let told = "  registry `us`: the registry is 0 days old, at most 31\n";
+    assert!(check().out.contains(told), "{}", check().out);
+    let json = folder.bajavoz(&["check", "--json"]).json();
+    assert_eq!((&json[0]["kind"], &json[0]["age_days"]), (&"registry".into(), &0.into()));
+    assert_eq!(json[1]["kind"], "summary", "it stays the last line");
     assert_eq!(explained(&folder, "+12015550101").0, 1, "who is listed is refused all the while");
 }
 
