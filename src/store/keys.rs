@@ -107,13 +107,18 @@ impl KeyFile {
     /// none, or when its former key was destroyed.
     pub(super) fn key_of(&mut self, number: Number) -> io::Result<NumberKey> {
         let tag = self.tag_key.tag(number);
-        if let Some(&slot) = self.slots.get(&tag)
-            && let Some(key) = self.key_in(slot)?
-        {
-            return Ok(NumberKey { tag, slot, key });
+        if let Some(&slot) = self.slots.get(&tag) {
+            match self.key_in(slot) {
+                Ok(Some(key)) => return Ok(NumberKey { tag, slot, key }),
+                Ok(None) => {}
+                // Else one bad sector would keep everybody's opt-outs off the record.
+                Err(error) => {
+                    tracing::error!(slot, %error, "a number's key cannot be read; it gets another");
+                }
+            }
         }
         loop {
-            if self.next_slot >= self.slots_len {
+            while self.next_slot >= self.slots_len {
                 self.extend()?;
             }
             let slot = self.next_slot;
@@ -149,7 +154,7 @@ impl KeyFile {
     /// Makes sure that the next number finds a key: for whoever wants to know whether the disk is
     /// back.
     pub(super) fn make_room(&mut self) -> io::Result<()> {
-        if self.next_slot >= self.slots_len {
+        while self.next_slot >= self.slots_len {
             self.extend()?;
         }
         self.key_in(self.next_slot).map(drop)
@@ -270,6 +275,19 @@ mod tests {
         keys.learn(KeyTag([1; 16]), CHUNK_SLOTS - 1);
         let key = keys.key_of(number(1)).unwrap();
         assert_eq!((key.slot, keys.slots_len), (CHUNK_SLOTS, 2 * CHUNK_SLOTS));
+    }
+
+    #[test]
+    fn a_slot_that_cannot_be_read_takes_nobody_elses_opt_outs_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keys = KeyFile::open(&dir.path().join("keys"), true).unwrap();
+        let tag = keys.tag_key.tag(number(1));
+        // Records name a slot far beyond the file: it is a copy from before them.
+        keys.learn(tag, 3 * CHUNK_SLOTS);
+        assert!(keys.key_in(3 * CHUNK_SLOTS).is_err());
+        let other = keys.key_of(number(1)).unwrap();
+        assert_eq!((other.slot, keys.slots_len), (3 * CHUNK_SLOTS + 1, 4 * CHUNK_SLOTS));
+        assert_eq!(keys.key_of(number(1)).unwrap().key, other.key);
     }
 
     #[test]
