@@ -81,6 +81,7 @@ impl Figures {
         met.refused("fact_failed", counters.failed);
         met.refused("journal_failed", counters.journal_failures);
         met.refused("optout_late_full", counters.optouts_overflowed);
+        met.refused("optout_untold", counters.optouts_untold);
         met.refused("call_record_lost", counters.calls_lost);
         met.refused("database_failed", counters.projection_failed);
         met.refused("database_queue_full", counters.projection_overflowed);

@@ -119,6 +119,9 @@ pub struct Counters {
     pub optouts_overflowed: u64,
     /// Answers given before the database had the fact, though it was to have it.
     pub acks_pending: u64,
+    /// Opt-outs that were answered as not recorded and came into the database later, of which
+    /// nobody was told then: there was no room to keep them for that.
+    pub optouts_untold: u64,
     /// Call records lost.
     pub calls_lost: u64,
     /// Transactions of the database that failed; their facts are taken in later.
@@ -314,6 +317,7 @@ impl Store {
             optouts_unwritten: ledger.late.unwritten(),
             optouts_overflowed: ledger.late.overflowed(),
             acks_pending: self.projection.held.pending(),
+            optouts_untold: self.projection.held.untold(),
             calls_lost: projection.calls_lost.load(Ordering::Relaxed),
             projection_failed: projection.failed.load(Ordering::Relaxed),
             projection_overflowed: projection.overflowed.load(Ordering::Relaxed),

@@ -30,6 +30,11 @@ const BOTH_MAX: Duration = Duration::from_millis(300);
 /// it before.
 const STORE_MAX: Duration = Duration::from_millis(1_500);
 
+/// Opt-outs that were answered as not recorded and that are told of once the database has them, at
+/// most. Our choice: half an hour of 33 presses a second, some 200 MiB. Beyond it they come into the
+/// database all the same, and their numbers stay refused as they are.
+const LATE_MAX: usize = 65_536;
+
 /// When a fact counts as durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AckPolicy {
@@ -63,6 +68,8 @@ pub(in crate::store) struct Held {
     inner: Mutex<Inner>,
     /// Answers that were given before the database had the fact.
     pending: AtomicU64,
+    /// Opt-outs that found no room among those that are told of later.
+    untold: AtomicU64,
 }
 
 #[derive(Default)]
@@ -86,7 +93,8 @@ impl Held {
         on_ack: Box<dyn Fn(Ack) + Send + Sync>,
         on_event: OnEvent,
     ) -> Self {
-        Self { policy, on_ack, on_event, inner: Mutex::default(), pending: AtomicU64::new(0) }
+        let (pending, untold) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { policy, on_ack, on_event, inner: Mutex::default(), pending, untold }
     }
 
     /// Answers as soon as the policy lets us: `record` is on the disk of the journal. Before the
@@ -151,11 +159,16 @@ impl Held {
     fn give_up(&self, is_over: impl FnMut(&Waiting) -> bool) {
         let (expired, is_first) = {
             let mut inner = self.lock();
-            let expired = take(&mut inner.waiting, is_over);
+            let mut expired = take(&mut inner.waiting, is_over);
             let was_owed = !inner.owed.is_empty();
-            for Waiting { durable, optout, .. } in &expired {
+            for Waiting { durable, optout, .. } in &mut expired {
                 inner.owe(durable.record);
-                inner.late.extend(optout.clone().map(|optout| (durable.record, optout)));
+                let Some(optout) = optout.take() else { continue };
+                if inner.late.len() < LATE_MAX {
+                    inner.late.push_back((durable.record, optout));
+                } else {
+                    self.untold.fetch_add(1, Ordering::Relaxed);
+                }
             }
             let is_first = !was_owed && !expired.is_empty();
             (expired, is_first)
@@ -191,6 +204,12 @@ impl Held {
     /// Answers that were given before the database had the fact, since the start.
     pub(in crate::store) fn pending(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Opt-outs that nobody is told of once the database has them, since there was no room, since
+    /// the start.
+    pub(in crate::store) fn untold(&self) -> u64 {
+        self.untold.load(Ordering::Relaxed)
     }
 
     fn answer(&self, token: u64, result: Result<Durable, LedgerError>) {
@@ -319,6 +338,20 @@ mod tests {
             assert_eq!(held.is_behind(), is_behind, "{record}");
         }
         assert_eq!(told.lock().unwrap().as_slice(), ["1 pending", "2 pending"]);
+    }
+
+    #[test]
+    fn what_waits_for_a_database_that_is_away_has_a_maximum() {
+        let (held, told) = held(AckPolicy::Store);
+        let optout = optout(1);
+        for seq in 1..=LATE_MAX as u64 + 3 {
+            held.is_on_disk(seq, durable(7, seq, 0), Some(&optout));
+            held.expire(UnixMicros(1_500 * MS));
+        }
+        assert_eq!((held.untold(), told.lock().unwrap().len()), (3, LATE_MAX + 3));
+        held.is_stored(id(7, LATE_MAX as u64 + 3));
+        let late = told.lock().unwrap().iter().filter(|told| told.starts_with("late")).count();
+        assert_eq!((late, held.is_behind()), (LATE_MAX, false));
     }
 
     #[test]
