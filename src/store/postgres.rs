@@ -1,9 +1,10 @@
 //! The shared database: the driver for PostgreSQL, and for what speaks its protocol.
 //!
 //! A connection that fails in any way is given up, and the next step makes a new one, not before a
-//! pause that doubles from a tenth of a second to five: many nodes find a server that comes back at
-//! about the same time. What was sent when a connection failed may have been done: all that is
-//! sent can be sent again (see `Backend::change`).
+//! pause that doubles from a tenth of a second to five until something is answered: many nodes find
+//! a server that comes back, or whose disk is full, at about the same time. What was sent when a
+//! connection failed may have been done: all that is sent can be sent again (see
+//! `Backend::change`).
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -67,10 +68,7 @@ impl Postgres {
                 return Err(ServerError::Later);
             }
             match self.open() {
-                Ok(link) => {
-                    self.pause.len = Duration::ZERO;
-                    self.link = Some(link);
-                }
+                Ok(link) => self.link = Some(link),
                 Err(error) => {
                     self.pause.lengthen();
                     return Err(error);
@@ -90,12 +88,18 @@ impl Postgres {
 
     /// Gives the connection up when `done` is an error: what state it is in is not known.
     fn settle<T>(&mut self, done: Result<T, ServerError>) -> Result<T, StoreError> {
-        done.map_err(|error| {
-            if self.link.take().is_some() && !matches!(error, ServerError::Refused { .. }) {
-                self.pause.lengthen();
+        match done {
+            Ok(done) => {
+                self.pause.len = Duration::ZERO;
+                Ok(done)
             }
-            error.into()
-        })
+            Err(error) => {
+                if self.link.take().is_some() {
+                    self.pause.lengthen();
+                }
+                Err(error.into())
+            }
+        }
     }
 
     /// Whether all was as expected.

@@ -65,10 +65,12 @@ impl ServerError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Away(_) | Self::Later | Self::Silent { .. } | Self::Closed => true,
-            // Class 40: rolled back for the sake of others; 53: too little of something;
-            // 57P: shut down, or not yet up; 25006: a standby now.
+            // Class 08: whoever is between has lost the server; 40: rolled back for the sake of
+            // others; 53: too little of something; 57: stopped, shut down, or not yet up; 58: its
+            // disk; 25006: a standby now; 25P03 and 25P04: it took too long.
             Self::Refused { code, .. } => {
-                ["40", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "25006"
+                let is_of = |class: &&str| code.starts_with(class);
+                ["08", "40", "53", "57", "58", "25006", "25P03", "25P04"].iter().any(is_of)
             }
             _ => false,
         }

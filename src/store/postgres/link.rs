@@ -77,7 +77,14 @@ impl Link {
             .map_err(ServerError::Runtime)?;
         let connecting = settings.config.connect(settings.connector.clone());
         let limit = settings.connect_max();
-        let (client, mut connection) = wait(&runtime, limit, connecting)?;
+        let (client, mut connection) = match wait(&runtime, limit, connecting) {
+            Ok(connected) => connected,
+            Err(error) => {
+                // Not even for a name that is being looked up, which has its own idea of patience.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
         let noticed = Arc::new(Notify::new());
         let notice = Arc::clone(&noticed);
         runtime.spawn(async move {

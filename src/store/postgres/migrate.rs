@@ -23,8 +23,10 @@ const TRY_AGAIN: Duration = Duration::from_millis(250);
 const UNDEFINED_TABLE: &str = "42P01";
 
 /// Brings the tables up to date as their owner, and lets `engine_role` do what an engine does: read
-/// and add rows, and say how far each stream has been taken in. Nothing else is ever changed there,
-/// so that a stolen engine cannot take an opt-out away. The versions before and after.
+/// and add rows, and say how far each stream has been taken in. So an engine cannot take a row away
+/// or change one, by mistake or by somebody's hand. Whoever has its password can still add rows that
+/// are false, a reversal among them: those are in nobody's signed stream, which `verify` tells of the
+/// folder of each engine. The versions before and after.
 ///
 /// # Errors
 ///

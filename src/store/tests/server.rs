@@ -1,5 +1,7 @@
 //! What only a shared database does: it is away, it is slow, others write to it, and it refuses.
 
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::cluster::Cluster;
@@ -8,9 +10,12 @@ use super::cluster::TestDatabase;
 use super::proxy::Proxy;
 use super::stand::target_of;
 use super::*;
+use crate::store::backend::Backend;
 use crate::store::postgres;
+use crate::store::postgres::Postgres;
 use crate::store::postgres::ServerError;
 use crate::store::postgres::Tls;
+use crate::store::postgres::Use;
 
 /// Looks at what other threads bring about, 20 ms apart: 30 s.
 const LOOKS_MAX: u32 = 1_500;
@@ -100,6 +105,40 @@ fn a_wrong_password_is_an_error_and_not_an_absence() {
     let StoreError::Server(ServerError::Refused { code, .. }) = &error else { panic!("{error}") };
     assert_eq!(code, "28P01");
     assert!(!error.to_string().contains("another"), "{error}");
+}
+
+#[test]
+fn a_server_that_refuses_is_asked_again_after_a_pause_that_grows_until_it_answers() {
+    let database = Cluster::shared().database();
+    let settings = postgres::Settings::new(&database.url(), None).unwrap();
+    let now_ms = Arc::new(AtomicI64::new(1_000));
+    let clock = Arc::clone(&now_ms);
+    let clock = Arc::new(move || UnixMicros(clock.load(Ordering::SeqCst) * 1_000));
+    let mut server = Postgres::new(settings, Use::Reading, clock);
+    let mut ask = |at_ms: i64| {
+        now_ms.store(at_ms, Ordering::SeqCst);
+        let sql = "SELECT last_seq FROM writer";
+        match server.select(sql, &[], &mut |_row| Ok(ControlFlow::Continue(()))) {
+            Ok(()) => "answered".to_owned(),
+            Err(StoreError::Server(ServerError::Refused { code, .. })) => code,
+            Err(StoreError::Server(ServerError::Later)) => "later".to_owned(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    // There is no such table, and then there is.
+    for (at_ms, want) in
+        [(1_000, "42P01"), (1_099, "later"), (1_100, "42P01"), (1_299, "later"), (1_300, "42P01")]
+    {
+        assert_eq!(ask(at_ms), want, "at {at_ms} ms");
+    }
+    database.psql("CREATE TABLE writer (last_seq BIGINT)");
+    for (at_ms, want) in [(1_699, "later"), (1_700, "answered"), (1_701, "answered")] {
+        assert_eq!(ask(at_ms), want, "at {at_ms} ms");
+    }
+    database.psql("DROP TABLE writer");
+    for (at_ms, want) in [(1_702, "42P01"), (1_801, "later"), (1_802, "42P01")] {
+        assert_eq!(ask(at_ms), want, "at {at_ms} ms");
+    }
 }
 
 #[test]
