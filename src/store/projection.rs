@@ -56,6 +56,8 @@ const CALLS_MAX: usize = 512;
 const CALLS_WAIT_MAX: usize = 16_384;
 /// Facts written with one transaction at most.
 const FACTS_MAX: usize = 1024;
+/// The fewest that a slow way to the database is given at a time: some 50 KB.
+const FACTS_MIN: usize = 16;
 /// How long a fact or call record waits for others to share its transaction, and how soon a
 /// failed transaction is tried again. A transaction for each group took so much of the disk and
 /// the processor that the commit thread's p99 rose fourfold (benches/journal.rs).
@@ -67,6 +69,22 @@ const GATHER: Duration = Duration::from_millis(10);
 const SETTLE_EVERY: u32 = 64;
 /// The same under load, by the stamps of the facts that wait.
 const WAIT_MAX_MICROS: i64 = 50_000;
+
+/// How many missed facts are handed to the database in one transaction, which has to come to its end
+/// in a given time: half as many after each that did not, and an eighth more after each that did.
+/// Else a way on which a full group takes too long would never bring one over.
+#[derive(Clone, Copy, Debug)]
+struct GroupSize(usize);
+
+impl GroupSize {
+    fn worked(&mut self) {
+        self.0 = (self.0 + self.0 / 8 + 1).min(FACTS_MAX);
+    }
+
+    fn failed(&mut self) {
+        self.0 = (self.0 / 2).max(FACTS_MIN);
+    }
+}
 
 enum Message {
     Facts {
@@ -273,6 +291,7 @@ impl Projection {
             waiting: Vec::new(),
             waiting_hash: Hash::NONE,
             is_failing,
+            missed_at_once: GroupSize(FACTS_MAX),
             is_hurried: false,
             unsettled: 0,
         };
@@ -325,6 +344,7 @@ struct Projector {
     waiting: Vec<Projected>,
     waiting_hash: Hash,
     is_failing: bool,
+    missed_at_once: GroupSize,
     /// Whether somebody waits for what was taken from the queue.
     is_hurried: bool,
     /// Messages since it was last tried to bring the database up to date.
@@ -582,7 +602,11 @@ impl Projector {
                 }
                 let fact = open_record(&self.keys, &record)?;
                 facts.push(Projected { record, fact });
-                if facts.len() >= FACTS_MAX { self.take_missed(&mut facts) } else { Ok(()) }
+                if facts.len() >= self.missed_at_once.0 {
+                    self.take_missed(&mut facts)
+                } else {
+                    Ok(())
+                }
             })?;
             self.take_missed(&mut facts)?;
             cursor = *self.cursor(writer);
@@ -601,7 +625,13 @@ impl Projector {
         let Some(Projected { record, .. }) = facts.last() else { return Ok(()) };
         let RecordId { writer, seq } = record.id;
         let next = Cursor { writer, seq, hash: record.hash(), is_closed: false };
-        self.database.take_in(Some(next), facts, &[])?;
+        if let Err(error) = self.database.take_in(Some(next), facts, &[]) {
+            if !matches!(error, StoreError::Server(ServerError::Later)) {
+                self.missed_at_once.failed();
+            }
+            return Err(error);
+        }
+        self.missed_at_once.worked();
         *self.cursor(writer) = next;
         self.note_taken(next);
         facts.clear();
@@ -658,6 +688,24 @@ mod tests {
         assert_eq!(told, Ok(false), "who asks is told at once that the database is behind");
         assert_eq!(feed.stats.overflowed.load(Ordering::Relaxed), QUEUE_LEN_MAX as u64);
         assert!(feed.missed.load(Ordering::Relaxed), "the journal is read for them");
+    }
+
+    #[test]
+    fn a_way_that_takes_few_facts_at_a_time_gets_few_and_no_fewer() {
+        for carried in [FACTS_MIN, 40, 700, FACTS_MAX] {
+            let (mut size, mut failures, mut facts) = (GroupSize(FACTS_MAX), 0, 0);
+            for _ in 0..1_000 {
+                if size.0 <= carried {
+                    facts += size.0;
+                    size.worked();
+                } else {
+                    failures += 1;
+                    size.failed();
+                }
+                assert!((FACTS_MIN..=FACTS_MAX).contains(&size.0));
+            }
+            assert!(facts > 500 * carried, "{facts} facts by {carried}, {failures} failures");
+        }
     }
 
     #[test]
