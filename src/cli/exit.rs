@@ -45,7 +45,7 @@ impl Failure {
 
     /// Says it on standard error.
     pub(super) fn report(&self, json: bool) {
-        let why = format!("{:#}", self.error);
+        let why = told(&self.error);
         let line = if json {
             serde_json::json!({ "error": why, "exit": self.code as u8 }).to_string()
         } else {
@@ -54,6 +54,18 @@ impl Failure {
         // Without standard error there is nobody left to tell.
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
+}
+
+/// The error with its causes, each once: some name theirs themselves, for the log.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match told.as_str() {
+            "" => cause,
+            told if told.ends_with(&cause) => told.to_owned(),
+            told => format!("{told}: {cause}"),
+        }
+    })
 }
 
 impl From<DeskError> for Failure {
@@ -68,7 +80,7 @@ impl From<DeskError> for Failure {
         } else {
             ""
         };
-        Self::new(code, format!("{:#}{hint}", anyhow::Error::new(error)))
+        Self::new(code, told(&anyhow::Error::new(error)) + hint)
     }
 }
 
@@ -92,5 +104,19 @@ impl From<io::Error> for Failure {
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         io::Error::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_whether_or_not_its_error_names_it() {
+        let cause = || io::Error::from(io::ErrorKind::AddrInUse);
+        let bare = anyhow::Error::new(cause()).context("no listener");
+        assert_eq!(told(&bare), format!("no listener: {}", cause()));
+        let naming = anyhow::Error::new(cause()).context(format!("no listener: {}", cause()));
+        assert_eq!(told(&naming), format!("no listener: {}", cause()));
     }
 }
