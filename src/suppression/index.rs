@@ -392,13 +392,13 @@ impl Index {
         let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(settled.lists);
         if let Some(known) = entry.reasons.iter_mut().find(|known| known.is_of_act(&settled)) {
-            known.topic = settled.topic.or(known.topic.take());
+            known.topic = settled.topic.or_else(|| known.topic.take());
             return;
         }
         match entry.reasons.iter_mut().find(|reason| reason.is_of_act(&pending)) {
             Some(reason) => {
                 reason.record = settled.record;
-                reason.topic = settled.topic.or(reason.topic.take());
+                reason.topic = settled.topic.or_else(|| reason.topic.take());
             }
             None => entry.reasons.push(settled),
         }
