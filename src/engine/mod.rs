@@ -23,12 +23,14 @@ mod inbox;
 mod live;
 mod media;
 mod outbox;
+mod page;
 mod reach;
 pub mod registries;
 mod rooms;
 mod rules;
 mod service;
 mod shard;
+mod start;
 mod vital;
 
 pub use admin::Status;
