@@ -43,7 +43,7 @@ fn a_server_that_restarts_gets_what_it_missed_and_a_start_without_it_is_caught_u
     let (store, _recovered, acks) = stand.open();
     add(&store, &acks, 0);
     store.flush().unwrap();
-    cluster.stop();
+    cluster.crash();
     for n in 1..30 {
         add(&store, &acks, n);
     }
