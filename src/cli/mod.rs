@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::net;
+
 mod args;
 mod backup;
 mod check;
@@ -47,6 +49,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { Code::Usage.into() } else { Code::Yes.into() };
         }
     };
+    // Without it, what needs more files than there are is refused where it happens.
+    let _ = net::files::raise_limit();
     let json = cli.common.json;
     let result = panic::catch_unwind(|| answer(cli));
     match result {

@@ -2,8 +2,8 @@
 //!
 //! The pure rooms are handed `now`, bytes and seeds; this driver room is where those come from:
 //! the signalling sockets ([`udp`]), the sockets of the media threads ([`media_io`], [`ports`]),
-//! the two clocks ([`clock`]), the operating system's randomness ([`random`]) and the admin
-//! socket ([`unix`], [`lines`]). System calls that the standard library does not offer stand in
+//! the two clocks ([`clock`]), the operating system's randomness ([`random`]), its limit of open
+//! files ([`files`]) and the admin socket ([`unix`], [`lines`]). System calls that the standard library does not offer stand in
 //! `sys.rs`, the only file here with unsafe code.
 #![expect(
     clippy::disallowed_methods,
@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod files;
 pub mod lines;
 pub mod media_io;
 pub mod ports;

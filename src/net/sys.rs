@@ -1,5 +1,5 @@
 //! System calls that neither the standard library nor socket2 offers: recvmmsg, sendmmsg, epoll,
-//! the absolute sleep and the dissolving of a UDP connection (Linux).
+//! the absolute sleep, the dissolving of a UDP connection and the limit of open files (Linux).
 //!
 //! Everything here keeps its pointers within one call: the arrays that the kernel reads and
 //! writes stand on the stack or in buffers borrowed for the length of the call, so that the types
@@ -271,6 +271,21 @@ pub(super) fn sleep_until_ns(deadline_ns: u64) {
 
 const NS_PER_S: u64 = 1_000_000_000;
 const NAME_BYTES: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+
+/// Lets this process open as many files as the system allows it, and says how many those are.
+pub(super) fn raise_open_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is ours and outlives the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: `limit` is a whole one, read and not kept by the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit.rlim_cur)
+}
 
 fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {

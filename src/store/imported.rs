@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::model::RecordId;
@@ -11,7 +12,9 @@ use crate::suppression::base::BuildError;
 use crate::suppression::base::Cursor;
 use crate::suppression::base::Layer;
 use crate::suppression::base::Source;
+use crate::suppression::base::Taker;
 use crate::suppression::import::Imported;
+use crate::suppression::import::Part;
 
 use super::StoreError;
 use super::segments::Segments;
@@ -47,8 +50,8 @@ pub(super) fn load_base(dir: &Path, imports: &[Imported]) -> Result<Base, StoreE
     Ok(Snapshot::of_store(dir).load_or_build(is_current, build)?.0)
 }
 
-/// The base of `imports`, made of their segments; `tell` hears how many of how many of the numbers
-/// that they listed are done.
+/// The base of `imports`, made of their segments, each of which is read once; `tell` hears how many
+/// of how many of their numbers are done.
 ///
 /// # Errors
 ///
@@ -58,7 +61,8 @@ pub(super) fn build_base(
     imports: &[Imported],
     tell: &mut dyn FnMut(u64, u64),
 ) -> Result<Base, StoreError> {
-    let of = listed(imports).filter_map(|imported| Some(imported.import.listed?.count)).sum();
+    let parts = || imports.iter().flat_map(|imported| imported.import.parts());
+    let of = parts().map(|(part, _content)| part.count).sum();
     let (done, tell) = (Cell::new(0_u64), RefCell::new(tell));
     let count = || {
         done.set(done.get() + 1);
@@ -67,13 +71,25 @@ pub(super) fn build_base(
         }
     };
     let segments = Segments::of(dir);
+    let together = parts().count();
+    let read = |part: &Part| {
+        let numbers = segments.numbers(part, together)?;
+        Ok::<_, StoreError>(numbers.inspect(|_number| count()))
+    };
     let mut sources = Vec::new();
-    for (imported, layer) in listed(imports).zip(layers(imports)) {
-        let numbers = segments.remaining(imported, imports)?;
-        let numbers = numbers.inspect(|_number| count());
-        sources.push(Source { layer, numbers });
+    let mut places = BTreeMap::new();
+    for (place, (imported, layer)) in listed(imports).zip(layers(imports)).enumerate() {
+        places.insert(imported.record, place);
+        if let Some(part) = &imported.import.listed {
+            sources.push(Source { layer, numbers: read(part)? });
+        }
     }
-    Base::build(sources).map_err(|error| match error {
+    let mut takers = Vec::new();
+    for taken_off in imports.iter().filter_map(|imported| imported.import.taken_off.as_ref()) {
+        let from = taken_off.from.iter().filter_map(|record| places.get(record)).copied().collect();
+        takers.push(Taker { from, numbers: read(&taken_off.part)? });
+    }
+    Base::build_less(sources, takers).map_err(|error| match error {
         BuildError::Source { source, .. } => source,
         error => StoreError::Imports { source: Box::new(error) },
     })

@@ -143,7 +143,7 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// A segment that a record names cannot be read; whoever is in it would be called.
-    #[error("the import's segment `{path}` cannot be used; restore it from a copy")]
+    #[error("the import's segment `{}` cannot be {}", path.display(), fault(source))]
     Segment {
         /// Its file.
         path: PathBuf,
@@ -331,6 +331,14 @@ impl StoreError {
 
 fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// What cannot be done with a segment, and what helps: one that is whole needs no copy.
+fn fault(source: &SegmentError) -> &'static str {
+    match source {
+        SegmentError::Io(error) if error.kind() != io::ErrorKind::NotFound => "read",
+        _ => "used; restore it from a copy",
+    }
 }
 
 fn named(record: Option<RecordId>) -> String {

@@ -1,8 +1,11 @@
 //! The segments of imports on disk, and what all imports together say about a number.
 
 use std::fs::File;
+use std::io;
 use std::io::BufReader;
+use std::io::Read;
 use std::iter::Peekable;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -20,13 +23,51 @@ use super::StoreError;
 /// How much of a segment is read at a time: few seeks between the segments that are read at once.
 const READ_LEN: usize = 256 * 1024;
 
+/// The same where many are read at once, so that all of them together take [`READ_TOGETHER`].
+const READ_LEN_MIN: usize = 8 * 1024;
+
+/// Memory for all segments that are read at once. Our choice: a fifth of a registry in the index.
+const READ_TOGETHER: usize = 64 * 1024 * 1024;
+
 /// The folder of the segments in the store's folder `dir`.
 pub(super) fn segments_dir(dir: &Path) -> PathBuf {
     dir.join("segments")
 }
 
 /// A segment's numbers, ascending.
-type Numbers = SegmentReader<BufReader<File>>;
+type Numbers = SegmentReader<BufReader<Pieces>>;
+
+/// A file that is open only while some of it is read: a registry that is kept by daily change lists
+/// has more segments than a process has descriptors to spare, and they are all read at once.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    path: PathBuf,
+    offset: u64,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let len = File::open(&self.path)?.read_at(octets, self.offset)?;
+        self.offset += len as u64;
+        Ok(len)
+    }
+}
+
+/// The numbers of one segment.
+#[derive(Debug)]
+pub(super) struct PartNumbers {
+    path: PathBuf,
+    numbers: Numbers,
+}
+
+impl Iterator for PartNumbers {
+    type Item = Result<Number, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let failed = |source| StoreError::Segment { path: self.path.clone(), source };
+        Some(self.numbers.next()?.map_err(failed))
+    }
+}
 
 /// The segments of a store.
 #[derive(Clone, Debug)]
@@ -45,11 +86,16 @@ impl Segments {
         self.dir.join(format!("{}.seg", part.segment))
     }
 
-    /// Opens a segment.
-    pub(super) fn open(&self, part: &Part) -> Result<Numbers, StoreError> {
-        let file = File::open(self.path(part)).map_err(|error| self.failed(part, error.into()))?;
-        let input = BufReader::with_capacity(READ_LEN, file);
+    /// Opens a segment, one of `together` that are read at once.
+    fn open(&self, part: &Part, together: usize) -> Result<Numbers, StoreError> {
+        let len = (READ_TOGETHER / together.max(1)).clamp(READ_LEN_MIN, READ_LEN);
+        let input = BufReader::with_capacity(len, Pieces { path: self.path(part), offset: 0 });
         SegmentReader::open(input, part.segment).map_err(|error| self.failed(part, error))
+    }
+
+    /// The numbers of a segment, one of `together` that are read at once. No descriptor is held.
+    pub(super) fn numbers(&self, part: &Part, together: usize) -> Result<PartNumbers, StoreError> {
+        Ok(PartNumbers { path: self.path(part), numbers: self.open(part, together)? })
     }
 
     /// Reads the segment of `part` whole and checks that it is one of `list` and holds what it
@@ -60,7 +106,7 @@ impl Segments {
         list: &ListName,
         content: Content,
     ) -> Result<(), StoreError> {
-        let verified = self.open(part)?.verify();
+        let verified = self.open(part, 1)?.verify();
         let header = verified.map_err(|error| self.failed(part, error))?;
         let what = if header.list != *list {
             "it is of another list"
@@ -88,7 +134,8 @@ impl Segments {
         all: &'a [Imported],
     ) -> Result<Remaining<'a>, StoreError> {
         let listed = imported.import.listed.as_ref();
-        let open = |part: &'a Part| self.open(part).map(|numbers| (part, numbers));
+        let together = 1 + imported.takers(all).count();
+        let open = |part: &'a Part| self.open(part, together).map(|numbers| (part, numbers));
         let listed = listed.map(open).transpose()?;
         let mut takers = Vec::new();
         for taken_off in imported.takers(all) {

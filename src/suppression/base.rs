@@ -32,7 +32,7 @@ mod codec;
 mod columns;
 mod sets;
 
-pub use build::{BuildError, Source};
+pub use build::{BuildError, Source, Taker};
 pub use codec::{CodecError, Cursor};
 pub use columns::LayoutError;
 

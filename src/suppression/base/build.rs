@@ -27,6 +27,15 @@ pub struct Source<I> {
     pub numbers: I,
 }
 
+/// Numbers, ascending, that do not stand in some layers after all, whatever those say.
+#[derive(Debug)]
+pub struct Taker<I> {
+    /// The layers, by their place among those given; others are left as they are.
+    pub from: Vec<usize>,
+    /// The numbers, or why they cannot be read any further.
+    pub numbers: I,
+}
+
 /// Why a base cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -43,13 +52,13 @@ pub enum BuildError<E> {
     /// The numbers of a layer are not sorted.
     #[error("expected ascending numbers in layer {layer}")]
     Order {
-        /// The layer's place among those given.
+        /// The layer's place among those given; takers come behind the last.
         layer: usize,
     },
     /// The numbers of a layer cannot be read.
     #[error("the numbers of layer {layer} cannot be read")]
     Source {
-        /// The layer's place among those given.
+        /// The layer's place among those given; takers come behind the last.
         layer: usize,
         /// Why.
         source: E,
@@ -66,25 +75,54 @@ impl Base {
     pub fn build<E, I: Iterator<Item = Result<Number, E>>>(
         sources: impl IntoIterator<Item = Source<I>>,
     ) -> Result<Self, BuildError<E>> {
-        let (layers, inputs): (Vec<_>, Vec<_>) =
+        Self::build_less(sources, [])
+    }
+
+    /// As [`Self::build`], less what `takers` take off. Each input is read once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub fn build_less<E, I: Iterator<Item = Result<Number, E>>>(
+        sources: impl IntoIterator<Item = Source<I>>,
+        takers: impl IntoIterator<Item = Taker<I>>,
+    ) -> Result<Self, BuildError<E>> {
+        let (layers, mut inputs): (Vec<_>, Vec<_>) =
             sources.into_iter().map(|source| (source.layer, source.numbers)).unzip();
         if layers.len() > Self::LAYERS_MAX {
             return Err(BuildError::Layers { found: layers.len() });
         }
+        let mut taken: Vec<Vec<u16>> = Vec::new();
+        for taker in takers {
+            // Layers are counted by 16 bits; one that is not there has no numbers.
+            let from = taker.from.into_iter().filter_map(|layer| u16::try_from(layer).ok());
+            let mut from: Vec<u16> = from.collect();
+            from.sort_unstable();
+            taken.push(from);
+            inputs.push(taker.numbers);
+        }
         let mut feeds: Vec<Feed<I>> = Vec::with_capacity(inputs.len());
         let mut due = BinaryHeap::new();
-        for (layer, numbers) in inputs.into_iter().enumerate() {
-            let mut feed = Feed { numbers, layer, next: 0 };
-            due.extend(feed.advance()?.map(|page| Reverse((page, layer))));
+        for (place, numbers) in inputs.into_iter().enumerate() {
+            let mut feed = Feed { numbers, place, next: 0 };
+            due.extend(feed.advance()?.map(|page| Reverse((page, place))));
             feeds.push(feed);
         }
         let mut scratch = Scratch::new();
         let mut writer = Writer::new();
-        while let Some(Reverse((page, layer))) = due.pop() {
-            let next = feeds[layer].drain(page, &mut scratch)?;
-            due.extend(next.map(|page| Reverse((page, layer))));
-            if due.peek().is_none_or(|Reverse((next, _layer))| *next != page) {
-                writer.page(page, scratch.members());
+        // Of one page the layers come first, then the takers.
+        while let Some(Reverse((page, place))) = due.pop() {
+            scratch.sets.begin_turn();
+            let next = match place.checked_sub(layers.len()).and_then(|taker| taken.get(taker)) {
+                Some(from) => feeds[place].drain(page, |low| scratch.take(low, from))?,
+                None => feeds[place].drain(page, |low| scratch.put(low, place as u16))?,
+            };
+            due.extend(next.map(|page| Reverse((page, place))));
+            if due.peek().is_none_or(|Reverse((next, _place))| *next != page) {
+                let members = scratch.members();
+                if !members.is_empty() {
+                    writer.page(page, members);
+                }
                 scratch.clear();
             }
         }
@@ -92,10 +130,11 @@ impl Base {
     }
 }
 
-/// The rest of one layer's numbers.
+/// The rest of one layer's numbers, or of one taker's.
 struct Feed<I> {
     numbers: I,
-    layer: usize,
+    /// Among all inputs.
+    place: usize,
     /// The digits of the next number.
     next: u64,
 }
@@ -103,7 +142,7 @@ struct Feed<I> {
 impl<E, I: Iterator<Item = Result<Number, E>>> Feed<I> {
     /// Goes on to the next number and tells its page.
     fn advance(&mut self) -> Result<Option<u64>, BuildError<E>> {
-        let layer = self.layer;
+        let layer = self.place;
         let Some(number) = self.numbers.next() else { return Ok(None) };
         let digits = number.map_err(|source| BuildError::Source { layer, source })?.digits();
         if digits < self.next {
@@ -113,12 +152,15 @@ impl<E, I: Iterator<Item = Result<Number, E>>> Feed<I> {
         Ok(Some(digits >> 16))
     }
 
-    /// Puts all numbers on `page` into `scratch` and tells the page of the next.
-    fn drain(&mut self, page: u64, scratch: &mut Scratch) -> Result<Option<u64>, BuildError<E>> {
-        scratch.sets.begin_layer();
+    /// Hands the places of all numbers on `page` to `visit` and tells the page of the next.
+    fn drain(
+        &mut self,
+        page: u64,
+        mut visit: impl FnMut(u16),
+    ) -> Result<Option<u64>, BuildError<E>> {
         loop {
-            // The place is the lower 16 bits; layers are counted above.
-            scratch.put(self.next as u16, self.layer as u16);
+            // The place is the lower 16 bits.
+            visit(self.next as u16);
             let next = self.advance()?;
             if next != Some(page) {
                 return Ok(next);
@@ -150,14 +192,23 @@ impl Scratch {
         *set = self.sets.with(*set, layer);
     }
 
-    /// The page's places in order, each with its set.
+    /// Takes the number at `place` out of `layers`, which are sorted, where it is in any.
+    fn take(&mut self, place: u16, layers: &[u16]) {
+        let set = &mut self.by_place[usize::from(place)];
+        if *set != 0 {
+            *set = self.sets.without(*set, layers);
+        }
+    }
+
+    /// The page's places in order, each with its set, save those of which nothing is left.
     fn members(&mut self) -> &[(u16, u32)] {
         if !self.places.is_sorted() {
             self.places.sort_unstable();
         }
         self.members.clear();
         let member = |&place: &u16| (place, self.by_place[usize::from(place)]);
-        self.members.extend(self.places.iter().map(member));
+        let members = self.places.iter().map(member);
+        self.members.extend(members.filter(|&(_place, set)| set != 0));
         &self.members
     }
 

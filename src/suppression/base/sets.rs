@@ -40,7 +40,7 @@ impl<T: Copy + Ord> Interner<T> {
 pub(super) struct Sets {
     pub(super) sets: Interner<u16>,
     grown: BTreeMap<(u32, u16), u32>,
-    /// By set, what it grows to by the layer of `turn`: many numbers grow alike.
+    /// By set, what it becomes by the layer or the taker of `turn`: many numbers change alike.
     recent: Vec<(u64, u32)>,
     turn: u64,
 }
@@ -52,8 +52,9 @@ impl Sets {
         Self { sets, grown: BTreeMap::new(), recent: Vec::new(), turn: 0 }
     }
 
-    /// Says that the next calls of [`Self::with`] are of one layer, maybe another than before.
-    pub(super) const fn begin_layer(&mut self) {
+    /// Says that the next calls of [`Self::with`] are of one layer, or those of [`Self::without`] of
+    /// one taker, maybe another than before.
+    pub(super) const fn begin_turn(&mut self) {
         self.turn += 1;
     }
 
@@ -78,10 +79,31 @@ impl Sets {
             self.grown.insert((set, layer), grown);
             grown
         };
+        self.remember(set, grown);
+        grown
+    }
+
+    /// What is left of `set` without `layers`, which are sorted.
+    pub(super) fn without(&mut self, set: u32, layers: &[u16]) -> u32 {
+        match self.recent.get(set as usize) {
+            Some(&(turn, shrunk)) if turn == self.turn => shrunk,
+            _ => self.shrink(set, layers),
+        }
+    }
+
+    #[cold]
+    fn shrink(&mut self, set: u32, layers: &[u16]) -> u32 {
+        let is_left = |layer: &&u16| layers.binary_search(layer).is_err();
+        let left: Vec<u16> = self.sets.sequence(set).iter().filter(is_left).copied().collect();
+        let shrunk = self.sets.number(&left);
+        self.remember(set, shrunk);
+        shrunk
+    }
+
+    fn remember(&mut self, set: u32, becomes: u32) {
         if self.recent.len() <= set as usize {
             self.recent.resize(set as usize + 1, (0, 0));
         }
-        self.recent[set as usize] = (self.turn, grown);
-        grown
+        self.recent[set as usize] = (self.turn, becomes);
     }
 }

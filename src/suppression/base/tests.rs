@@ -195,6 +195,56 @@ fn numbers_that_cannot_be_read_make_no_base() {
 }
 
 #[test]
+fn what_takers_take_off_is_gone_from_the_layers_they_name_and_no_others() {
+    let mut tokens = TokenSource::new(Seed(9, 9));
+    // Few numbers, so that most are in several layers; some on pages of their own.
+    let mut drawn = |count: u64| -> Vec<u64> {
+        let mut numbers: Vec<u64> = (0..count)
+            .map(|_| 34_600_000_000 + tokens.next_u64() % 20_000 + ((tokens.next_u64() % 3) << 17))
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    };
+    for case in 0..20_u64 {
+        let mut layers: Vec<Vec<u64>> = (0..4).map(|_| drawn(9_000)).collect();
+        layers.push(vec![5, 1 << 33]);
+        let takers: Vec<(Vec<usize>, Vec<u64>)> = (0..5_u64)
+            .map(|place| {
+                let from = (0..6).filter(|layer| (case + place) >> (layer % 3) & 1 == 1).collect();
+                (from, drawn(4_000 * place))
+            })
+            .chain([(vec![4], vec![1 << 33, LAST]), (vec![3, 2], layers[3].clone())])
+            .collect();
+        let source = |digits: &Vec<u64>| {
+            let numbers: Vec<_> =
+                digits.iter().map(|&it| Ok::<_, Infallible>(number(it))).collect();
+            numbers.into_iter()
+        };
+        let sources = layers.iter().enumerate();
+        let sources =
+            sources.map(|(place, digits)| Source { layer: layer(place), numbers: source(digits) });
+        let taken = takers
+            .iter()
+            .map(|(from, digits)| Taker { from: from.clone(), numbers: source(digits) });
+        let base = Base::build_less(sources, taken).expect("all are sorted");
+        for (from, digits) in &takers {
+            let taken: BTreeSet<u64> = digits.iter().copied().collect();
+            for &place in from {
+                if let Some(layer) = layers.get_mut(place) {
+                    layer.retain(|digits| !taken.contains(digits));
+                }
+            }
+        }
+        check_all(&format!("case {case}"), &base, &layers, &[1, LAST]);
+    }
+    let unsorted = Taker { from: vec![0], numbers: vec![Ok(number(9)), Ok(number(5))].into_iter() };
+    let one = Source { layer: layer(0), numbers: vec![Ok::<_, &str>(number(5))].into_iter() };
+    let error = Base::build_less([one], [unsorted]).err();
+    assert_eq!(error, Some(BuildError::Order { layer: 1 }), "behind the layers");
+}
+
+#[test]
 fn a_base_has_no_more_layers_than_it_can_tell_apart() {
     for (count, want) in [(Base::LAYERS_MAX, None), (Base::LAYERS_MAX + 1, Some(65_536))] {
         let sources = (0..count).map(|place| Source {

@@ -1,6 +1,7 @@
 //! Files of numbers onto lists, as people do it: with and without an engine, whole and broken.
 
 use std::fs;
+use std::process::Command;
 
 use super::Running;
 use super::folder::Folder;
@@ -179,5 +180,42 @@ fn what_is_exported_is_imported_to_the_same_state() {
         ("600123457", 0),
     ] {
         assert_eq!((explained(&folder, number), explained(&other, number)), (code, code));
+    }
+}
+
+#[test]
+fn a_registry_is_kept_by_daily_lists_however_few_files_may_be_open() {
+    let folder = Folder::shipped();
+    write(&folder, "full.txt", &(0..70).map(|n| format!("201,55501{n:02}\n")).collect::<String>());
+    let import = |file: &str, format| {
+        // The hard limit too, so that it cannot be raised again.
+        let args = ["import", file, "--list", "comercial", "--format", format];
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 48; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_bajavoz")]);
+        command.args(args).current_dir(folder.path("."));
+        let output = command.output().expect("it starts");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{file}: {errors}");
+    };
+    import("full.txt", "ftc-full");
+    for day in 0..60 {
+        // Each day takes off one number of the full list and what the day before listed.
+        let yesterday = 200 + (day + 99) % 100;
+        let text = format!(
+            "201,555{:04},A\n201,55501{day:02},D\n201,555{yesterday:04},D\n",
+            200 + day % 100
+        );
+        write(&folder, "day.txt", &text);
+        import("day.txt", "ftc-change");
+    }
+    fs::remove_file(folder.path("data/base.snapshot")).expect("the next start makes it anew");
+    for (number, code) in [
+        ("+12015550100", 0),
+        ("+12015550159", 0),
+        ("+12015550160", 1),
+        ("+12015550258", 0),
+        ("+12015550259", 1),
+    ] {
+        assert_eq!(explained(&folder, number), code, "{number}");
     }
 }
