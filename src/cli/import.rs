@@ -129,8 +129,13 @@ fn take_down(
     for claim in &claims {
         earlier.push(counter.weigh(claim)?.map(ImportDone::from));
     }
-    if what.dry_run || earlier.iter().all(Option::is_some) {
+    if what.dry_run {
         return Ok(earlier);
+    }
+    if earlier.iter().all(Option::is_some) {
+        // Asked all the same: where the answer to the earlier one was lost, it is refused now.
+        let done = counter.import(claims, &mut |done, of| bar.load(done, of))?;
+        return Ok(done.into_iter().map(Some).collect());
     }
     let (title, mut tell) = (title(what), |progress| bar.tell(progress));
     if prepared.placed().is_empty() {

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -34,6 +35,7 @@ use crate::store::Reader;
 use crate::store::Settings;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::suppression::Ack;
 use crate::suppression::Durable;
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
@@ -53,6 +55,8 @@ mod import;
 mod names;
 mod receipts;
 mod reversal;
+#[cfg(test)]
+mod stand;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
@@ -127,6 +131,12 @@ enum Books {
     Open(Arc<Store>),
     /// Held for its lock; the connection within is no thread's to share.
     Read(Box<Mutex<Archive>>),
+}
+
+/// A fact that the ledger has taken, and where its answer comes.
+struct Submitted {
+    token: u64,
+    answer: Receiver<Ack>,
 }
 
 /// Answers about lists and opt-outs, and takes opt-outs down.
@@ -266,12 +276,24 @@ impl Desk {
 
     /// Hands a fact to the ledger and waits until it is durable.
     fn commit(&self, fact: Fact) -> Result<Durable, DeskError> {
+        let submitted = self.submit(fact)?;
+        self.settled(submitted)
+    }
+
+    /// Hands a fact to the ledger: what is wrong from here on may have left it on the disk.
+    fn submit(&self, fact: Fact) -> Result<Submitted, DeskError> {
         let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
         let (token, answer) = self.receipts.expect();
         if let Err(error) = store.submit(token, fact) {
             self.receipts.forget(token);
             return Err(error.into());
         }
+        Ok(Submitted { token, answer })
+    }
+
+    /// Waits until a fact is durable that was handed to the ledger.
+    fn settled(&self, submitted: Submitted) -> Result<Durable, DeskError> {
+        let Submitted { token, answer } = submitted;
         let answer = answer.recv_timeout(COMMIT_MAX).map_err(|_timeout| {
             self.receipts.forget(token);
             DeskError::Slow

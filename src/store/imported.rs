@@ -95,6 +95,15 @@ pub(super) fn build_base(
     })
 }
 
+/// Whether `base` has the layers of `imports` and no others, in whatever order.
+pub(super) fn is_base_of(base: &Base, imports: &[Imported]) -> bool {
+    let mut records: Vec<RecordId> = base.layers().iter().map(|layer| layer.record).collect();
+    let mut wanted: Vec<RecordId> = listed(imports).map(|imported| imported.record).collect();
+    records.sort_unstable();
+    wanted.sort_unstable();
+    records == wanted
+}
+
 /// Up to which record of each writer `imports` are all the imports there are.
 pub(super) fn cursor(imports: &[Imported]) -> Cursor {
     let mut cursor: Vec<(WriterId, u64)> = Vec::new();

@@ -63,7 +63,10 @@ pub enum LedgerError {
     /// The journal has it, but the database, which was to have it too, did not take it in time.
     /// It is handed over later all the same.
     #[error("the database did not take the fact in time")]
-    Unstored,
+    Unstored {
+        /// What the journal has it as.
+        record: RecordId,
+    },
     /// The fact could not be put into its stored form.
     #[error("the fact cannot be sealed")]
     Unsealed,

@@ -124,6 +124,9 @@ pub enum DeskError {
         /// Lines then.
         before: u64,
     },
+    /// An import without its numbers: what it seemed to repeat is not there any more.
+    #[error("the file's numbers were not written; import it again")]
+    Unwritten,
     /// The text is no number that a campaign may call.
     #[error(transparent)]
     Number(#[from] NumberError),
@@ -176,6 +179,7 @@ impl DeskError {
             Self::NoStore { .. }
             | Self::Reach { .. }
             | Self::ReadOnly
+            | Self::Unwritten
             | Self::Lists(_)
             | Self::Ledger(_)
             | Self::Slow

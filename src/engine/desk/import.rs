@@ -25,6 +25,7 @@ use crate::model::WriterId;
 use crate::net::clock;
 use crate::store::Reader;
 use crate::suppression::Fact;
+use crate::suppression::LedgerError;
 use crate::suppression::base::Base;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
@@ -42,10 +43,6 @@ pub const SHRUNK_TO: u64 = 2;
 /// The record of an import before it has one, its place among those of the file as the number: no
 /// writer draws zero.
 const UNNAMED: RecordId = RecordId { writer: WriterId(0), seq: 0 };
-
-fn is_unnamed(record: RecordId) -> bool {
-    record.writer == UNNAMED.writer
-}
 
 /// Where an import goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +84,14 @@ pub struct Claim {
     pub actor: Option<String>,
     /// Whether a registry may have far fewer lines than at its last import.
     pub may_shrink: bool,
+}
+
+impl Claim {
+    /// Whether numbers were read for which it names no segment.
+    const fn is_unwritten(&self) -> bool {
+        let has_numbers = self.tally.listed + self.tally.taken_off > 0;
+        has_numbers && self.listed.is_none() && self.taken_off.is_none()
+    }
 }
 
 /// An import of the same file into the same list, for the same account.
@@ -185,8 +190,9 @@ impl Desk {
     /// # Errors
     ///
     /// As [`Self::weigh`]; those of a segment that is not what its claim says, before anything is
-    /// done; [`DeskError::Ledger`] and [`DeskError::Slow`] when not all is known to be durable.
-    /// What is then comes again as an earlier import.
+    /// done; [`DeskError::Ledger`] and [`DeskError::Slow`] when not all is known to be durable: what
+    /// was submitted is refused all the same. What is durable comes again as an earlier import,
+    /// and is refused then at the latest.
     pub fn import(
         &self,
         claims: Vec<Claim>,
@@ -205,6 +211,9 @@ impl Desk {
                 continue;
             }
             verify(&reader, &claim)?;
+            if claim.is_unwritten() {
+                return Err(DeskError::Unwritten);
+            }
             self.index.mask([&claim.list])?;
             let import = import_of(&self.checked.load(), claim, &known)?;
             let record = RecordId { seq: done.len() as u64, ..UNNAMED };
@@ -213,16 +222,19 @@ impl Desk {
             done.push(ImportDone { record, durable_at, is_earlier: false });
         }
         if imports.len() == known.len() {
+            self.mount_missing(&reader, &known, tell)?;
             return Ok(done);
         }
         // Made before the records are, so that what is durable is refused at once.
         let mut base = reader.build_base(&imports, tell)?;
-        let made = self.commit_imports(&mut imports, &mut base, &mut done);
-        // Also where the last of them failed: what was durable before it is refused, and what is
-        // not is refused until this process ends, as an opt-out would be.
-        if made.is_ok() || imports.iter().skip(known.len()).any(|it| !is_unnamed(it.record)) {
+        let mut new = imports.split_off(known.len());
+        let (submitted, made) = self.submit_all(&mut new, &mut base, &mut done);
+        if submitted > 0 {
+            // Whatever the answer: what was submitted may be durable, and is refused until this
+            // process ends even where it is not, as an opt-out would be.
+            new.truncate(submitted);
+            imports.append(&mut new);
             self.index.mount(base);
-            imports.retain(|imported| !is_unnamed(imported.record));
             self.index.take_imports(&imports);
         }
         made?;
@@ -230,24 +242,54 @@ impl Desk {
         Ok(done)
     }
 
-    /// Makes those of `imports` durable that have no record yet, and names them in `base` and in
-    /// `done`.
-    fn commit_imports(
+    /// Makes `new` durable, and names them in `base` and in `done`. How many were submitted, be
+    /// they durable or not: all, or those up to the first that went wrong.
+    fn submit_all(
         &self,
-        imports: &mut [Imported],
+        new: &mut [Imported],
         base: &mut Base,
         done: &mut [ImportDone],
-    ) -> Result<(), DeskError> {
-        for imported in imports.iter_mut().filter(|imported| is_unnamed(imported.record)) {
-            let durable = self.commit(Fact::Import(Box::new(imported.import.clone())))?;
-            let unnamed = std::mem::replace(&mut imported.record, durable.record);
-            base.name_layer(unnamed, durable.record);
-            let place = usize::try_from(unnamed.seq).unwrap_or(usize::MAX);
-            if let Some(done) = done.get_mut(place) {
-                done.record = durable.record.to_string();
-                done.durable_at = durable.durable_at;
+    ) -> (usize, Result<(), DeskError>) {
+        for (place, imported) in new.iter_mut().enumerate() {
+            let fact = Fact::Import(Box::new(imported.import.clone()));
+            let submitted = match self.submit(fact) {
+                Ok(submitted) => submitted,
+                Err(error) => return (place, Err(error)),
+            };
+            let answer = self.settled(submitted);
+            let record = match &answer {
+                Ok(durable) => Some(durable.record),
+                Err(DeskError::Ledger(LedgerError::Unstored { record })) => Some(*record),
+                Err(_unnamed) => None,
+            };
+            if let Some(record) = record {
+                let unnamed = std::mem::replace(&mut imported.record, record);
+                base.name_layer(unnamed, record);
+                let of = usize::try_from(unnamed.seq).ok().and_then(|place| done.get_mut(place));
+                if let (Some(done), Ok(durable)) = (of, &answer) {
+                    done.record = record.to_string();
+                    done.durable_at = durable.durable_at;
+                }
+            }
+            if let Err(error) = answer {
+                return (place + 1, Err(error));
             }
         }
+        (new.len(), Ok(()))
+    }
+
+    /// Refuses what `known`, all there is on record, says and this process does not know by its
+    /// name: an import whose answer was lost.
+    fn mount_missing(
+        &self,
+        reader: &Reader,
+        known: &[Imported],
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), DeskError> {
+        if !self.index.with_base(|base| reader.is_base_of(base, known)) {
+            self.index.mount(reader.build_base(known, tell)?);
+        }
+        self.index.take_imports(known);
         Ok(())
     }
 
@@ -334,4 +376,83 @@ fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import
         import.taken_off = Some(TakenOff { part, from });
     }
     Ok(import)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::engine::desk::stand::desk;
+    use crate::model::Number;
+    use crate::model::NumberReader;
+    use crate::store::import;
+
+    /// The claim of a file with `text`, its segment written into the store of `desk`.
+    fn claim(desk: &Desk, text: &str, as_of: Option<UnixMicros>) -> Claim {
+        let place = desk.import_place(Some(&"robinson".into()), None).unwrap();
+        let file = place.store.join("numbers");
+        std::fs::write(&file, text).unwrap();
+        let numbers = NumberReader::new("ES").unwrap();
+        let order = import::Order {
+            file,
+            settings: crate::suppression::import::Settings { shape: None, numbers, column: None },
+            rejects: None,
+            runs_in: None,
+            run_numbers: import::RUN_NUMBERS,
+            is_one_list: true,
+        };
+        let mut prepared = import::prepare(&order, &mut |_progress| {}).unwrap();
+        let list: ListName = "robinson".into();
+        let title = import::Title { list: list.clone(), source: String::new(), as_of };
+        let written = import::write(&mut prepared, &title, &place.store, &mut |_progress| {});
+        let (listed, taken_off) = written.unwrap();
+        let (shape, tally) = (prepared.shape, prepared.tally.clone());
+        let file_sha256 = prepared.file_sha256;
+        let source = String::new();
+        let (account, campaign, said, actor) = (None, None, None, None);
+        #[rustfmt::skip]
+        let claim = Claim {
+            list, account, campaign, said, source, as_of, shape, tally, file_sha256, listed,
+            taken_off, actor, may_shrink: false,
+        };
+        claim
+    }
+
+    fn refused(desk: &Desk, number: &str) -> Vec<Option<RecordId>> {
+        let hits = desk.index.explain(Number::from_e164(number).unwrap()).into_iter();
+        hits.map(|hit| hit.record).collect()
+    }
+
+    #[test]
+    fn what_was_submitted_is_refused_whatever_the_answer_and_named_when_it_comes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (is_failing, seen) = (Arc::new(AtomicBool::new(true)), Arc::default());
+        let desk = desk(dir.path(), &is_failing, &seen);
+        let claim = claim(&desk, "600123456\n+34803*\n", None);
+        let import = || desk.import(vec![claim.clone()], &mut |_done, _of| {});
+        let error = import().unwrap_err();
+        assert!(matches!(error, DeskError::Ledger(LedgerError::Closed)), "{error}");
+        for number in ["+34600123456", "+34803123456"] {
+            assert_eq!(refused(&desk, number).len(), 1, "{number}: it may be on the disk");
+        }
+        is_failing.store(false, Ordering::Relaxed);
+        // The disk had it all the same, as after an answer that was lost.
+        let again = import().unwrap();
+        assert!(again[0].is_earlier, "{again:?}");
+        let record = again[0].record.parse().ok();
+        for number in ["+34600123456", "+34803123456"] {
+            assert_eq!(refused(&desk, number), [record], "{number}: and by its name");
+        }
+        desk.index.mount(Base::default());
+        desk.index.take_imports(&[]);
+        assert!(refused(&desk, "+34600123456").is_empty());
+        assert!(import().unwrap()[0].is_earlier);
+        assert_eq!(refused(&desk, "+34600123456"), [record], "what is missing is refused again");
+        let unwritten = Claim { listed: None, file_sha256: [7; 32], ..claim.clone() };
+        let error = desk.import(vec![unwritten], &mut |_done, _of| {}).unwrap_err();
+        assert!(matches!(error, DeskError::Unwritten), "{error}");
+    }
 }

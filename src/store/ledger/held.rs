@@ -179,7 +179,7 @@ impl Held {
         }
         for Waiting { token, durable, .. } in expired {
             let result = match self.policy {
-                AckPolicy::Store => Err(LedgerError::Unstored),
+                AckPolicy::Store => Err(LedgerError::Unstored { record: durable.record }),
                 _ => Ok(Durable { is_pending: true, ..durable }),
             };
             self.answer(token, result);

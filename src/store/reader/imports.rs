@@ -158,6 +158,11 @@ impl Reader {
         imported::build_base(&self.dir, imports, tell)
     }
 
+    /// Whether `base` is that of `imports`, in whatever order they are.
+    pub fn is_base_of(&self, base: &Base, imports: &[Imported]) -> bool {
+        imported::is_base_of(base, imports)
+    }
+
     /// Keeps `base`, which is that of `imports`, for the next start. One thread at a time may.
     ///
     /// # Errors

@@ -1,0 +1,50 @@
+//! A desk for tests, with a store of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
+
+use super::Desk;
+use super::Herald;
+use super::Receipts;
+use crate::config;
+use crate::engine::Rooms;
+use crate::engine::rules::lists;
+use crate::model::Number;
+use crate::net::clock;
+use crate::store::Settings;
+use crate::store::Store;
+use crate::suppression::Ack;
+use crate::suppression::Index;
+use crate::suppression::LedgerError;
+
+/// A desk whose store answers with an error while `is_failing`, and that notes how many
+/// entries refuse the number at the moment of each answer.
+pub(super) fn desk(
+    dir: &Path,
+    is_failing: &Arc<AtomicBool>,
+    seen: &Arc<Mutex<Vec<usize>>>,
+) -> Desk {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut checked = config::load(&folder, &Rooms).expect("what we ship is without fault");
+    dir.join("data").clone_into(&mut checked.store.path);
+    let index = Arc::new(Index::new(&lists(&checked)).expect("so many lists fit"));
+    let receipts = Receipts::default();
+    let (taker, asked) = (receipts.clone(), Arc::clone(&index));
+    let (is_failing, seen) = (Arc::clone(is_failing), Arc::clone(seen));
+    let on_ack = move |ack: Ack| {
+        let number = Number::from_e164("+34600123456").expect("it is E.164");
+        seen.lock().expect("no test panics here").push(asked.explain(number).len());
+        let failed = is_failing.load(Ordering::Relaxed).then_some(Err(LedgerError::Closed));
+        let Ack { token, result } = ack;
+        taker.deliver(&Ack { token, result: failed.unwrap_or(result) });
+    };
+    let settings = Settings::new(&checked.store.path, Arc::new(clock::unix_now));
+    let (store, _recovered) = Store::open(settings, on_ack).expect("it is new");
+    let checked = Arc::new(ArcSwap::from_pointee(checked));
+    Desk::new(Arc::new(store), index, checked, receipts, Herald::none())
+}
