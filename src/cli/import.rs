@@ -364,7 +364,7 @@ impl Bar {
     }
 
     fn load(&self, done: u64, of: u64) {
-        self.show("refusing {wide_bar} {pos}/{len} {eta}", done, of);
+        self.show("loading  {wide_bar} {pos}/{len} {eta}", done, of);
     }
 
     fn show(&self, template: &str, done: u64, of: u64) {

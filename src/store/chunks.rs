@@ -1,14 +1,18 @@
 //! Imports' segments in the shared database: in pieces, for the nodes that lack them.
 //!
-//! A segment is put there before the record that names it, so that whoever reads the record finds
-//! it; and it is named by its content, so that whoever fetches it knows that all of it is right.
+//! A segment is put there before the record that names it is made, by whoever imports, so that
+//! whoever reads the record finds it; and it is named by its content, so that whoever fetches it
+//! knows that all of it is right. What a server has lost since, or a node could not hand over, the
+//! nodes put there again (`publish`), while facts go on.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::io::BufReader;
-use std::io::Read;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 
+use crate::suppression::import::Import;
 use crate::suppression::import::Part;
 use crate::suppression::segment::SegmentError;
 use crate::suppression::segment::SegmentReader;
@@ -26,40 +30,90 @@ use super::segments::Segments;
 /// Octets in one piece, save the last: few round trips, and no more memory than a group of facts.
 const CHUNK_LEN: usize = 1024 * 1024;
 
-/// Puts the segment of `part` into the database, unless it is there; one that was begun is gone on
-/// with.
+/// Hears of octets that were put into the database, and says whether to go on.
+pub(super) type Step<'a> = &'a mut dyn FnMut(u64) -> bool;
+
+/// Puts into the database what it lacks of the segment of `part`, piece by piece, until `step` has
+/// enough. Where nothing is lacking that is known by one question.
+///
+/// # Errors
+///
+/// [`StoreError::Segment`] for one that is neither there nor here, and for one of which pieces are
+/// lacking there and which is damaged here: a wrong piece would stand there for ever.
 pub(super) fn publish(
     backend: &mut dyn Backend,
     segments: &Segments,
     part: &Part,
+    step: Step<'_>,
 ) -> Result<(), StoreError> {
     let name = part.segment.to_string();
-    let mut there = 0;
-    let count = "SELECT COUNT(*) FROM segment_chunk WHERE sha256 = $1";
-    each(backend, count, &[name.as_str().into()], |row| {
-        there = row.unsigned(0)?;
+    let mut there = BTreeSet::new();
+    let sql = "SELECT ordinal FROM segment_chunk WHERE sha256 = $1 ORDER BY ordinal";
+    each(backend, sql, &[name.as_str().into()], |row| {
+        there.insert(row.unsigned(0)?);
         Ok(())
     })?;
     let path = segments.path(part);
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        // Another node's import of the same file has put it there.
-        Err(_missing) if there > 0 => return Ok(()),
+    let len = match path.metadata() {
+        Ok(metadata) => metadata.len(),
+        // Another node's import of the same file has put it there, or is about to.
+        Err(_missing) if !there.is_empty() => return Ok(()),
         Err(error) => return Err(segments.failed(part, error.into())),
     };
-    for ordinal in 0_u64.. {
-        let mut octets = Vec::with_capacity(CHUNK_LEN);
-        let mut piece = Read::by_ref(&mut file).take(CHUNK_LEN as u64);
-        piece.read_to_end(&mut octets).map_err(StoreError::io("read", &path))?;
-        if octets.is_empty() {
+    let pieces = 0..len.div_ceil(CHUNK_LEN as u64);
+    let lacking: Vec<u64> = pieces.filter(|ordinal| !there.contains(ordinal)).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    segments.check_whole(part)?;
+    let file = File::open(&path).map_err(|error| segments.failed(part, error.into()))?;
+    for ordinal in lacking {
+        let from = ordinal * CHUNK_LEN as u64;
+        let mut octets = vec![0; CHUNK_LEN.min(usize::try_from(len - from).unwrap_or(CHUNK_LEN))];
+        file.read_exact_at(&mut octets, from).map_err(StoreError::io("read", &path))?;
+        let count = octets.len() as u64;
+        let row = vec![name.as_str().into(), ordinal.into(), octets.into()];
+        backend.change(&[Change::Insert(&SEGMENT_CHUNK, vec![row])])?;
+        if !step(count) {
             break;
-        }
-        if ordinal >= there {
-            let row = vec![name.as_str().into(), ordinal.into(), octets.into()];
-            backend.change(&[Change::Insert(&SEGMENT_CHUNK, vec![row])])?;
         }
     }
     Ok(())
+}
+
+/// As [`publish`], for every import that the database knows and whose segments are here, until
+/// `step` has enough. A segment that is not, or is damaged, is told and passed over.
+pub(super) fn publish_all(
+    backend: &mut dyn Backend,
+    segments: &Segments,
+    step: Step<'_>,
+) -> Result<(), StoreError> {
+    for import in imports(backend)? {
+        for (part, _content) in import.parts() {
+            match publish(backend, segments, part, step) {
+                Err(StoreError::Segment { path, source }) => {
+                    let (path, error) = (path.display(), &source as &dyn std::error::Error);
+                    tracing::warn!(%path, error, "no other node can get this segment from here");
+                }
+                done => done?,
+            }
+            if !step(0) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every import that the database knows.
+pub(super) fn imports(backend: &mut dyn Backend) -> Result<Vec<Import>, StoreError> {
+    let mut imports = Vec::new();
+    each(backend, "SELECT body FROM imports", &[], |row| {
+        let import = serde_json::from_str(row.text(0)?);
+        imports.push(import.map_err(|source| StoreError::Row { source })?);
+        Ok(())
+    })?;
+    Ok(imports)
 }
 
 /// Fetches the segment of `part` from the database where the folder lacks it.

@@ -16,7 +16,9 @@ use super::StoreError;
 use super::backend::Backend;
 use super::backend::Change;
 use super::backend::each;
+use super::chunks::Step;
 use super::chunks::publish;
+use super::chunks::publish_all;
 use super::ledger::LooseEnd;
 use super::proof::is_own_checkpoint;
 use super::segments::Segments;
@@ -45,15 +47,6 @@ impl Cursor {
 pub(super) struct Projected {
     pub(super) record: Record,
     pub(super) fact: Option<Fact>,
-}
-
-impl Projected {
-    fn import(&self) -> Option<&Import> {
-        match &self.fact {
-            Some(Fact::Import(import)) => Some(import),
-            _ => None,
-        }
-    }
 }
 
 /// The writing side of a database.
@@ -122,8 +115,7 @@ impl Database {
     }
 
     /// Takes in a writer's next records and calls, in one transaction. Records that are there
-    /// already are left as they are, so that doing it twice is doing it once. A shared database gets
-    /// the segments of imports first.
+    /// already are left as they are, so that doing it twice is doing it once.
     ///
     /// # Errors
     ///
@@ -135,15 +127,7 @@ impl Database {
         records: &[Projected],
         calls: &[Cdr],
     ) -> Result<(), StoreError> {
-        let is_shared = self.is_shared();
-        if is_shared {
-            for import in records.iter().filter_map(Projected::import) {
-                for (part, _content) in import.parts() {
-                    publish(self.backend.as_mut(), &self.segments, part)?;
-                }
-            }
-        }
-        let mut changes = tables::of_records(records, !is_shared)?;
+        let mut changes = tables::of_records(records, !self.is_shared())?;
         changes.extend(tables::of_calls(calls)?);
         if let Some(cursor) = cursor {
             let from =
@@ -172,6 +156,19 @@ impl Database {
         }
         let from = there.map_or(0, |there| there.seq);
         self.backend.change(&move_cursor(cursor, from))
+    }
+
+    /// Puts into a shared database what it lacks of the segments of `import`; see [`publish`].
+    pub(super) fn publish(&mut self, import: &Import, step: Step<'_>) -> Result<(), StoreError> {
+        for (part, _content) in import.parts() {
+            publish(self.backend.as_mut(), &self.segments, part, step)?;
+        }
+        Ok(())
+    }
+
+    /// The same for every import that it knows; see [`publish_all`].
+    pub(super) fn publish_all(&mut self, step: Step<'_>) -> Result<(), StoreError> {
+        publish_all(self.backend.as_mut(), &self.segments, step)
     }
 }
 

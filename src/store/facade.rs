@@ -11,6 +11,8 @@ use crate::suppression::Fact;
 use crate::suppression::FactLedger;
 use crate::suppression::Index;
 use crate::suppression::LedgerError;
+use crate::suppression::import::Import;
+use crate::suppression::import::Part;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::Signer;
@@ -41,8 +43,10 @@ use super::ledger::REOPEN_EVERY;
 use super::ledger::Signing;
 use super::projection::Backlog;
 use super::projection::Projection;
+use super::publish::Publisher;
 use super::random;
 use super::reader::Reader;
+use super::segments::Segments;
 use super::site::Site;
 use super::site::Target;
 use super::watch::OnEvent;
@@ -144,6 +148,7 @@ pub struct Store {
     follower: Option<Follower>,
     ledger: Ledger,
     projection: Projection,
+    _publisher: Option<Publisher>,
     pub(super) site: Site,
     pub(super) signer: Signer,
     _lock: Hold,
@@ -184,11 +189,12 @@ impl Store {
             following,
             ..
         } = settings;
-        let held = Arc::new(Held::new(ack, on_ack, Arc::clone(&on_event)));
         let (archive, mut recovered) = Archive::open(&dir, &target, &clock)?;
+        let (_publisher, on_event) = Publisher::start(&archive.site, on_event)?;
+        let held = Arc::new(Held::new(ack, on_ack, Arc::clone(&on_event)));
         let keys_path = dir.join("keys");
         let signer = archive.keys.signer().map_err(StoreError::io("sign under", &keys_path))?;
-        let Archive { site, database, keys, past, loose_ends, lock } = archive;
+        let Archive { site, database, keys, past, loose_ends, lock: _lock } = archive;
         let signing = Signing::new(
             signer.clone(),
             settings.checkpoint_every,
@@ -233,7 +239,7 @@ impl Store {
             head: (0, Hash::NONE),
             signing,
         })?;
-        Ok((Self { follower, ledger, projection, site, signer, _lock: lock }, recovered))
+        Ok((Self { follower, ledger, projection, _publisher, site, signer, _lock }, recovered))
     }
 
     /// Keeps a call record, a moment later and with others; lost in a crash, or when the
@@ -271,6 +277,32 @@ impl Store {
     /// Whether the database lacks a record that was answered without it, though it was to have it.
     pub fn is_behind(&self) -> bool {
         self.projection.held.is_behind()
+    }
+
+    /// Hands the segments of `import` to the nodes that share the database, before its record is
+    /// submitted, so that whoever reads the record finds them. What is there already is left as it
+    /// is; a database of our own needs none. `tell` hears how many octets of how many are done.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Segment`] for one that is missing or damaged, and those of the database.
+    pub fn publish(
+        &self,
+        import: &Import,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        if !self.site.is_shared() {
+            return Ok(());
+        }
+        let segments = Segments::of(&self.site.dir);
+        let len = |part: &Part| segments.path(part).metadata().map_or(0, |metadata| metadata.len());
+        let of = import.parts().map(|(part, _content)| len(part)).sum();
+        let mut done = 0;
+        self.site.database()?.publish(import, &mut |octets| {
+            done += octets;
+            tell(done, of);
+            true
+        })
     }
 
     /// A connection for questions; open one for each thread that asks.

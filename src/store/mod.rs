@@ -39,6 +39,7 @@ mod migrations;
 pub mod postgres;
 mod projection;
 mod proof;
+mod publish;
 mod random;
 mod reader;
 mod segments;

@@ -120,6 +120,11 @@ impl Segments {
         Err(self.failed(part, SegmentError::Header { what }))
     }
 
+    /// Reads the segment of `part` whole and checks that it is the one of that name.
+    pub(super) fn check_whole(&self, part: &Part) -> Result<(), StoreError> {
+        self.open(part, 1)?.verify().map(drop).map_err(|error| self.failed(part, error))
+    }
+
     /// Checks that the segment of `part` is there; what is in it is checked when it is read.
     pub(super) fn check_there(&self, part: &Part) -> Result<(), StoreError> {
         let found = self.path(part).metadata();

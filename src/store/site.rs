@@ -61,6 +61,11 @@ impl Site {
         }
     }
 
+    /// Whether other nodes have the database too.
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self.target, Target::Postgres(_))
+    }
+
     /// The database for writing; a server is connected to when it is first asked.
     pub(super) fn database(&self) -> Result<Database, StoreError> {
         let segments = Segments::of(&self.dir);

@@ -198,7 +198,7 @@ impl Desk {
         claims: Vec<Claim>,
         tell: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<ImportDone>, DeskError> {
-        let Books::Open(_store) = &self.books else { return Err(DeskError::ReadOnly) };
+        let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
         // One at a time: a change list must see the imports that it may take off from.
         let _turn = self.index.turn();
         let reader = self.reader()?;
@@ -216,6 +216,7 @@ impl Desk {
             }
             self.index.mask([&claim.list])?;
             let import = import_of(&self.checked.load(), claim, &known)?;
+            store.publish(&import, tell)?;
             let record = RecordId { seq: done.len() as u64, ..UNNAMED };
             imports.push(Imported { record, written_at: import.imported_at, import });
             let (record, durable_at) = (String::new(), UnixMicros(0));

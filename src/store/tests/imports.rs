@@ -40,6 +40,14 @@ pub(super) fn segment_of(dir: &std::path::Path, content: Content, numbers: &[Num
     Part { segment, count }
 }
 
+/// Hands the segments of `fact` to the shared database, as whoever imports does.
+fn publish(store: &Store, fact: Fact) -> Fact {
+    if let Fact::Import(import) = &fact {
+        store.publish(import, &mut |_done, _of| {}).unwrap();
+    }
+    fact
+}
+
 pub(super) fn import(listed: Option<Part>, taken_off: Option<TakenOff>) -> Fact {
     Fact::Import(Box::new(Import {
         list: "ftc".into(),
@@ -126,7 +134,7 @@ fn ranges_of_an_import_are_refused_again_after_a_start(stand: &Stand) {
 fn a_segment_that_is_missing_or_damaged_stops_the_start(stand: &Stand) {
     let (store, _recovered, acks) = stand.open();
     let part = segment(stand.path(), Content::Listed, &[1, 2, 3]);
-    store.submit(0, import(Some(part), None)).unwrap();
+    store.submit(0, publish(&store, import(Some(part), None))).unwrap();
     acks.recv().unwrap().result.unwrap();
     store.flush().unwrap();
     let reader = store.reader().unwrap();
@@ -241,7 +249,15 @@ fn a_node_fetches_the_segments_of_others_and_believes_only_whole_ones() {
     // Three pieces, and one number that the others are told apart by.
     let many: Vec<u64> = (0..1_500_000).map(|n| n * 3).collect();
     let part = segment(one.path(), Content::Listed, &many);
-    store.submit(0, import(Some(part), None)).unwrap();
+    let mut told = Vec::new();
+    let fact = import(Some(part), None);
+    if let Fact::Import(import) = &fact {
+        store.publish(import, &mut |done, of| told.push((done, of))).unwrap();
+    }
+    let len =
+        fs::metadata(one.path().join(format!("segments/{}.seg", part.segment))).unwrap().len();
+    assert_eq!(told.last(), Some(&(len, len)));
+    store.submit(0, fact).unwrap();
     acks.recv().unwrap().result.unwrap();
     store.flush().unwrap();
     let server = one.server.as_ref().unwrap();
@@ -267,6 +283,42 @@ fn a_node_fetches_the_segments_of_others_and_believes_only_whole_ones() {
         let left = fs::read_dir(third.path().join("segments")).unwrap().count();
         assert_eq!(left, 0, "{damage}: nothing is left of it");
     }
+    for store in [store, second] {
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_handed_over_keeps_no_fact_of_the_node_back() {
+    let one = Stand::postgres();
+    let (store, _recovered, acks) = one.open();
+    let part = segment(one.path(), Content::Listed, &[1, 2, 3]);
+    let path = one.path().join(format!("segments/{}.seg", part.segment));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let Fact::Import(fact) = import(Some(part), None) else { unreachable!("it is an import") };
+    let error = store.publish(&fact, &mut |_done, _of| {}).unwrap_err();
+    assert!(matches!(error, StoreError::Segment { .. }), "a damaged one is not: {error}");
+    fs::remove_file(&path).unwrap();
+    store.submit(0, Fact::Import(fact)).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.submit(1, Fact::OptOut(Box::new(optout(7)))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.flush().expect("neither the import nor what is behind it waits for the segment");
+    let server = one.server.as_ref().unwrap();
+    assert_eq!(server.psql("SELECT COUNT(*) FROM optout"), "1");
+    assert_eq!(server.psql("SELECT COUNT(*) FROM segment_chunk"), "0");
+    store.close().unwrap();
+
+    // Once it is here again the next start brings it to the others, in whatever pieces it lacks.
+    fs::write(&path, &whole).unwrap();
+    let (store, ..) = one.open();
+    server::wait_for("the server has the segment", || {
+        server.psql("SELECT COUNT(*) FROM segment_chunk") == "1"
+    });
+    let other = one.another_node();
+    let (second, ..) = other.open();
+    assert_eq!(refused(&second.reader().unwrap()), [1, 2, 3]);
     for store in [store, second] {
         store.close().unwrap();
     }
