@@ -239,11 +239,20 @@ impl Opening {
         }
         if !self.recovered.is_away {
             let mut taking = Taking::new(&mut self.database, &mut self.keys, &mut self.recovered);
-            if let Some(end_seq) = unless_away(taking.stream(stream, cursor))? {
-                self.note(stream, end_seq, end_seq);
-                return Ok(());
+            match taking.stream(stream, cursor) {
+                Err(error) if error.is_of_data() => {
+                    // It is behind for good; what comes after it is not to be.
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, writer = %stream.writer, "a record is never taken");
+                }
+                taken => match unless_away(taken)? {
+                    Some(end_seq) => {
+                        self.note(stream, end_seq, end_seq);
+                        return Ok(());
+                    }
+                    None => self.recovered.is_away = true,
+                },
             }
-            self.recovered.is_away = true;
         }
         let end = stream.end()?;
         stream.secure(&end)?;

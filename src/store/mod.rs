@@ -323,6 +323,11 @@ impl StoreError {
         }
     }
 
+    /// Whether the database refused what was to be kept itself, which nothing will change.
+    fn is_of_data(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_of_data())
+    }
+
     /// An I/O error's context, for `map_err`.
     fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

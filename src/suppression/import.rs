@@ -37,7 +37,7 @@ mod lines;
 mod registry;
 mod table;
 
-pub use exported::{Exported, Whom};
+pub use exported::{Exported, Whom, is_name};
 pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff};
 pub use lines::LINE_LEN_MAX;
 

@@ -124,6 +124,9 @@ pub enum DeskError {
         /// Lines then.
         before: u64,
     },
+    /// A name or a note that not every database takes.
+    #[error("expected names, source and actor without control characters")]
+    Control,
     /// An import without its numbers: what it seemed to repeat is not there any more.
     #[error("the file's numbers were not written; import it again")]
     Unwritten,
@@ -172,6 +175,7 @@ impl DeskError {
             | Self::OfRegistry { .. }
             | Self::ManyCancels { .. }
             | Self::OtherAccount { .. }
+            | Self::Control
             | Self::Long { .. }
             | Self::Registry { .. }
             | Self::Shrunk { .. }

@@ -34,6 +34,7 @@ use crate::suppression::import::REACH_MAX;
 use crate::suppression::import::Shape;
 use crate::suppression::import::TakenOff;
 use crate::suppression::import::Tally;
+use crate::suppression::import::is_name;
 use crate::suppression::segment::Content;
 
 /// By how much a registry may have shrunk since its last import: below one line in so many, the
@@ -173,6 +174,12 @@ impl Desk {
     ) -> Result<Option<Earlier>, DeskError> {
         let checked = self.checked.load();
         list_known(&checked, &claim.list)?;
+        let names = [claim.account.as_ref().map(AccountName::as_str)];
+        let names = names.into_iter().chain([claim.campaign.as_ref().map(CampaignName::as_str)]);
+        let notes = [Some(claim.source.as_str()), claim.actor.as_deref()];
+        if names.chain(notes).flatten().any(|text| !is_name(text)) {
+            return Err(DeskError::Control);
+        }
         // What an export says is of accounts and campaigns that may be gone, and come again.
         if claim.shape != Shape::Export {
             account_known(&checked, claim.account.as_ref())?;

@@ -43,6 +43,15 @@ pub enum ServerError {
         /// Why they cannot be brought up to date.
         source: Box<refinery::Error>,
     },
+    /// A database in which not every name and word can be kept.
+    #[error(
+        "the database's encoding is {found}, and every name must fit it: make the database anew \
+         with ENCODING 'UTF8'"
+    )]
+    Encoding {
+        /// As the server calls it.
+        found: String,
+    },
     /// A role's name that is none.
     #[error("expected a role of a-z, 0-9 and `_`, at most 63 of them")]
     Role,
@@ -61,6 +70,11 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Whether it refused what was to be kept itself, now and for ever: SQLSTATE class 22.
+    pub fn is_of_data(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code.starts_with("22"))
+    }
+
     /// Whether it may do what it was asked later, as it stands.
     pub fn is_passing(&self) -> bool {
         match self {

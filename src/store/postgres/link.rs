@@ -34,6 +34,9 @@ const PREPARED_MAX: usize = 128;
 const NOTIFY: &str = "NOTIFY bajavoz";
 const LISTEN: &str = "LISTEN bajavoz";
 
+/// The encoding in which there is every character, as the server names it.
+const ENCODING: &str = "UTF8";
+
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Use {
@@ -85,6 +88,10 @@ impl Link {
                 return Err(error);
             }
         };
+        // A pooler may keep to itself what the server is.
+        if let Some(found) = connection.parameter("server_encoding").filter(|it| *it != ENCODING) {
+            return Err(ServerError::Encoding { found: found.to_owned() });
+        }
         let noticed = Arc::new(Notify::new());
         let notice = Arc::clone(&noticed);
         runtime.spawn(async move {

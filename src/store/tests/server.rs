@@ -375,3 +375,39 @@ fn the_engines_role_puts_facts_in_and_changes_none() {
     let moved = format!("SET ROLE {role}; UPDATE writer SET last_seq = last_seq");
     assert!(database.try_psql(&moved).is_ok(), "how far a stream is taken in is not a fact");
 }
+
+#[test]
+fn a_database_that_cannot_keep_every_name_is_told_from_one_that_is_away() {
+    let mut database = Cluster::shared().database();
+    let name = format!("{}_latin", database.name);
+    database.psql(&format!(
+        "CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    ));
+    database.name = name;
+    let dir = tempfile::tempdir().unwrap();
+    let error = Archive::open(dir.path(), &target_of(&database.url()), &clock()).unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("encoding is LATIN1") && told.contains("'UTF8'"), "{told}");
+}
+
+#[test]
+fn a_record_that_is_never_taken_keeps_no_other_stream_back() {
+    let stand = Stand::postgres();
+    let (store, _recovered, acks) = stand.open();
+    let Fact::Import(mut import) = imports::import(None, None) else { panic!("it is none") };
+    // No way in makes such a name any more.
+    import.account = Some("ac\0me".into());
+    store.submit(0, Fact::Import(import)).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    add(&store, &acks, 1);
+    assert!(matches!(store.flush(), Err(StoreError::Behind)));
+    store.close().unwrap();
+
+    let (store, recovered, acks) = stand.open();
+    assert!(!recovered.is_away, "the server is there");
+    add(&store, &acks, 2);
+    let server = stand.server.as_ref().unwrap();
+    wait_for("the new stream is taken in", || server.psql("SELECT COUNT(*) FROM optout") == "1");
+    assert!(store.counters().facts_waiting >= 2, "and the old one is told as waiting");
+    store.close().unwrap();
+}

@@ -151,6 +151,20 @@ fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
     })
 }
 
+/// Whether `text` is one that every database takes as a name, and that a line of a table shows whole.
+pub fn is_name(text: &str) -> bool {
+    !text.contains(char::is_control)
+}
+
+impl Exported {
+    fn has_names(&self) -> bool {
+        let lists = self.lists.iter().map(ListName::as_str);
+        let account = self.account.iter().map(AccountName::as_str);
+        let campaign = self.campaign.iter().map(CampaignName::as_str);
+        lists.chain(account).chain(campaign).all(is_name)
+    }
+}
+
 impl Reading {
     /// Reads lines of JSON.
     pub(super) fn json<R: BufRead>(
@@ -176,8 +190,10 @@ impl Reading {
         exported: Result<Exported, Reason>,
         sink: &mut impl Sink,
     ) -> Result<(), ImportError> {
+        const NAMES: Reason = Reason::Record { expected: "names without control characters" };
         let exported = match exported {
-            Ok(exported) => exported,
+            Ok(exported) if exported.has_names() => exported,
+            Ok(_exported) => return self.reject(line, NAMES, sink).map(drop),
             Err(reason) => return self.reject(line, reason, sink).map(drop),
         };
         match exported.whom {

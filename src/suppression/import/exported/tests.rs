@@ -78,6 +78,11 @@ impl Dice {
         (self.below(2) == 0).then(|| self.one(&WORDS).to_owned())
     }
 
+    /// The name of an account or a campaign.
+    fn name(&mut self) -> Option<String> {
+        self.word().filter(|word| is_name(word))
+    }
+
     fn some_lists(&mut self) -> Vec<ListName> {
         let first = self.one(&LISTS);
         let is_in = |list: &&&str| **list == first || self.below(3) == 0;
@@ -107,8 +112,8 @@ impl Dice {
             optout: OptOut {
                 number: number.expect("it has 15 digits at most, or is a short code"),
                 lists,
-                account: self.word().as_deref().map(AccountName::from),
-                campaign: self.word().as_deref().map(CampaignName::from),
+                account: self.name().as_deref().map(AccountName::from),
+                campaign: self.name().as_deref().map(CampaignName::from),
                 topic: None,
                 dialer: None,
                 trunk: None,
@@ -197,6 +202,24 @@ fn an_export_that_is_cut_anywhere_is_refused_or_cut_between_its_rows() {
                 assert!(rows.rejected.is_empty(), "cut at {len}: {:?}", rows.rejected);
                 assert_eq!(rows.rows, want[..rows.rows.len()], "cut at {len}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_name_with_control_characters_is_no_name() {
+    let mut dice = Dice(TokenSource::new(Seed(1, 8)));
+    let good = dice.entry();
+    for bad in ["ac\0me", "ac\nme", "\u{7f}", "\u{85}acme"] {
+        let mut entries = vec![good.clone(), good.clone(), good.clone()];
+        entries[0].optout.account = Some(bad.into());
+        entries[1].optout.campaign = Some(bad.into());
+        for (form, bytes) in [("csv", csv(&entries)), ("jsonl", json(&entries))] {
+            let mut rows = Rows::default();
+            let (_shape, tally) = read(bytes.as_slice(), settings(), &mut rows).unwrap();
+            assert_eq!(rows.rows, [said(&good)], "{form} {bad:?}");
+            assert_eq!((tally.read, tally.rejected_sum()), (3, 2), "{form} {bad:?}");
+            assert!(rows.rejected[0].contains("without control characters"), "{form} {bad:?}");
         }
     }
 }
