@@ -24,7 +24,7 @@ pub(in crate::cli) struct Import {
     /// Where the file comes from, for the record.
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) source: Option<String>,
-    /// The day for which the source says so.
+    /// The day for which the source says so; a later one takes the same file again.
     #[arg(long, value_name = "DATE", value_parser = parse_time)]
     pub(in crate::cli) as_of: Option<UnixMicros>,
     /// Whose national numbers are meant; node.default-region unless given.
@@ -100,5 +100,5 @@ A file of `optout export` brings each number back onto the lists, for the accoun
 it refused when it was exported, as one import for each of these. What was reversed stays reversed.
 An import only adds. What a registry's change list deletes is taken off from what imports of the
 same registry put on the same list, and never from an opt-out. The same file again is told as
-already imported. A file that is empty, cut, or of a registry that has shrunk by half changes
+already imported, unless --as-of says a later day than before. A file that is empty, cut, or of a registry that has shrunk by half changes
 nothing. A running engine goes on refusing and connecting calls meanwhile.";

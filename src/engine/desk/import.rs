@@ -336,7 +336,13 @@ fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskErr
         let Import { list, account, campaign, .. } = &imported.import;
         (list, account, campaign) == (&claim.list, &claim.account, &claim.campaign)
     });
-    let same = of_list.clone().find(|imported| imported.import.file_sha256 == claim.file_sha256);
+    // The same file of a later day is another import: it says that the registry is as it was.
+    let is_same = |import: &Import| {
+        import.file_sha256 == claim.file_sha256
+            && import.shape == claim.shape
+            && claim.as_of.is_none_or(|day| day <= import.as_of.unwrap_or(import.imported_at))
+    };
+    let same = of_list.clone().find(|imported| is_same(&imported.import));
     if let Some(Imported { record, import, .. }) = same {
         let (record, imported_at) = (record.to_string(), import.imported_at);
         return Ok(Some(Earlier { record, imported_at }));
@@ -372,12 +378,15 @@ fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import
         imported_at: clock::unix_now(),
     };
     if let Some(part) = claim.taken_off {
-        let from: Vec<_> = all
-            .iter()
-            .filter(|imported| imported.import.is_of_registry(&import))
-            .filter(|imported| imported.import.listed.is_some())
-            .map(|imported| imported.record)
-            .collect();
+        let of_registry = all.iter().filter(|it| it.import.is_of_registry(&import));
+        // A change list that comes again deletes what it deleted, and nothing that came since.
+        let before = of_registry.clone().find(|it| it.import.file_sha256 == import.file_sha256);
+        let before = before.and_then(|it| it.import.taken_off.as_ref());
+        let listed = of_registry.filter(|it| it.import.listed.is_some());
+        let from = match before {
+            Some(before) => before.from.clone(),
+            None => listed.map(|imported| imported.record).collect::<Vec<_>>(),
+        };
         if from.len() > REACH_MAX {
             return Err(DeskError::Reach { found: from.len() });
         }
@@ -432,6 +441,35 @@ mod tests {
     fn refused(desk: &Desk, number: &str) -> Vec<Option<RecordId>> {
         let hits = desk.index.explain(Number::from_e164(number).unwrap()).into_iter();
         hits.map(|hit| hit.record).collect()
+    }
+
+    #[test]
+    fn the_same_file_is_the_same_import_unless_it_is_of_a_later_day() {
+        let now = clock::unix_now();
+        let day = |day: i64| UnixMicros(now.0 + (day - 100) * 86_400_000_000);
+        let dir = tempfile::tempdir().unwrap();
+        let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+        let import = |as_of, shape| {
+            let claim = Claim { shape, ..claim(&desk, "+34600123456\n", as_of) };
+            desk.import(vec![claim], &mut |_done, _of| {}).unwrap()[0].is_earlier
+        };
+        #[rustfmt::skip]
+        let steps = [
+            ("a first time",                     Some(10), Shape::Txt, false),
+            ("the same day",                     Some(10), Shape::Txt, true),
+            ("a day before",                     Some(9),  Shape::Txt, true),
+            ("without a day",                    None,     Shape::Txt, true),
+            ("a later day",                      Some(20), Shape::Txt, false),
+            ("that once more",                   Some(20), Shape::Txt, true),
+            ("read in another way",              Some(20), Shape::Csv, false),
+        ];
+        for (name, as_of, shape, is_earlier) in steps {
+            assert_eq!(import(as_of.map(day), shape), is_earlier, "{name}");
+        }
+        let registry =
+            crate::suppression::registry::Registry { list: "robinson".into(), max_age_days: None };
+        let age = desk.index.age(&registry, None, clock::unix_now());
+        assert_eq!(age.days, Some(80), "the later day counts");
     }
 
     #[test]

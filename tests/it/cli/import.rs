@@ -112,6 +112,9 @@ fn a_registry_changes_by_its_own_lists_and_never_an_opt_out() {
     for (name, number, code) in want {
         assert_eq!(explained(&folder, number), code, "{name}");
     }
+    let again =
+        folder.bajavoz(&["import", "change.txt", "--list", "comercial", "--format", "ftc-change"]);
+    assert!(again.out.contains("nothing to do"), "{}", again.out);
     let of_list = folder.bajavoz(&["optout", "export", "--list", "comercial"]).out;
     assert_eq!(of_list.lines().count(), 1 + 1 + 39 - 2 + 1 + 1, "{of_list}");
     assert_eq!(folder.bajavoz(&["optout", "export"]).out.lines().count(), 2, "who opted out");
