@@ -473,6 +473,25 @@ mod tests {
     }
 
     #[test]
+    fn of_several_ranges_of_one_import_the_closest_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+        let claim =
+            claim(&desk, "+34803*\n+3480312*\n+34803200000-+34803299999\n600123456\n", None);
+        desk.import(vec![claim], &mut |_done, _of| {}).unwrap();
+        for (number, want) in [
+            ("+34803123456", Some("+3480312*")),
+            ("+34803200000", Some("+34803200000-+34803299999")),
+            ("+34600123456", None),
+        ] {
+            let told = desk.explain(number, &"promo-otono".into()).unwrap();
+            let look = told.lists.iter().find(|look| look.list == "robinson".into()).unwrap();
+            let range = look.entries[0].cause.range.as_deref();
+            assert_eq!((look.entries.len(), range), (1, want), "{number}");
+        }
+    }
+
+    #[test]
     fn what_was_submitted_is_refused_whatever_the_answer_and_named_when_it_comes_again() {
         let dir = tempfile::tempdir().unwrap();
         let (is_failing, seen) = (Arc::new(AtomicBool::new(true)), Arc::default());
