@@ -112,7 +112,7 @@ fn imported(path: &Path, shape: Shape, dir: &Path) -> Outcome<(Duration, u64, u6
     let begun = Instant::now();
     let order = Order {
         file: path.to_owned(),
-        settings: Settings { shape: Some(shape), numbers, column: None },
+        settings: Settings { shape: Some(shape), ..Settings::new(numbers) },
         rejects: Some(dir.join("rejects.csv")),
         runs_in: Some(store.clone()),
         run_numbers: RUN_NUMBERS,

@@ -37,6 +37,7 @@ use crate::store::import::Title;
 use crate::suppression::import::Settings;
 use crate::suppression::import::Shape;
 use crate::suppression::import::Tally;
+use crate::suppression::import::Whole;
 use crate::suppression::proof::Hash;
 
 /// What came of an import, for programs.
@@ -160,7 +161,16 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
     let runs_in = place.store.is_dir().then(|| place.store.clone()).filter(|_dir| !what.dry_run);
     Ok(Order {
         file: what.file.clone(),
-        settings: Settings { shape: what.format.shape(), numbers, column: what.column.clone() },
+        settings: Settings {
+            shape: what.format.shape(),
+            column: what.column.clone(),
+            whole: match what.expect {
+                Some(lines) => Whole::Lines(lines),
+                None if what.whole => Whole::Said,
+                None => Whole::Unsaid,
+            },
+            ..Settings::new(numbers)
+        },
         rejects: what.rejects.clone(),
         runs_in,
         run_numbers: import::RUN_NUMBERS,

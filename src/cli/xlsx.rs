@@ -222,11 +222,7 @@ mod tests {
         assert!(unzip(&archive, "xl/worksheets/sheet4.xml").is_none());
         let order = Order {
             file: dir.path().join("export.xlsx"),
-            settings: Settings {
-                shape: None,
-                numbers: NumberReader::new("ES").unwrap(),
-                column: None,
-            },
+            settings: Settings::new(NumberReader::new("ES").unwrap()),
             rejects: None,
             runs_in: None,
             run_numbers: 10,

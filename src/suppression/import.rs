@@ -115,6 +115,28 @@ pub struct Settings {
     /// The column of the number by its name or its place from 1, for tables where names do not
     /// say it.
     pub column: Option<String>,
+    /// By what a table, or a number a line, counts as whole whose last line has no end though
+    /// others have one: what stands there may be the beginning of somebody else's number.
+    pub whole: Whole,
+}
+
+/// By what a file counts as whole whose end does not say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whole {
+    /// By nothing: it is refused.
+    #[default]
+    Unsaid,
+    /// Whoever reads it says so.
+    Said,
+    /// It has so many lines, the header and blank ones not counted, as its source says.
+    Lines(u64),
+}
+
+impl Settings {
+    /// Whatever shape and column the file has, with national numbers as `numbers` reads them.
+    pub const fn new(numbers: NumberReader) -> Self {
+        Self { shape: None, numbers, column: None, whole: Whole::Unsaid }
+    }
 }
 
 /// Where what was read goes.
@@ -289,6 +311,16 @@ pub enum ImportError {
         /// The last line.
         line: u64,
     },
+    /// Its last line has no end, and others have one.
+    #[error(
+        "line {line} is the last and has no end, as others have: it may be cut, and its number \
+         another's; fetch the file again, or say that it is whole (--whole), or how many lines it \
+         has (--expect)"
+    )]
+    Unended {
+        /// The last line.
+        line: u64,
+    },
     /// The text is UTF-16.
     #[error("the file is UTF-16; save it as UTF-8")]
     Utf16,
@@ -339,7 +371,7 @@ pub fn read(
             reading.registry(shape, &mut lines, sink)?
         }
     };
-    reading.judge(shape, &last)?;
+    reading.judge(shape, &last, settings.whole)?;
     Ok((shape, reading.tally))
 }
 
@@ -358,6 +390,8 @@ struct Last {
     line: u64,
     /// Whether it lacks what every whole file ends with.
     is_cut: bool,
+    /// Whether its line has no end, and others have one.
+    is_unended: bool,
 }
 
 /// What goes on with each line.
@@ -462,15 +496,23 @@ impl Reading {
             // A cut number of the United Kingdom may be one of the shorter ones; elsewhere every
             // number is as long, so that one that is whole was not cut.
             let is_cut = !line.is_ended && (is_rejected || shape == Shape::Tps);
-            last = Last { line: line.number, is_cut };
+            last = Last { line: line.number, is_cut, is_unended: false };
         }
         Ok(last)
     }
 
     /// Refuses what is no whole file of numbers.
-    fn judge(&self, shape: Shape, last: &Last) -> Result<(), ImportError> {
+    fn judge(&self, shape: Shape, last: &Last, whole: Whole) -> Result<(), ImportError> {
         if last.is_cut {
             return Err(ImportError::Truncated { line: last.line });
+        }
+        let is_whole = match whole {
+            Whole::Unsaid => false,
+            Whole::Said => true,
+            Whole::Lines(lines) => lines == self.tally.read,
+        };
+        if last.is_unended && !is_whole {
+            return Err(ImportError::Unended { line: last.line });
         }
         if self.tally.read == 0 {
             return Err(ImportError::Empty);

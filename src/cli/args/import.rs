@@ -39,6 +39,9 @@ pub(in crate::cli) struct Import {
     /// How many lines the source says there are; with another number nothing is imported.
     #[arg(long, value_name = "LINES")]
     pub(in crate::cli) expect: Option<u64>,
+    /// Take a table, or a number a line, whose last line has no end: it is not cut.
+    #[arg(long, conflicts_with = "expect")]
+    pub(in crate::cli) whole: bool,
     /// Take a registry that has less than half the lines of its last import.
     #[arg(long)]
     pub(in crate::cli) allow_fewer: bool,
@@ -100,5 +103,6 @@ A file of `optout export` brings each number back onto the lists, for the accoun
 it refused when it was exported, as one import for each of these. What was reversed stays reversed.
 An import only adds. What a registry's change list deletes is taken off from what imports of the
 same registry put on the same list, and never from an opt-out. The same file again is told as
-already imported, unless --as-of says a later day than before. A file that is empty, cut, or of a registry that has shrunk by half changes
-nothing. A running engine goes on refusing and connecting calls meanwhile.";
+already imported, unless --as-of says a later day than before. A file that is empty, ends in the middle of a line, or is of a registry that has
+shrunk by half changes nothing; a text that is cut between two lines looks whole, unless --expect
+says how many it has. A running engine goes on refusing and connecting calls meanwhile.";

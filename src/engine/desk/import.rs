@@ -415,7 +415,7 @@ mod tests {
         let numbers = NumberReader::new("ES").unwrap();
         let order = import::Order {
             file,
-            settings: crate::suppression::import::Settings { shape: None, numbers, column: None },
+            settings: crate::suppression::import::Settings::new(numbers),
             rejects: None,
             runs_in: None,
             run_numbers: import::RUN_NUMBERS,

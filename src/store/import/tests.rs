@@ -37,7 +37,7 @@ impl Place {
         let numbers = NumberReader::new("ES").unwrap();
         Order {
             file: self.file(bytes),
-            settings: import::Settings { shape, numbers, column: None },
+            settings: import::Settings { shape, ..import::Settings::new(numbers) },
             rejects: Some(self.dir.path().join("rejects.csv")),
             runs_in: None,
             run_numbers,

@@ -193,7 +193,7 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
     let numbers = NumberReader::new("ES").unwrap();
     let order = Order {
         file: path,
-        settings: import::Settings { shape: Some(Shape::Export), numbers, column: None },
+        settings: import::Settings { shape: Some(Shape::Export), ..import::Settings::new(numbers) },
         rejects: None,
         runs_in: None,
         run_numbers: 3,

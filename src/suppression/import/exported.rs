@@ -174,7 +174,7 @@ impl Reading {
     ) -> Result<Last, ImportError> {
         let mut last = Last::default();
         while let Some(line) = lines.next()? {
-            last = Last { line: line.number, is_cut: !line.is_ended };
+            last = Last { line: line.number, is_cut: !line.is_ended, is_unended: false };
             if line.text.trim_ascii().is_empty() && !line.is_long {
                 continue;
             }

@@ -53,11 +53,13 @@ impl<'a> Table<'a> {
             last.line = line.number;
             // What we write ends with a line's end.
             last.is_cut = self.is_export && !line.is_ended;
+            let is_blank = line.text.trim_ascii().is_empty();
+            last.is_unended = !line.is_ended && !is_blank && line.number > 1;
             if line.is_long {
                 reading.reject(&line, Reason::Long, sink)?;
                 continue;
             }
-            if line.text.trim_ascii().is_empty() {
+            if is_blank {
                 continue;
             }
             if !self.is_open(line.text) {
@@ -73,6 +75,7 @@ impl<'a> Table<'a> {
             match joined {
                 Joined::Closed { is_ended } => {
                     last.is_cut = self.is_export && !is_ended;
+                    last.is_unended = !is_ended;
                     self.row(&line, reading, sink)?;
                 }
                 Joined::Open => drop(reading.reject(&line, Reason::Quote, sink)?),

@@ -44,7 +44,7 @@ impl Sink for Heard {
 
 fn settings(shape: Option<Shape>, region: &str, column: Option<&str>) -> Settings {
     let numbers = NumberReader::new(region).expect("the region exists");
-    Settings { shape, numbers, column: column.map(str::to_owned) }
+    Settings { shape, column: column.map(str::to_owned), ..Settings::new(numbers) }
 }
 
 /// Shape and what was heard, or the refusal.
@@ -72,7 +72,8 @@ fn tables_and_lines_are_read_as_people_write_them() {
     #[rustfmt::skip]
     let cases: &[(&str, &[u8], &str)] = &[
         ("a number a line",             b"+34600123456\n600123457\n",                 "txt: +34600123456 +34600123457"),
-        ("without a last line end",     b"+34600123456\n600 123 457",                 "txt: +34600123456 +34600123457"),
+        ("one line without an end",     b"600 123 456",                               "txt: +34600123456"),
+        ("space behind the last line",  b"600 123 456\n  ",                           "txt: +34600123456"),
         ("CR LF, blanks and space",     b"\r\n 600123456 \r\n\r\n",                   "txt: +34600123456"),
         ("a byte order mark",           b"\xef\xbb\xbf600123456\n",                   "txt: +34600123456"),
         ("a heading over lines",        b"Tel\xc3\xa9fono\n600123456\n",              "txt: +34600123456"),
@@ -149,6 +150,9 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
         ("an unknown column",      None, Some("fax"), b"name,phone\nx,600123456\n", "there is no column `fax`; the first line has 1 (`name`), 2 (`phone`)"),
         ("a column too far",       None, Some("3"),   b"name,phone\nx,600123456\n", "there is no column `3`"),
         ("a quote that is cut",    None, None, b"note,phone\nx,600123456\n\"one, two", "the file is cut: line 3"),
+        ("a cut number, another's", None, None, b"number\n+493012345678\n+49301234",  "line 3 is the last and has no end"),
+        ("the same in a table",    None, None, b"id,phone\n1,+493012345678\n2,+49301234", "line 3 is the last and has no end"),
+        ("in a quoted row",        None, None, b"note,phone\n\"a\nb\",+49301234",     "line 2 is the last and has no end"),
         ("a cut change",           Some(Shape::FtcChange), None, b"201,5550123,A\n201,55501", "the file is cut: line 2"),
         ("a cut full list",        Some(Shape::FtcFull), None, b"201,5550123\n201,55501",     "the file is cut: line 2"),
         ("a cut British record",   Some(Shape::Tps), None, b"0207 3787244\r\n0163550616",     "the file is cut: line 2"),
@@ -157,6 +161,25 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
     for (name, shape, column, bytes, want) in cases {
         let got = play(bytes, settings(*shape, "ES", *column));
         assert!(got.starts_with("refused") && got.contains(want), "{name}: {got}");
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_whole_if_it_is_said_to_be() {
+    let text = b"number\n+493012345678\n\n+49301234567";
+    for (name, whole, is_read) in [
+        ("nothing is said", Whole::Unsaid, false),
+        ("it is said", Whole::Said, true),
+        ("so many lines", Whole::Lines(2), true),
+        ("fewer", Whole::Lines(3), false),
+        ("more", Whole::Lines(1), false),
+    ] {
+        let got = play(text, Settings { whole, ..settings(None, "DE", None) });
+        let want = "txt: +493012345678 +49301234567";
+        assert_eq!(got == want, is_read, "{name}: {got}");
+        let cut = Settings { whole, ..settings(None, "DE", None) };
+        let got = play(b"note,phone\nx,030123456\n\"one, two", cut);
+        assert!(got.contains("the file is cut: line 3"), "{name}: {got}");
     }
 }
 

@@ -243,7 +243,7 @@ fn rejected_rows_are_kept_with_sheet_and_row() {
     fs::write(dir.path().join("a.xlsx"), zip(&entries, true)).unwrap();
     let order = Order {
         file: dir.path().join("a.xlsx"),
-        settings: Settings { shape: None, numbers: NumberReader::new("ES").unwrap(), column: None },
+        settings: Settings::new(NumberReader::new("ES").unwrap()),
         rejects: Some(dir.path().join("rejects.csv")),
         runs_in: None,
         run_numbers: 10,

@@ -152,7 +152,7 @@ fn said(entry: &Entry) -> Exported {
 
 fn settings() -> Settings {
     let numbers = NumberReader::new("ES").expect("the plans know Spain");
-    Settings { shape: None, numbers, column: None }
+    Settings::new(numbers)
 }
 
 fn csv(entries: &[Entry]) -> Vec<u8> {
