@@ -29,6 +29,8 @@ use crate::engine::desk::Reversed;
 use crate::engine::desk::Reversing;
 use crate::engine::desk::Selection;
 use crate::engine::desk::Shown;
+use crate::engine::desk::Withdrawing;
+use crate::engine::desk::Withdrawn;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
@@ -100,12 +102,9 @@ impl Counter {
     }
 
     /// As [`Self::open`] for a reversal, for which no store is made.
-    pub(super) fn open_for_reversal(
-        common: &Common,
-        reversing: &Reversing,
-    ) -> Result<Self, Failure> {
+    pub(super) fn open_for_reversal(common: &Common, is_rehearsal: bool) -> Result<Self, Failure> {
         let has_store = || Ok::<_, Failure>(load(common)?.store.path.is_dir());
-        let is_written = !reversing.is_rehearsal && (common.socket.is_some() || has_store()?);
+        let is_written = !is_rehearsal && (common.socket.is_some() || has_store()?);
         // Where nothing is kept, opening it for questions says so.
         Self::open(common, if is_written { Access::Write } else { Access::Read })
     }
@@ -174,6 +173,29 @@ impl Counter {
                     Reply::Reversed(reversed) => Ok(reversed),
                     reply => Err(unexpected(&reply)),
                 }
+            }
+        }
+    }
+
+    /// As [`Desk::withdraw`].
+    pub(super) fn withdraw(
+        &mut self,
+        withdrawing: Withdrawing,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<Withdrawn, Failure> {
+        let engine = match self {
+            // The store's files are our own user's.
+            Self::Desk(desk) => {
+                return Ok(desk.withdraw(Authority::LocalOperator, &withdrawing, tell)?);
+            }
+            Self::Engine(engine) => engine,
+        };
+        engine.send(&Request::Withdraw(withdrawing))?;
+        loop {
+            match engine.next()? {
+                Reply::Progress(done, of) => tell(done, of),
+                Reply::Withdrawn(withdrawn) => return Ok(withdrawn),
+                reply => return Err(unexpected(&reply)),
             }
         }
     }

@@ -26,6 +26,8 @@ use crate::engine::desk::Selection;
 use crate::engine::desk::Shown;
 use crate::engine::desk::Still;
 use crate::engine::desk::Verdict;
+use crate::engine::desk::Withdrawing;
+use crate::engine::desk::Withdrawn;
 use crate::model::ListName;
 use crate::model::UnixMicros;
 use crate::suppression::Outcome;
@@ -80,8 +82,13 @@ fn add(common: &Common, add: Add, page: &mut Page) -> Result<Code, Failure> {
 }
 
 fn reverse(common: &Common, reverse: Reverse, page: &mut Page) -> Result<Code, Failure> {
+    if let Some(record) = reverse.import {
+        let Reverse { reason, actor, yes, .. } = reverse;
+        let actor = actor.or_else(login);
+        return withdraw(common, Withdrawing { record, reason, actor, is_rehearsal: !yes }, page);
+    }
     let reversing = Reversing {
-        number: reverse.number,
+        number: reverse.number.unwrap_or_default(),
         records: reverse.records,
         lists: reverse.lists.iter().map(|list| list.as_str().into()).collect(),
         is_all: reverse.all,
@@ -89,7 +96,8 @@ fn reverse(common: &Common, reverse: Reverse, page: &mut Page) -> Result<Code, F
         actor: reverse.actor.or_else(login),
         is_rehearsal: !reverse.yes,
     };
-    let reversed = Counter::open_for_reversal(common, &reversing)?.reverse(reversing)?;
+    let reversed =
+        Counter::open_for_reversal(common, reversing.is_rehearsal)?.reverse(reversing)?;
     if common.json {
         page.json(&reversed)?;
     } else {
@@ -110,6 +118,40 @@ fn by(still: &Still) -> String {
         (None, Some(range)) => format!("the range {range} in the list's table"),
         (None, None) => "memory alone, until the engine ends".to_owned(),
     }
+}
+
+fn withdraw(common: &Common, what: Withdrawing, page: &mut Page) -> Result<Code, Failure> {
+    let mut counter = Counter::open_for_reversal(common, what.is_rehearsal)?;
+    let withdrawn = counter.withdraw(what, &mut |_done, _of| {})?;
+    if common.json {
+        page.json(&withdrawn)?;
+    } else {
+        tell_withdrawn(&withdrawn, page)?;
+    }
+    Ok(Code::Yes)
+}
+
+fn tell_withdrawn(withdrawn: &Withdrawn, page: &mut Page) -> io::Result<()> {
+    let Withdrawn { import, list, numbers, ranges, .. } = withdrawn;
+    let numbers = count(usize::try_from(*numbers).unwrap_or(usize::MAX), "number");
+    let ranges = count(*ranges, "range");
+    let at = withdrawn.imported_at.iso8601();
+    writeln!(page, "import {import} of {at}: {numbers} and {ranges} on `{list}`")?;
+    if withdrawn.taken_off > 0 {
+        let taken_off = usize::try_from(withdrawn.taken_off).unwrap_or(usize::MAX);
+        let taken_off = count(taken_off, "number");
+        writeln!(page, "  it took off {taken_off}, which stand again as they did before it")?;
+    }
+    match (&withdrawn.record, withdrawn.durable_at) {
+        (Some(record), Some(at)) => {
+            writeln!(page, "taken back by record {record}, on disk at {}", at.iso8601())?;
+        }
+        _ => writeln!(page, "nothing was taken back; --yes does it")?,
+    }
+    if withdrawn.is_pending {
+        writeln!(page, "other engines do not know it yet: the database cannot be written now")?;
+    }
+    Ok(())
 }
 
 fn tell_reversed(reversed: &Reversed, page: &mut Page) -> io::Result<()> {

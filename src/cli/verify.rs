@@ -319,6 +319,8 @@ fn describe_import(
     let texts = [
         ("list", Some(import.list.to_string())),
         ("account", import.account.as_ref().map(ToString::to_string)),
+        ("withdraws", import.withdraws.as_ref().map(|it| it.import.to_string())),
+        ("reason", import.withdraws.as_ref().map(|it| it.reason.clone())),
         ("source", Some(import.source.clone()).filter(|source| !source.is_empty())),
         ("as of", import.as_of.map(UnixMicros::iso8601)),
         ("file", Some(hex(&import.file_sha256))),

@@ -166,6 +166,7 @@ mod tests {
             file_sha256: [0; 32],
             listed: None,
             taken_off: None,
+            withdraws: None,
             node: "local".into(),
             actor: None,
             imported_at: UnixMicros(0),

@@ -24,6 +24,7 @@ use super::desk::Claim;
 use super::desk::Desk;
 use super::desk::DeskError;
 use super::desk::Reversing;
+use super::desk::Withdrawing;
 use crate::call::LiveCall;
 use crate::net::AdminSocket;
 use crate::net::JsonLines;
@@ -148,6 +149,9 @@ impl Clerk {
             Request::Reverse(reversing) => {
                 self.asked(move |desk, out| reverse(desk, &reversing, out)).await
             }
+            Request::Withdraw(withdrawing) => {
+                self.asked(move |desk, out| withdraw(desk, &withdrawing, out)).await
+            }
             Request::ImportPlace { list, account } => {
                 self.asked(move |desk, out| {
                     let place = desk.import_place(list.as_ref(), account.as_ref())?;
@@ -231,6 +235,17 @@ impl Clerk {
 fn reverse(desk: &Desk, reversing: &Reversing, out: &mut Out) -> Result<(), DeskError> {
     // Who opened the socket is the engine's own user.
     out.put(Reply::Reversed(desk.reverse(Authority::LocalOperator, reversing)?))
+}
+
+/// Takes an import back to the end, whether or not somebody is still there to hear of it.
+fn withdraw(desk: &Desk, withdrawing: &Withdrawing, out: &mut Out) -> Result<(), DeskError> {
+    let mut tell = |done, of| {
+        // As for an import.
+        let _ = out.put(Reply::Progress(done, of));
+    };
+    // Who opened the socket is the engine's own user.
+    let done = desk.withdraw(Authority::LocalOperator, withdrawing, &mut tell)?;
+    out.put(Reply::Withdrawn(done))
 }
 
 fn proof(desk: &Desk, number: &str, out: &mut Out) -> Result<(), DeskError> {

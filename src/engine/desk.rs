@@ -57,6 +57,7 @@ mod receipts;
 mod reversal;
 #[cfg(test)]
 mod stand;
+mod withdrawal;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
 pub use error::DeskError;
@@ -65,6 +66,7 @@ pub use herald::Herald;
 pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;
 pub use reversal::{Reversed, ReversedEntry, Reversing, Still};
+pub use withdrawal::{Withdrawing, Withdrawn};
 
 use addition::taken_down;
 use error::COMMIT_MAX;

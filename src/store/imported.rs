@@ -15,6 +15,7 @@ use crate::suppression::base::Source;
 use crate::suppression::base::Taker;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
+use crate::suppression::import::standing;
 
 use super::StoreError;
 use super::segments::Segments;
@@ -61,7 +62,7 @@ pub(super) fn build_base(
     imports: &[Imported],
     tell: &mut dyn FnMut(u64, u64),
 ) -> Result<Base, StoreError> {
-    let parts = || imports.iter().flat_map(|imported| imported.import.parts());
+    let parts = || standing(imports).flat_map(|imported| imported.import.parts());
     let of = parts().map(|(part, _content)| part.count).sum();
     let (done, tell) = (Cell::new(0_u64), RefCell::new(tell));
     let count = || {
@@ -85,7 +86,7 @@ pub(super) fn build_base(
         }
     }
     let mut takers = Vec::new();
-    for taken_off in imports.iter().filter_map(|imported| imported.import.taken_off.as_ref()) {
+    for taken_off in standing(imports).filter_map(|imported| imported.import.taken_off.as_ref()) {
         let from = taken_off.from.iter().filter_map(|record| places.get(record)).copied().collect();
         takers.push(Taker { from, numbers: read(&taken_off.part)? });
     }
@@ -118,9 +119,9 @@ pub(super) fn cursor(imports: &[Imported]) -> Cursor {
     cursor
 }
 
-/// Those that put numbers on a list.
+/// Those that put numbers on a list, and are not taken back.
 fn listed(imports: &[Imported]) -> impl Iterator<Item = &Imported> {
-    imports.iter().filter(|imported| imported.import.listed.is_some())
+    standing(imports).filter(|imported| imported.import.listed.is_some())
 }
 
 /// The layer of each that put numbers on a list.

@@ -10,6 +10,7 @@ use crate::model::UnixMicros;
 use crate::suppression::Audio;
 use crate::suppression::AudioResult;
 use crate::suppression::Fact;
+use crate::suppression::import::withdrawals;
 use crate::suppression::proof::Heads;
 use crate::suppression::proof::Kind;
 use crate::suppression::proof::Record;
@@ -108,7 +109,8 @@ fn imports_of(
 ) -> Result<BTreeMap<RecordId, Vec<ImportPlace>>, StoreError> {
     let segments = reader.segments();
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for imported in reader.imports()? {
+    let imports = reader.imports()?;
+    for imported in &imports {
         if imported.import.is_in_range(number) {
             found.entry(imported.record).or_default();
         }
@@ -117,6 +119,12 @@ fn imports_of(
             segments.verify(part, &imported.import.list, content)?;
             let place = ImportPlace { content, segment: part.segment, place };
             found.entry(imported.record).or_default().push(place);
+        }
+    }
+    // What takes such an import back is about the number too, though it has none of its own.
+    for (import, by) in withdrawals(&imports) {
+        if found.contains_key(&import) {
+            found.entry(by.record).or_default();
         }
     }
     Ok(found)

@@ -62,7 +62,8 @@ impl Filter {
     /// Whether `import` is one of those that are asked for, whatever its numbers.
     pub fn finds(&self, import: &Import) -> bool {
         let at = import.imported_at;
-        self.campaign.is_none()
+        import.withdraws.is_none()
+            && self.campaign.is_none()
             && self.from.is_none_or(|from| from <= at)
             && self.to.is_none_or(|to| at < to)
             && self.list.as_ref().is_none_or(|list| *list == import.list)

@@ -38,7 +38,7 @@ mod registry;
 mod table;
 
 pub use exported::{Exported, Whom, is_name};
-pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff};
+pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff, Withdrawal, standing, withdrawals};
 pub use lines::LINE_LEN_MAX;
 
 use columns::Columns;

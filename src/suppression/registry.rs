@@ -123,6 +123,7 @@ mod tests {
             file_sha256: [0; 32],
             listed: None,
             taken_off: None,
+            withdraws: None,
             node: "node".into(),
             actor: None,
             imported_at: days.first().map_or(NOW, ago),

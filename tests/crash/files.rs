@@ -73,7 +73,7 @@ impl Imported {
         let numbers = NumberReader::new("ES").expect("a region");
         let order = Order {
             file: file.to_owned(),
-            settings: Settings { shape: None, numbers, column: None },
+            settings: Settings::new(numbers),
             rejects: None,
             runs_in: Some(watch.path().to_owned()),
             run_numbers: 16,
@@ -121,6 +121,7 @@ pub(crate) fn fact(listed: Part) -> Fact {
         file_sha256: [0; 32],
         listed: Some(listed),
         taken_off: None,
+        withdraws: None,
         node: "madrid-1".into(),
         actor: None,
         imported_at: UnixMicros(1),

@@ -266,6 +266,7 @@ impl<'a> Play<'a> {
             file_sha256: [0; 32],
             listed: None,
             taken_off: None,
+            withdraws: None,
             node: "node".into(),
             actor: None,
             imported_at: WALL,

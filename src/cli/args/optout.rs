@@ -58,8 +58,12 @@ them.";
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(in crate::cli) struct Reverse {
     /// The number, as +34600123456 or as people write it in node.default-region.
-    #[arg(allow_hyphen_values = true)]
-    pub(in crate::cli) number: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "import")]
+    pub(in crate::cli) number: Option<String>,
+    /// An import to take back as a whole, by its record: all its numbers and ranges.
+    #[arg(long, value_name = "RECORD", group = "what")]
+    #[arg(conflicts_with_all = ["number", "records", "lists", "all"])]
+    pub(in crate::cli) import: Option<String>,
     /// A record to reverse, as `optout show` names it; may be given several times.
     #[arg(long = "record", value_name = "RECORD", group = "what", value_delimiter = ',')]
     pub(in crate::cli) records: Vec<String>,
@@ -85,10 +89,13 @@ Examples:
   bajavoz optout reverse 600123456 --list comercial --reason 'signed a new consent on 2 March'
   bajavoz optout reverse 600123456 --list comercial --reason 'signed a new consent' --yes
   bajavoz optout reverse 600123456 --record 0123456789abcdef-42 --reason 'a wrong number' --yes
+  bajavoz optout reverse --import 0123456789abcdef-42 --reason 'the wrong file' --yes
 
 Without --yes it says what would be reversed, and what would refuse the number all the same. Nothing
 is deleted: the reversal is a record that names what it cancels, and an opt-out that it does not name
-goes on to refuse. What a registry put on a list, its own change list takes off, and nobody here.
+goes on to refuse. What a registry put on a list, its own change list takes off, and nobody here;
+but an import that was a mistake is taken back as a whole by --import, a registry's too, which is then
+as old as its import before. Nobody's own opt-out is touched by that.
 Exits with 0 when it is reversed or, without --yes, could be, and with 2 when nothing on record
 refuses the number.";
 

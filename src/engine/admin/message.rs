@@ -17,6 +17,8 @@ use crate::engine::desk::Reversing;
 use crate::engine::desk::Selection;
 use crate::engine::desk::Shown;
 use crate::engine::desk::Standing;
+use crate::engine::desk::Withdrawing;
+use crate::engine::desk::Withdrawn;
 use crate::engine::finding::Finding;
 use crate::engine::reach::Reach;
 use crate::model::AccountName;
@@ -52,6 +54,8 @@ pub enum Request {
     Add(Addition),
     /// [`Desk::reverse`]: [`Reply::Reversed`].
     Reverse(Reversing),
+    /// [`Desk::withdraw`]: [`Reply::Progress`]es and [`Reply::Withdrawn`].
+    Withdraw(Withdrawing),
     /// [`Desk::import_place`]: [`Reply::ImportPlace`].
     ImportPlace {
         /// The list; nothing for an export of ours, whose rows say theirs.
@@ -106,6 +110,8 @@ pub enum Reply {
     Added(Added),
     /// Of [`Request::Reverse`].
     Reversed(Reversed),
+    /// Of [`Request::Withdraw`].
+    Withdrawn(Withdrawn),
     /// Of [`Request::ImportPlace`].
     ImportPlace(ImportPlace),
     /// Of [`Request::WeighImport`].

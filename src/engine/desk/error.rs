@@ -81,6 +81,20 @@ pub enum DeskError {
         /// The registry, or the list by which the configuration calls it.
         registry: String,
     },
+    /// A record that is no import.
+    #[error("record {record} is no import; `optout show` of a number in it names the import")]
+    NotImport {
+        /// As it was typed.
+        record: RecordId,
+    },
+    /// An import that was taken back before.
+    #[error("the import {record} was taken back before, by record {by}")]
+    Withdrawn {
+        /// The import.
+        record: RecordId,
+        /// What took it back.
+        by: RecordId,
+    },
     /// More records than a reversal names.
     #[error("expected at most {CANCELS_MAX} records in a reversal, found {found}; name them")]
     ManyCancels {
@@ -172,6 +186,8 @@ impl DeskError {
             | Self::NotOfNumber { .. }
             | Self::NotStanding { .. }
             | Self::NotOnList { .. }
+            | Self::NotImport { .. }
+            | Self::Withdrawn { .. }
             | Self::OfRegistry { .. }
             | Self::ManyCancels { .. }
             | Self::OtherAccount { .. }

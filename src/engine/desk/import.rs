@@ -35,6 +35,7 @@ use crate::suppression::import::Shape;
 use crate::suppression::import::TakenOff;
 use crate::suppression::import::Tally;
 use crate::suppression::import::is_name;
+use crate::suppression::import::standing;
 use crate::suppression::segment::Content;
 
 /// By how much a registry may have shrunk since its last import: below one line in so many, the
@@ -43,7 +44,7 @@ pub const SHRUNK_TO: u64 = 2;
 
 /// The record of an import before it has one, its place among those of the file as the number: no
 /// writer draws zero.
-const UNNAMED: RecordId = RecordId { writer: WriterId(0), seq: 0 };
+pub(super) const UNNAMED: RecordId = RecordId { writer: WriterId(0), seq: 0 };
 
 /// Where an import goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -302,7 +303,7 @@ impl Desk {
     }
 
     /// Keeps the index's base for the next start, which is slower without it and no worse.
-    fn keep_base(&self, reader: &Reader, imports: &[Imported]) {
+    pub(super) fn keep_base(&self, reader: &Reader, imports: &[Imported]) {
         if let Err(error) = self.index.with_base(|base| reader.save_base(base, imports)) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -332,7 +333,8 @@ fn verify(reader: &Reader, claim: &Claim) -> Result<(), DeskError> {
 
 /// The import of the same file, or what is wrong with `claim` beside `imports`.
 fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskError> {
-    let of_list = imports.iter().rev().filter(|imported| {
+    let standing: Vec<&Imported> = standing(imports).collect();
+    let of_list = standing.iter().rev().copied().filter(|imported| {
         let Import { list, account, campaign, .. } = &imported.import;
         (list, account, campaign) == (&claim.list, &claim.account, &claim.campaign)
     });
@@ -373,12 +375,13 @@ fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import
         file_sha256,
         listed: claim.listed,
         taken_off: None,
+        withdraws: None,
         node: checked.node.name.clone(),
         actor: claim.actor,
         imported_at: clock::unix_now(),
     };
     if let Some(part) = claim.taken_off {
-        let of_registry = all.iter().filter(|it| it.import.is_of_registry(&import));
+        let of_registry = standing(all).filter(|it| it.import.is_of_registry(&import));
         // A change list that comes again deletes what it deleted, and nothing that came since.
         let before = of_registry.clone().find(|it| it.import.file_sha256 == import.file_sha256);
         let before = before.and_then(|it| it.import.taken_off.as_ref());

@@ -17,6 +17,8 @@ use crate::suppression::export::Filter;
 use crate::suppression::export::RangeEntry;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
+use crate::suppression::import::standing;
+use crate::suppression::import::withdrawals;
 use crate::suppression::segment::Content;
 
 use super::Reader;
@@ -50,11 +52,13 @@ impl Reader {
         mut visit: impl FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let imports = self.imports()?;
-        let segments = self.segments();
+        let (segments, withdrawals) = (self.segments(), withdrawals(&imports));
         for imported in imports.iter().filter(|imported| filter.finds(&imported.import)) {
             let mut undone = self.undone_of(imported.record)?;
+            let withdrawal = withdrawals.get(&imported.record);
+            let withdrawal = withdrawal.and_then(|by| by.import.undone(by.record));
             let mut hand_on = |number, reversed: Option<Vec<Undone>>| {
-                let reversed = reversed.unwrap_or_default();
+                let reversed = reversed.into_iter().flatten().chain(withdrawal.clone()).collect();
                 let entry = Entry { reversed, ..Entry::of_import(imported, number) };
                 if filter.finds_entry(&entry) { visit(entry) } else { ControlFlow::Continue(()) }
             };
@@ -86,7 +90,7 @@ impl Reader {
     }
 
     /// Hands the ranges of the imports that `filter` asks for to `visit`, by the time of the import,
-    /// until it breaks: each without the numbers for which it was reversed, in several parts where
+    /// until it breaks, save those that are taken back: each without the numbers for which it was reversed, in several parts where
     /// there are any.
     ///
     /// # Errors
@@ -102,7 +106,7 @@ impl Reader {
         }
         let imports = self.imports()?;
         let has_ranges = |imported: &&Imported| !imported.import.tally.ranges.is_empty();
-        let found = imports.iter().filter(|imported| filter.finds(&imported.import));
+        let found = standing(&imports).filter(|imported| filter.finds(&imported.import));
         for imported in found.filter(has_ranges) {
             let undone = self.undone_of(imported.record)?.into_iter();
             let is_off = |undone: &Undone| undone.list == imported.import.list;

@@ -3,12 +3,14 @@
 use std::fs;
 
 use super::*;
+use crate::suppression::Authority;
 use crate::suppression::Range;
 use crate::suppression::import::Import;
 use crate::suppression::import::Part;
 use crate::suppression::import::Shape;
 use crate::suppression::import::TakenOff;
 use crate::suppression::import::Tally;
+use crate::suppression::import::Withdrawal;
 pub(super) use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentHeader;
 use crate::suppression::segment::SegmentWriter;
@@ -17,6 +19,7 @@ on_both! {
     what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others,
     a_segment_that_is_missing_or_damaged_stops_the_start,
     ranges_of_an_import_are_refused_again_after_a_start,
+    an_import_that_is_taken_back_counts_no_more_and_nothing_else_changes,
 }
 
 /// Writes a segment into the store's folder.
@@ -61,6 +64,7 @@ pub(super) fn import(listed: Option<Part>, taken_off: Option<TakenOff>) -> Fact 
         file_sha256: [0; 32],
         listed,
         taken_off,
+        withdraws: None,
         node: "madrid-1".into(),
         actor: None,
         imported_at: UnixMicros(1),
@@ -129,6 +133,52 @@ fn ranges_of_an_import_are_refused_again_after_a_start(stand: &Stand) {
     stand.lose_database();
     let (archive, _recovered) = stand.archive();
     assert_eq!(refused(&archive.reader().unwrap()), [3, 4, 5, 8]);
+}
+
+fn an_import_that_is_taken_back_counts_no_more_and_nothing_else_changes(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
+    let submit = |fact| {
+        store.submit(0, publish(&store, fact)).unwrap();
+        acks.recv().unwrap().result.unwrap().record
+    };
+    let part = |content, numbers: &[u64]| segment(stand.path(), content, numbers);
+    let withdrawal = |import| {
+        let Fact::Import(mut fact) = self::import(None, None) else { panic!("it is none") };
+        let reason = "the wrong file".to_owned();
+        fact.withdraws = Some(Withdrawal { import, authority: Authority::LocalOperator, reason });
+        Fact::Import(fact)
+    };
+    let first = submit(import(Some(part(Content::Listed, &[1, 2, 3])), None));
+    let mut second = import(Some(part(Content::Listed, &[3, 4])), None);
+    if let Fact::Import(import) = &mut second {
+        import.tally.ranges = vec![Range::Between(number(8), number(9))];
+    }
+    let second = submit(second);
+    let off = TakenOff { part: part(Content::TakenOff, &[2, 3]), from: vec![first, second] };
+    let third = submit(import(Some(part(Content::Listed, &[7])), Some(off)));
+    let mut optout = optout(1);
+    (optout.number, optout.lists) = (number(1), vec!["ftc".into()]);
+    submit(Fact::OptOut(Box::new(optout)));
+    let refused_now = || {
+        store.flush().unwrap();
+        refused(&store.reader().unwrap())
+    };
+    assert_eq!(refused_now(), [1, 4, 7, 8, 9]);
+    submit(withdrawal(third));
+    assert_eq!(refused_now(), [1, 2, 3, 4, 8, 9], "what it took off stands again");
+    submit(withdrawal(first));
+    assert_eq!(refused_now(), [1, 3, 4, 8, 9], "the opt-out stays, and what another import has");
+    submit(withdrawal(second));
+    submit(withdrawal(second));
+    submit(withdrawal(RecordId { seq: 99, ..second }));
+    assert_eq!(refused_now(), [1], "twice is once, and of nothing is nothing");
+    let shown = store.reader().unwrap().show(number(4)).unwrap();
+    assert_eq!((shown.len(), shown[0].standing().count()), (1, 0), "it is told with its end");
+    assert_eq!(shown[0].reversed[0].reason, "the wrong file");
+    store.close().unwrap();
+    stand.lose_database();
+    let (archive, _recovered) = stand.archive();
+    assert_eq!(refused(&archive.reader().unwrap()), [1], "from the journal too");
 }
 
 fn a_segment_that_is_missing_or_damaged_stops_the_start(stand: &Stand) {

@@ -216,6 +216,7 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
             file_sha256: prepared.file_sha256,
             listed: part,
             taken_off: None,
+            withdraws: None,
             node: "madrid-2".into(),
             actor: None,
             imported_at: UnixMicros(8),

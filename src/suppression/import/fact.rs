@@ -1,5 +1,8 @@
 //! One import as one fact: which numbers, from where, and what it takes off again.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::AccountName;
@@ -9,6 +12,8 @@ use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::suppression::Authority;
+use crate::suppression::Undone;
 use crate::suppression::range::Range;
 use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentName;
@@ -53,6 +58,9 @@ pub struct Import {
     pub listed: Option<Part>,
     /// The numbers that it takes off.
     pub taken_off: Option<TakenOff>,
+    /// The import that it takes back; such a record has no numbers and no ranges of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdraws: Option<Withdrawal>,
     /// The engine that took it down.
     pub node: NodeName,
     /// Who imported it. No person's key covers it: it is about the operator.
@@ -79,6 +87,36 @@ pub struct TakenOff {
     pub from: Vec<RecordId>,
 }
 
+/// An import that is taken back as a whole: its numbers, its ranges, what it took off and its day
+/// count no more, as if it had never come. Opt-outs and other imports stand as they did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// The import's record; never one that takes another back.
+    pub import: RecordId,
+    /// By what right.
+    pub authority: Authority,
+    /// Why; nobody takes an import back without a reason.
+    pub reason: String,
+}
+
+/// Which of `all` are taken back, and by which of them: the first in their order.
+pub fn withdrawals(all: &[Imported]) -> BTreeMap<RecordId, &Imported> {
+    let mut found = BTreeMap::new();
+    for by in all {
+        if let Some(withdrawal) = &by.import.withdraws {
+            found.entry(withdrawal.import).or_insert(by);
+        }
+    }
+    found
+}
+
+/// Those of `all` that hold: neither taken back, nor there to take another back. It follows from the
+/// set of them, in whatever order they came.
+pub fn standing(all: &[Imported]) -> impl Iterator<Item = &Imported> + Clone {
+    let withdrawn: BTreeSet<RecordId> = withdrawals(all).into_keys().collect();
+    all.iter().filter(move |it| it.import.withdraws.is_none() && !withdrawn.contains(&it.record))
+}
+
 /// An import with its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
@@ -91,6 +129,14 @@ pub struct Imported {
 }
 
 impl Import {
+    /// What becomes on its list of an entry by the import that it takes back, where it takes one
+    /// back; `record` is its own.
+    pub fn undone(&self, record: RecordId) -> Option<Undone> {
+        let Withdrawal { authority, reason, .. } = self.withdraws.clone()?;
+        let (list, actor) = (self.list.clone(), self.actor.clone());
+        Some(Undone { list, record, reversed_at: self.imported_at, authority, actor, reason })
+    }
+
     /// The segments that it names, and what each holds.
     pub fn parts(&self) -> impl Iterator<Item = (&Part, Content)> {
         let listed = self.listed.as_ref().map(|part| (part, Content::Listed));
@@ -120,10 +166,10 @@ impl Import {
 }
 
 impl Imported {
-    /// Those of `all` that take something off from this one.
+    /// Those of `all` that hold and take something off from this one.
     pub fn takers<'a>(&self, all: &'a [Self]) -> impl Iterator<Item = &'a TakenOff> {
         let record = self.record;
-        let taken_off = all.iter().filter_map(|imported| imported.import.taken_off.as_ref());
+        let taken_off = standing(all).filter_map(|imported| imported.import.taken_off.as_ref());
         taken_off.filter(move |taken_off| taken_off.from.contains(&record))
     }
 }

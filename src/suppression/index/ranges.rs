@@ -11,6 +11,7 @@ use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::suppression::import::Imported;
+use crate::suppression::import::standing;
 use crate::suppression::list::ListLimitError;
 use crate::suppression::range::Range;
 use crate::suppression::range::Ranges;
@@ -77,8 +78,9 @@ impl Index {
     /// registries are, and ranges. Returns how many ranges are left out, as [`Self::mount`] does.
     pub fn take_imports(&self, imports: &[Imported]) -> usize {
         self.imports.store(Arc::new(imports.to_vec()));
-        self.registries.store(Arc::new(Registries::of(imports.iter().map(|it| &it.import))));
-        let ranges = imports.iter().flat_map(|Imported { record, import, .. }| {
+        let imports = standing(imports);
+        self.registries.store(Arc::new(Registries::of(imports.clone().map(|it| &it.import))));
+        let ranges = imports.flat_map(|Imported { record, import, .. }| {
             import.tally.ranges.iter().map(|&range| ImportedRange {
                 range,
                 list: import.list.clone(),
@@ -96,7 +98,12 @@ impl Index {
     pub fn with_known(&self, mut imports: Vec<Imported>) -> Vec<Imported> {
         let records: BTreeSet<RecordId> = imports.iter().map(|imported| imported.record).collect();
         let known = self.imports.load();
-        imports.extend(known.iter().filter(|it| !records.contains(&it.record)).cloned());
+        // One whose answer was lost has no record here, and says the same there.
+        let is_new = |it: &&Imported| {
+            !records.contains(&it.record) && !imports.iter().any(|new| new.import == it.import)
+        };
+        let unknown: Vec<Imported> = known.iter().filter(is_new).cloned().collect();
+        imports.extend(unknown);
         imports.sort_by_key(|imported| (imported.import.imported_at, imported.record));
         imports
     }

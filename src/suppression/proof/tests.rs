@@ -86,6 +86,7 @@ fn import() -> Fact {
             part: part(2),
             from: vec![RecordId { writer: WRITER, seq: 1 }],
         }),
+        withdraws: None,
         node: "madrid-1".into(),
         actor: Some("ana".to_owned()),
         imported_at: UnixMicros(7),

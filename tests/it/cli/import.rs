@@ -222,3 +222,54 @@ fn a_registry_is_kept_by_daily_lists_however_few_files_may_be_open() {
         assert_eq!(explained(&folder, number), code, "{number}");
     }
 }
+
+#[test]
+fn a_wrong_import_is_taken_back_as_a_whole_and_may_come_again() {
+    let folder = Folder::shipped();
+    write(&folder, "wrong.txt", "600123456\n600123457\n+34803*\n");
+    let import = ["import", "wrong.txt", "--list", "robinson", "--json"];
+    assert_eq!(folder.bajavoz(&["optout", "add", "600123457", "--list", "robinson"]).code, 0);
+    let record =
+        folder.bajavoz(&import).json()[0]["record"].as_str().expect("it has one").to_owned();
+    let take_back = |more: &[&str]| {
+        let args = ["optout", "reverse", "--import", record.as_str(), "--reason", "the wrong file"];
+        folder.bajavoz(&[&args[..], more].concat())
+    };
+    let all = |want: [i32; 3]| {
+        let got = ["600123456", "600123457", "+34803111222"].map(|it| explained(&folder, it));
+        assert_eq!(got, want);
+    };
+    all([1, 1, 1]);
+    let rehearsed = take_back(&[]);
+    assert_eq!(rehearsed.code, 0, "{}", rehearsed.errors);
+    assert!(rehearsed.out.contains("2 numbers and 1 range on `robinson`"), "{}", rehearsed.out);
+    all([1, 1, 1]);
+    {
+        let _engine = Running::start(&folder);
+        let done = take_back(&["--yes", "--actor", "ana"]);
+        assert_eq!(done.code, 0, "{}", done.errors);
+        assert!(done.out.contains("taken back by record"), "{}", done.out);
+        all([0, 1, 0]);
+        let again = take_back(&["--yes"]);
+        assert!(again.code == 2 && again.errors.contains("taken back before"), "{}", again.errors);
+    }
+    all([0, 1, 0]);
+    let shown = folder.bajavoz(&["optout", "show", "600123456"]).out;
+    assert!(shown.contains("by ana (the wrong file)"), "{shown}");
+    let proof = folder.bajavoz(&["proof", "600123456", "--out", "proof.jsonl"]);
+    assert_eq!(proof.code, 0, "{}", proof.errors);
+    let verified = folder.bajavoz(&["verify", "proof.jsonl"]).out;
+    assert!(verified.contains(&format!("withdraws  {record}")), "{verified}");
+    assert_eq!(folder.bajavoz(&["backup", "copy"]).code, 0);
+    assert_eq!(folder.bajavoz(&["verify", "--store", "copy"]).code, 0);
+    let later = &folder.bajavoz(&import).json()[0];
+    assert_eq!(later["is_earlier"], false, "what was taken back was not imported: {later}");
+    all([1, 1, 1]);
+    for (record, want) in [("0123456789abcdef-42", "is no import"), ("x", "expected")] {
+        let args = ["optout", "reverse", "--import", record, "--reason", "why", "--yes"];
+        let refused = folder.bajavoz(&args);
+        assert!(refused.code == 2 && refused.errors.contains(want), "{}", refused.errors);
+    }
+    let both = ["optout", "reverse", "600123456", "--import", &record, "--reason", "why"];
+    assert_eq!(folder.bajavoz(&both).code, 2);
+}

@@ -440,7 +440,11 @@ fn opened_fact(header: &Header, placed: &Placed<'_>) -> Result<Option<Fact>, Fou
             if !places.iter().all(|place| place.is_in(import)) {
                 return Err(Found::Place);
             }
-            let is_there = !places.is_empty() || import.is_in_range(header.number);
+            // What takes back one of the imports in the bundle is about its numbers.
+            let withdraws = import.withdraws.as_ref();
+            let is_there = !places.is_empty()
+                || import.is_in_range(header.number)
+                || withdraws.is_some_and(|it| header.records.contains(&Id(it.import)));
             return if is_there { Ok(Some(fact)) } else { Err(Found::OtherNumber) };
         }
         _ if !places.is_empty() => return Err(Found::Place),

@@ -82,6 +82,7 @@ fn import() -> Fact {
         file_sha256: [5; 32],
         listed: Some(Part { segment: SegmentName([6; 32]), count: 3 }),
         taken_off: None,
+        withdraws: None,
         node: "madrid-1".into(),
         actor: None,
         imported_at: UnixMicros(9),
