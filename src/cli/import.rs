@@ -169,6 +169,7 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
                 None if what.whole => Whole::Said,
                 None => Whole::Unsaid,
             },
+            wide_ranges: what.wide_ranges,
             ..Settings::new(numbers)
         },
         rejects: what.rejects.clone(),

@@ -118,6 +118,8 @@ pub struct Settings {
     /// By what a table, or a number a line, counts as whole whose last line has no end though
     /// others have one: what stands there may be the beginning of somebody else's number.
     pub whole: Whole,
+    /// Whether ranges may be [wide](Range::is_wide).
+    pub wide_ranges: bool,
 }
 
 /// By what a file counts as whole whose end does not say so.
@@ -135,7 +137,7 @@ pub enum Whole {
 impl Settings {
     /// Whatever shape and column the file has, with national numbers as `numbers` reads them.
     pub const fn new(numbers: NumberReader) -> Self {
-        Self { shape: None, numbers, column: None, whole: Whole::Unsaid }
+        Self { shape: None, numbers, column: None, whole: Whole::Unsaid, wide_ranges: false }
     }
 }
 
@@ -321,6 +323,15 @@ pub enum ImportError {
         /// The last line.
         line: u64,
     },
+    /// A range that takes in a large part of a country.
+    #[error(
+        "line {line} is a range that takes in a large part of a country or more; \
+         if that is meant, say --wide-ranges"
+    )]
+    Wide {
+        /// Which line.
+        line: u64,
+    },
     /// The text is UTF-16.
     #[error("the file is UTF-16; save it as UTF-8")]
     Utf16,
@@ -349,8 +360,12 @@ pub fn read(
     sink: &mut impl Sink,
 ) -> Result<(Shape, Tally), ImportError> {
     let mut lines = Lines::new(input)?;
-    let mut reading =
-        Reading { numbers: BulkReader::new(settings.numbers), tally: Tally::default() };
+    let wide_ranges = settings.wide_ranges;
+    let mut reading = Reading {
+        numbers: BulkReader::new(settings.numbers),
+        wide_ranges,
+        tally: Tally::default(),
+    };
     let shape = match settings.shape {
         Some(shape) => shape,
         None if settings.column.is_none() && lines.looks_like_export()? => Shape::Export,
@@ -398,6 +413,7 @@ struct Last {
 #[derive(Debug)]
 struct Reading {
     numbers: BulkReader,
+    wide_ranges: bool,
     tally: Tally,
 }
 
@@ -434,6 +450,9 @@ impl Reading {
             Ok(range) => range,
             Err(error) => return self.reject(line, Reason::Range(error), sink),
         };
+        if range.is_wide() && !self.wide_ranges {
+            return Err(ImportError::Wide { line: line.number });
+        }
         if !self.keep(range) {
             return self.reject(line, Reason::Ranges, sink);
         }

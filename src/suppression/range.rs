@@ -18,6 +18,21 @@ use serde::de::Error as _;
 
 use crate::model::Number;
 
+/// National digits of a prefix that is taken without asking. Our choice: a service of a country has
+/// three (Spain's 803, Britain's 0909 has four), an operator's block more, a city two.
+const NATIONAL_DIGITS_MIN: u32 = 3;
+
+/// Numbers of a run that is taken without asking. Our choice: as many as such a prefix has in a plan
+/// of ten national digits.
+const RUN_LEN_MAX: u64 = 10_000_000;
+
+/// Country codes of two digits (ITU-T E.164, list of assigned country codes); 1 and 7 have one, all
+/// others three.
+const CODES_OF_TWO: [u64; 44] = [
+    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56,
+    57, 58, 60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
+];
+
 /// Numbers that stand on a list together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Range {
@@ -97,6 +112,24 @@ impl Range {
     fn run(first: u64, last: u64) -> Option<Self> {
         let ends = Number::from_e164_digits(first).zip(Number::from_e164_digits(last));
         ends.filter(|_ends| first <= last).map(|(first, last)| Self::Between(first, last))
+    }
+
+    /// Whether it takes in a large part of a country or more, which is hardly ever meant: fewer than
+    /// three digits behind the country code, or more than ten million numbers.
+    pub fn is_wide(self) -> bool {
+        match self {
+            Self::Prefix(prefix) => {
+                let digits = prefix.digits();
+                let lead = |count: u32| digits / 10_u64.pow(len(prefix).saturating_sub(count));
+                let code_len = match (lead(1), lead(2)) {
+                    (1 | 7, _) => 1,
+                    (_, code) if CODES_OF_TWO.contains(&code) => 2,
+                    _ => 3,
+                };
+                len(prefix) < code_len + NATIONAL_DIGITS_MIN
+            }
+            Self::Between(first, last) => last.digits() - first.digits() >= RUN_LEN_MAX,
+        }
     }
 
     /// How many numbers it has, or may have: what says which of two is the closer answer.
@@ -238,6 +271,28 @@ mod tests {
 
     fn number(digits: u64) -> Number {
         Number::from_e164_digits(digits).expect("the test's numbers are E.164")
+    }
+
+    #[test]
+    fn a_range_is_wide_that_takes_in_much_of_a_country() {
+        #[rustfmt::skip]
+        let cases = [
+            ("a quarter of the world",       "+3*",                       true),
+            ("a country",                    "+34*",                      true),
+            ("a city",                       "+3491*",                    true),
+            ("premium numbers of Spain",     "+34803*",                   false),
+            ("those of the United States",   "+1900*",                    false),
+            ("a part of North America",      "+190*",                     true),
+            ("a country code of three",      "+351800*",                  false),
+            ("two digits behind it",         "+35180*",                   true),
+            ("Britain's service numbers",    "+449*",                     true),
+            ("a run of ten million",         "+34600000000-+34609999999", false),
+            ("one more",                     "+34600000000-+34610000000", true),
+        ];
+        for (name, text, want) in cases {
+            let range: Range = text.parse().expect("it is a range");
+            assert_eq!(range.is_wide(), want, "{name}: {text}");
+        }
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub(in crate::cli) struct Import {
     /// Take a table, or a number a line, whose last line has no end: it is not cut.
     #[arg(long, conflicts_with = "expect")]
     pub(in crate::cli) whole: bool,
+    /// Take ranges that hold a large part of a country or more, as +3* does.
+    #[arg(long)]
+    pub(in crate::cli) wide_ranges: bool,
     /// Take a registry that has less than half the lines of its last import.
     #[arg(long)]
     pub(in crate::cli) allow_fewer: bool,

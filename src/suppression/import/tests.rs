@@ -119,7 +119,7 @@ fn tables_and_lines_are_read_as_people_write_them() {
 #[test]
 fn a_range_counts_once_and_a_file_has_so_many_of_them() {
     let lines =
-        |count: usize| -> String { (0..count).map(|n| format!("+{}*\n", 34_000 + n)).collect() };
+        |count: usize| -> String { (0..count).map(|n| format!("+{}*\n", 346_000 + n)).collect() };
     let read_all = |text: &str| {
         let mut heard = Heard::default();
         let (_shape, tally) =
@@ -153,6 +153,8 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
         ("a cut number, another's", None, None, b"number\n+493012345678\n+49301234",  "line 3 is the last and has no end"),
         ("the same in a table",    None, None, b"id,phone\n1,+493012345678\n2,+49301234", "line 3 is the last and has no end"),
         ("in a quoted row",        None, None, b"note,phone\n\"a\nb\",+49301234",     "line 2 is the last and has no end"),
+        ("a range too wide",       None, None, b"600123456\n+3*\n",         "line 2 is a range that takes in a large part of a country"),
+        ("a run too wide",         None, None, b"+34600000000-+34699999999\n", "say --wide-ranges"),
         ("a cut change",           Some(Shape::FtcChange), None, b"201,5550123,A\n201,55501", "the file is cut: line 2"),
         ("a cut full list",        Some(Shape::FtcFull), None, b"201,5550123\n201,55501",     "the file is cut: line 2"),
         ("a cut British record",   Some(Shape::Tps), None, b"0207 3787244\r\n0163550616",     "the file is cut: line 2"),
@@ -162,6 +164,12 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
         let got = play(bytes, settings(*shape, "ES", *column));
         assert!(got.starts_with("refused") && got.contains(want), "{name}: {got}");
     }
+}
+
+#[test]
+fn a_wide_range_is_taken_where_it_is_meant() {
+    let wide = Settings { wide_ranges: true, ..settings(None, "ES", None) };
+    assert_eq!(play(b"+3*\n600123456\n", wide), "txt: +34600123456 +3*");
 }
 
 #[test]
