@@ -311,22 +311,27 @@ impl Counter {
         }
     }
 
-    /// As [`Desk::export`].
+    /// As [`Desk::export`]; returns what [`Desk::imports_left_out`] does.
     pub(super) fn export(
         &mut self,
         selection: Selection,
         format: Format,
         out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    ) -> Result<u64, Failure> {
         let engine = match self {
-            Self::Desk(desk) => return Ok(desk.export(&selection, format, out).map(drop)?),
+            Self::Desk(desk) => {
+                desk.export(&selection, format, out)?;
+                return Ok(desk.imports_left_out(&selection)?);
+            }
             Self::Engine(engine) => engine,
         };
         engine.send(&Request::Export { selection, format })?;
+        let mut left_out = 0;
         loop {
             match engine.next()? {
                 Reply::Text(text) => out.write_all(text.as_bytes())?,
-                Reply::End => return Ok(()),
+                Reply::LeftOut(imports) => left_out = imports,
+                Reply::End => return Ok(left_out),
                 reply => return Err(unexpected(&reply)),
             }
         }

@@ -267,11 +267,13 @@ fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Fail
         origin: export.origin,
         number: export.number.clone(),
         is_standing: export.standing,
+        with_imports: export.imports,
     };
     let format = export.format.format(common.json);
     let mut counter = Counter::open(common, Access::Read)?;
     let Some(path) = sheet else {
-        counter.export(selection, format, page)?;
+        let left_out = counter.export(selection, format, page)?;
+        tell_left_out(common, left_out);
         return Ok(Code::Yes);
     };
     let unwritten = |error: io::Error| {
@@ -279,7 +281,8 @@ fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Fail
         Failure { code: Code::Usage, error }
     };
     let mut xlsx = XlsxExport::new().map_err(unwritten)?;
-    counter.export(selection, format, &mut xlsx)?;
+    let left_out = counter.export(selection, format, &mut xlsx)?;
+    tell_left_out(common, left_out);
     let rows = xlsx.save(path).map_err(unwritten)?;
     if common.json {
         page.json(&serde_json::json!({ "file": path, "rows": rows }))?;
@@ -288,6 +291,21 @@ fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Fail
         writeln!(page, "{rows} in {}", path.display())?;
     }
     Ok(Code::Yes)
+}
+
+/// Says on standard error that an export has not everybody who is refused.
+fn tell_left_out(common: &Common, imports: u64) {
+    if imports == 0 {
+        return;
+    }
+    let text = if common.json {
+        serde_json::json!({ "imports_left_out": imports }).to_string()
+    } else {
+        let imports = count(usize::try_from(imports).unwrap_or(usize::MAX), "import");
+        format!("left out: {imports}; --imports has their numbers too, --list those of one list")
+    };
+    // Without standard error there is nobody left to tell.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// The file of a spreadsheet, which is no text and so does not go to standard output.

@@ -177,6 +177,7 @@ impl Clerk {
             Request::Export { selection, format } => {
                 self.asked(move |desk, out| {
                     desk.export(&selection, format, out)?;
+                    out.put(Reply::LeftOut(desk.imports_left_out(&selection)?))?;
                     out.put(Reply::End)
                 })
                 .await

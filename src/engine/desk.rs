@@ -45,6 +45,7 @@ use crate::suppression::export::CsvExport;
 use crate::suppression::export::Entry;
 use crate::suppression::export::Filter;
 use crate::suppression::export::write_json_line;
+use crate::suppression::import::standing;
 use crate::suppression::proof::PublicKey;
 
 mod addition;
@@ -103,6 +104,9 @@ pub struct Selection {
     /// Only what still refuses: on `list` where one is given, else on any list.
     #[serde(default)]
     pub is_standing: bool,
+    /// Also the numbers of imports where nothing else asks for them.
+    #[serde(default)]
+    pub with_imports: bool,
 }
 
 /// The form of an export.
@@ -355,6 +359,21 @@ impl Desk {
         rows.end()
     }
 
+    /// How many imports an export of `selection` leaves out, though it asks for no origin: their
+    /// numbers are refused too, and are not in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::export`].
+    pub fn imports_left_out(&self, selection: &Selection) -> Result<u64, DeskError> {
+        let filter = self.filter(selection)?;
+        if !filter.leaves_imports_out() {
+            return Ok(0);
+        }
+        let imports = self.reader()?.imports()?;
+        Ok(standing(&imports).filter(|imported| filter.finds(&imported.import)).count() as u64)
+    }
+
     /// The bundle that proves what is on record of the number `text`, as the octets of its file;
     /// nothing when nothing is.
     ///
@@ -453,6 +472,7 @@ impl Desk {
             origin: selection.origin,
             number,
             is_standing: selection.is_standing,
+            with_imports: selection.with_imports,
         })
     }
 

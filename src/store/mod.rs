@@ -226,7 +226,7 @@ pub enum StoreError {
     /// The shared database has opt-outs of other nodes, which an embedded one cannot keep.
     #[error(
         "the server has {streams} streams of other nodes, and an embedded database keeps what this \
-         node's journal does: put them into this node's own by `bajavoz optout export` and \
+         node's journal does: put them into this node's own by `bajavoz optout export --imports` and \
          `bajavoz import`"
     )]
     Others {

@@ -41,6 +41,8 @@ pub struct Filter {
     pub number: Option<Number>,
     /// Only what still refuses: on `list` where one is given, else on any list.
     pub is_standing: bool,
+    /// Also the numbers of imports where nothing else asks for them.
+    pub with_imports: bool,
 }
 
 impl Filter {
@@ -50,13 +52,18 @@ impl Filter {
     pub fn finds_imports(&self) -> bool {
         match self.origin {
             Some(origin) => origin == Origin::Import,
-            None => self.list.is_some() || self.number.is_some(),
+            None => self.with_imports || self.list.is_some() || self.number.is_some(),
         }
     }
 
     /// Whether ranges are asked for: with the numbers of imports, unless only one of these is.
     pub fn finds_ranges(&self) -> bool {
         self.finds_imports() && self.number.is_none()
+    }
+
+    /// Whether imports are left out that somebody who wants everything would miss.
+    pub fn leaves_imports_out(&self) -> bool {
+        self.origin.is_none() && !self.finds_imports()
     }
 
     /// Whether `import` is one of those that are asked for, whatever its numbers.

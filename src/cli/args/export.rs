@@ -36,6 +36,9 @@ pub(in crate::cli) struct Export {
     /// Only what still refuses: on --list where that is given, else on any list.
     #[arg(long)]
     pub(in crate::cli) standing: bool,
+    /// Also the numbers of imports, which may be millions.
+    #[arg(long, conflicts_with = "origin")]
+    pub(in crate::cli) imports: bool,
     /// The form; jsonl has the evidence of each key too, and is what --json means here.
     #[arg(long, value_enum, default_value_t = Form::Csv)]
     pub(in crate::cli) format: Form,
@@ -77,9 +80,10 @@ Examples:
   bajavoz optout export --from 2026-11-01 --to 2026-12-01 --campaign promo-otono
   bajavoz optout export --number 600123456 --format jsonl
   bajavoz optout export --list comercial --standing > refused.csv
+  bajavoz optout export --imports > everybody.csv
   bajavoz optout export --list robinson --format xlsx --output robinson.xlsx
 
-With --list, --number or --origin import the numbers of imports are in it too; without, it holds what
-people said themselves. In CSV an apostrophe stands before what a spreadsheet would take for a
+With --list, --number, --imports or --origin import the numbers of imports are in it too; without, it
+holds what people said themselves, and says on standard error how many imports it leaves out. In CSV an apostrophe stands before what a spreadsheet would take for a
 formula; `bajavoz import` reads the table again. Times are UTC unless they say otherwise (2026-11-22T18:00+01:00); --to is the first moment left
 out.";

@@ -79,7 +79,7 @@ pub enum Request {
     },
     /// [`Desk::heads`]: [`Reply::Text`]s and [`Reply::End`].
     Heads,
-    /// [`Desk::export`]: [`Reply::Text`]s and [`Reply::End`].
+    /// [`Desk::export`]: [`Reply::Text`]s, [`Reply::LeftOut`] and [`Reply::End`].
     Export {
         /// Which opt-outs.
         selection: Selection,
@@ -124,6 +124,8 @@ pub enum Reply {
     Record(Box<Shown>),
     /// Of [`Request::Export`], [`Request::Heads`] and [`Request::Proof`]: the next piece of it.
     Text(String),
+    /// Of [`Request::Export`]: [`Desk::imports_left_out`].
+    LeftOut(u64),
     /// All lines of the answer have come.
     End,
     /// It is not done.

@@ -158,6 +158,11 @@ fn what_is_exported_is_imported_to_the_same_state() {
     assert_eq!(folder.bajavoz(&["import", "bajas.txt", "--list", "comercial"]).code, 0);
     let add = ["optout", "add", "600123499", "--list", "comercial", "--reason", "=1+1"];
     assert_eq!(folder.bajavoz(&add).code, 0);
+    let said = folder.bajavoz(&["optout", "export"]);
+    assert_eq!(said.out.lines().count(), 2, "what somebody said");
+    assert!(said.errors.starts_with("left out: 1 import; --imports"), "{}", said.errors);
+    let all = folder.bajavoz(&["optout", "export", "--imports"]);
+    assert_eq!((all.out.lines().count(), all.errors.as_str()), (5, ""), "who is refused");
     let table = folder.bajavoz(&["optout", "export", "--list", "comercial"]).out;
     assert!(table.contains("\"'=1+1\"") && table.contains("\"+390612345678\""), "{table}");
     for (args, want) in
