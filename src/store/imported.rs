@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::model::RecordId;
@@ -10,11 +9,11 @@ use crate::model::WriterId;
 use crate::suppression::base::Base;
 use crate::suppression::base::BuildError;
 use crate::suppression::base::Cursor;
-use crate::suppression::base::Layer;
-use crate::suppression::base::Source;
-use crate::suppression::base::Taker;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
+use crate::suppression::import::base_of;
+use crate::suppression::import::layers;
+use crate::suppression::import::listing;
 use crate::suppression::import::standing;
 
 use super::StoreError;
@@ -77,20 +76,7 @@ pub(super) fn build_base(
         let numbers = segments.numbers(part, together)?;
         Ok::<_, StoreError>(numbers.inspect(|_number| count()))
     };
-    let mut sources = Vec::new();
-    let mut places = BTreeMap::new();
-    for (place, (imported, layer)) in listed(imports).zip(layers(imports)).enumerate() {
-        places.insert(imported.record, place);
-        if let Some(part) = &imported.import.listed {
-            sources.push(Source { layer, numbers: read(part)? });
-        }
-    }
-    let mut takers = Vec::new();
-    for taken_off in standing(imports).filter_map(|imported| imported.import.taken_off.as_ref()) {
-        let from = taken_off.from.iter().filter_map(|record| places.get(record)).copied().collect();
-        takers.push(Taker { from, numbers: read(&taken_off.part)? });
-    }
-    Base::build_less(sources, takers).map_err(|error| match error {
+    base_of(imports, read).map_err(|error| match error {
         BuildError::Source { source, .. } => source,
         error => StoreError::Imports { source: Box::new(error) },
     })
@@ -99,7 +85,8 @@ pub(super) fn build_base(
 /// Whether `base` has the layers of `imports` and no others, in whatever order.
 pub(super) fn is_base_of(base: &Base, imports: &[Imported]) -> bool {
     let mut records: Vec<RecordId> = base.layers().iter().map(|layer| layer.record).collect();
-    let mut wanted: Vec<RecordId> = listed(imports).map(|imported| imported.record).collect();
+    let mut wanted: Vec<RecordId> =
+        listing(imports).map(|(imported, _part)| imported.record).collect();
     records.sort_unstable();
     wanted.sort_unstable();
     records == wanted
@@ -117,24 +104,4 @@ pub(super) fn cursor(imports: &[Imported]) -> Cursor {
         }
     }
     cursor
-}
-
-/// Those that put numbers on a list, and are not taken back.
-fn listed(imports: &[Imported]) -> impl Iterator<Item = &Imported> {
-    standing(imports).filter(|imported| imported.import.listed.is_some())
-}
-
-/// The layer of each that put numbers on a list.
-fn layers(imports: &[Imported]) -> Vec<Layer> {
-    let layer = |imported: &Imported| {
-        let segment = imported.import.listed.map(|part| part.segment.0).unwrap_or_default();
-        Layer {
-            list: imported.import.list.clone(),
-            account: imported.import.account.clone(),
-            campaign: imported.import.campaign.clone(),
-            record: imported.record,
-            segment,
-        }
-    };
-    listed(imports).map(layer).collect()
 }

@@ -30,6 +30,7 @@ use crate::model::NumberReader;
 use super::range::Range;
 use super::range::RangeError;
 
+mod base;
 mod columns;
 mod exported;
 mod fact;
@@ -37,6 +38,7 @@ mod lines;
 mod registry;
 mod table;
 
+pub use base::{base_of, layers, listing};
 pub use exported::{Exported, Whom, is_name};
 pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff, Withdrawal, standing, withdrawals};
 pub use lines::LINE_LEN_MAX;
