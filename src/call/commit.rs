@@ -131,6 +131,10 @@ impl Call {
             let (account, name) = (&campaign.account, &campaign.name);
             // As above; the number stays refused without the record's name, too.
             let _ = step.index.settle(*number, &code.add_to, Some(account), Some(name), record);
+            // Of this call's own configuration, which may be one from before a reload.
+            if let Some(topic) = &campaign.topic {
+                step.index.note_topic(*number, record, topic);
+            }
         }
     }
 
