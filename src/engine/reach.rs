@@ -216,11 +216,14 @@ mod tests {
             .unwrap_or_else(|faults| panic!("{faults:?}"))
     }
 
+    /// Its name, what is put in place of what, and what is told.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
     #[test]
     fn what_gets_narrower_is_named_and_nothing_else_is() {
         let before = Reach::of(&read(BASE));
         #[rustfmt::skip]
-        let cases: [(&str, &[(&str, &str)], &str); 10] = [
+        let cases: [Case; 10] = [
             ("nothing",                  &[], ""),
             ("an account's to all",      &[("scope = \"account\"", "scope = \"global\"")], ""),
             ("all to an account's",      &[("scope = \"global\"", "scope = \"account\"")],

@@ -35,6 +35,7 @@ pub(crate) fn optout(n: u64) -> OptOut {
         lists: vec!["global".into(), "acme".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
+        topic: Some("energy".into()),
         dialer: Some("vicidial".into()),
         trunk: None,
         digits: "9".parse().expect("9 is a key"),

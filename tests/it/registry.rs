@@ -120,7 +120,7 @@ fn a_registry_is_imported_beside_calls_and_refused_after_the_next_start() {
 
     let began = clock::now();
     let mut command = site.program(&["import"]);
-    let today = clock::unix_now().to_string();
+    let today = clock::unix_now().iso8601();
     command.arg(&file).args(["--list", "us-do-not-call", "--format", "ftc-full", "--json"]);
     command.args(["--as-of", today.get(..10).expect("a date")]);
     let mut import = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()), None);

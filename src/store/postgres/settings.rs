@@ -115,14 +115,11 @@ impl Settings {
         Ok(Self { config, connector, answer_max, retry_max, is_tls })
     }
 
-    /// The same with other patience: for tests, which cannot wait so long.
+    /// The same with other patience: an answer has to come within `answer_max`, and a server that
+    /// was not reached is tried again after `retry_max` at the latest. Tests cannot wait as long as
+    /// an engine may.
     #[must_use]
-    #[cfg(test)]
-    pub(in crate::store) fn with_patience(
-        mut self,
-        answer_max: Duration,
-        retry_max: Duration,
-    ) -> Self {
+    pub fn with_patience(mut self, answer_max: Duration, retry_max: Duration) -> Self {
         self.config.connect_timeout(answer_max);
         Self { answer_max, retry_max, ..self }
     }
