@@ -203,7 +203,8 @@ fn another_nodes_import_leaves_in_force_what_was_imported_here_and_is_on_its_way
     first.import_unforwarded(&stand, &[1]);
     assert!(first.refuses_by_registry(1));
     let listed = imports::segment(other.path(), Content::Listed, &[2]);
-    second.store.submit(0, imports::import(Some(listed), None)).unwrap();
+    let fact = imports::publish(&second.store, imports::import(Some(listed), None));
+    second.store.submit(0, fact).unwrap();
     second.acks.recv().unwrap().result.unwrap();
     wait_for("the other's import is in force", || first.refuses_by_registry(2));
     assert!(first.refuses_by_registry(1), "only its own node knows it, and must");

@@ -44,7 +44,7 @@ pub(super) fn segment_of(dir: &std::path::Path, content: Content, numbers: &[Num
 }
 
 /// Hands the segments of `fact` to the shared database, as whoever imports does.
-fn publish(store: &Store, fact: Fact) -> Fact {
+pub(super) fn publish(store: &Store, fact: Fact) -> Fact {
     if let Fact::Import(import) = &fact {
         store.publish(import, &mut |_done, _of| {}).unwrap();
     }
