@@ -17,6 +17,7 @@ use super::args::ImportForm;
 use super::counter::Counter;
 use super::exit::Code;
 use super::exit::Failure;
+use super::optout::PENDING;
 use super::optout::login;
 use super::page::Page;
 use super::text::count;
@@ -60,6 +61,8 @@ struct Outcome {
     is_earlier: bool,
     record: Option<String>,
     durable_at: Option<UnixMicros>,
+    /// Whether other engines do not know all of it yet, though they are to.
+    is_pending: bool,
     /// What an export put where.
     places: Vec<PlaceOutcome>,
 }
@@ -250,6 +253,7 @@ fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) ->
         durable_at: done.as_ref().map(|done| done.durable_at),
     };
     let places: Vec<PlaceOutcome> = prepared.placed().iter().zip(&done).map(of_place).collect();
+    let is_pending = done.iter().flatten().any(|done| done.is_pending);
     let one = done.into_iter().next().flatten().filter(|_done| places.is_empty());
     Outcome {
         file: what.file.display().to_string(),
@@ -264,6 +268,7 @@ fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) ->
         is_earlier,
         record: one.as_ref().map(|done| done.record.clone()),
         durable_at: one.map(|done| done.durable_at),
+        is_pending,
         places,
     }
 }
@@ -299,6 +304,9 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
         }
     }
     let records = outcome.places.iter().filter(|place| !place.is_earlier).count();
+    if outcome.is_pending {
+        writeln!(page, "{PENDING}")?;
+    }
     match (&outcome.record, outcome.durable_at) {
         _ if outcome.numbers + outcome.numbers_taken_off == 0
             && outcome.tally.ranges.is_empty() =>

@@ -114,11 +114,14 @@ pub struct ImportDone {
     pub durable_at: UnixMicros,
     /// Whether it is an earlier one, and nothing was done now.
     pub is_earlier: bool,
+    /// Whether the database lacks it that is to have it, so that other nodes do not know it yet.
+    #[serde(default)]
+    pub is_pending: bool,
 }
 
 impl From<Earlier> for ImportDone {
     fn from(Earlier { record, imported_at }: Earlier) -> Self {
-        Self { record, durable_at: imported_at, is_earlier: true }
+        Self { record, durable_at: imported_at, is_earlier: true, is_pending: false }
     }
 }
 
@@ -228,7 +231,7 @@ impl Desk {
             let record = RecordId { seq: done.len() as u64, ..UNNAMED };
             imports.push(Imported { record, written_at: import.imported_at, import });
             let (record, durable_at) = (String::new(), UnixMicros(0));
-            done.push(ImportDone { record, durable_at, is_earlier: false });
+            done.push(ImportDone { record, durable_at, is_earlier: false, is_pending: false });
         }
         if imports.len() == known.len() {
             self.mount_missing(&reader, &known, tell)?;
@@ -278,6 +281,7 @@ impl Desk {
                 if let (Some(done), Ok(durable)) = (of, &answer) {
                     done.record = record.to_string();
                     done.durable_at = durable.durable_at;
+                    done.is_pending = durable.is_pending;
                 }
             }
             if let Err(error) = answer {
