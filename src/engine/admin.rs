@@ -132,10 +132,7 @@ impl Clerk {
                 let reply = self.steer.reload().await;
                 self.steered(reply.map(Reply::Reloaded)).await
             }
-            Request::Reach => {
-                let reach = self.desk.reach();
-                self.lines.write(&Reply::Reach(Box::new(reach))).await
-            }
+            Request::Reach => self.lines.write(&Reply::Reach(self.desk.reach().into())).await,
             Request::Explain { number, campaign } => {
                 self.asked(move |desk, out| {
                     let explained = desk.explain(&number, &campaign)?;
