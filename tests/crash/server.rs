@@ -158,7 +158,12 @@ fn forward(dir: &Path, server: &postgres::Settings) -> BTreeSet<u64> {
         promised.insert(n);
     }
     let part = files::segment(dir, 40);
-    store.submit(9, files::fact(part)).expect("the journal is sound");
+    let fact = files::fact(part);
+    if let Fact::Import(import) = &fact {
+        // Before its record, as whoever imports does.
+        at_last(|| store.publish(import, &mut |_done, _of| {}));
+    }
+    store.submit(9, fact).expect("the journal is sound");
     acks.recv().expect("every fact is answered").result.expect("the journal is enough");
     catch_up(&store);
     store.close().expect("both threads end well");
