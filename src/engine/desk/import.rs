@@ -213,7 +213,8 @@ impl Desk {
         // One at a time: a change list must see the imports that it may take off from.
         let _turn = self.index.turn();
         let reader = self.reader()?;
-        let known = reader.imports()?;
+        // A server that has just lost one of ours takes nobody off this node's lists.
+        let known = self.index.with_known(reader.imports()?);
         let mut imports = known.clone();
         let mut done = Vec::with_capacity(claims.len());
         for claim in claims {
