@@ -84,7 +84,8 @@ pub(super) fn standings(checked: &Checked, index: &Index) -> Vec<RegistryStandin
     checked.lists.values().filter_map(|list| standing_of(list, index, None)).collect()
 }
 
-/// As [`standings`], by what is imported in the store, which no engine may hold.
+/// How every registry stands that `checked` has, by what is imported in the store, which no engine
+/// may hold.
 ///
 /// # Errors
 ///

@@ -38,48 +38,52 @@ pub enum Request {
         /// How long running calls may go on; nothing is `limits.drain` of the configuration.
         patience_ms: Option<u64>,
     },
-    /// [`Desk::reach`]: [`Reply::Reach`].
+    /// [`Desk::reach`](crate::engine::Desk::reach): [`Reply::Reach`].
     Reach,
     /// Read the configuration anew: [`Reply::Reloaded`], or [`Reply::Finding`]s and
     /// [`Reply::Refused`].
     Reload,
-    /// [`Desk::explain`]: [`Reply::Explained`].
+    /// [`Desk::explain`](crate::engine::Desk::explain): [`Reply::Explained`].
     Explain {
         /// The number as typed.
         number: String,
         /// The campaign.
         campaign: CampaignName,
     },
-    /// [`Desk::add`]: [`Reply::Added`].
+    /// [`Desk::add`](crate::engine::Desk::add): [`Reply::Added`].
     Add(Addition),
-    /// [`Desk::reverse`]: [`Reply::Reversed`].
+    /// [`Desk::reverse`](crate::engine::Desk::reverse): [`Reply::Reversed`].
     Reverse(Reversing),
-    /// [`Desk::withdraw`]: [`Reply::Progress`]es and [`Reply::Withdrawn`].
+    /// [`Desk::withdraw`](crate::engine::Desk::withdraw): [`Reply::Progress`]es and
+    /// [`Reply::Withdrawn`].
     Withdraw(Withdrawing),
-    /// [`Desk::import_place`]: [`Reply::ImportPlace`].
+    /// [`Desk::import_place`](crate::engine::Desk::import_place): [`Reply::ImportPlace`].
     ImportPlace {
         /// The list; nothing for an export of ours, whose rows say theirs.
         list: Option<ListName>,
         /// For whose calls.
         account: Option<AccountName>,
     },
-    /// [`Desk::weigh`]: [`Reply::Weighed`].
+    /// [`Desk::weigh`](crate::engine::Desk::weigh): [`Reply::Weighed`].
     WeighImport(Box<Claim>),
-    /// [`Desk::import`]: [`Reply::Progress`]es and [`Reply::Imported`].
+    /// [`Desk::import`](crate::engine::Desk::import): [`Reply::Progress`]es and
+    /// [`Reply::Imported`].
     Import(Vec<Claim>),
-    /// [`Desk::show`]: [`Reply::Record`]s and [`Reply::End`].
+    /// [`Desk::show`](crate::engine::Desk::show): [`Reply::Record`]s and [`Reply::End`].
     Show {
         /// The number as typed.
         number: String,
     },
-    /// [`Desk::proof`]: [`Reply::Text`]s and [`Reply::End`]; no text when nothing is on record.
+    /// [`Desk::proof`](crate::engine::Desk::proof): [`Reply::Text`]s and [`Reply::End`]; no text
+    /// when nothing is on record.
     Proof {
         /// The number as typed.
         number: String,
     },
-    /// [`Desk::heads`]: [`Reply::Text`]s and [`Reply::End`].
+    /// [`Desk::heads`](crate::engine::Desk::heads): [`Reply::Text`]s and [`Reply::End`].
     Heads,
-    /// [`Desk::export`]: [`Reply::Text`]s, [`Reply::LeftOut`] and [`Reply::End`].
+    /// [`Desk::export`](crate::engine::Desk::export): [`Reply::Text`]s, [`Reply::LeftOut`] and
+    /// [`Reply::End`].
     Export {
         /// Which opt-outs.
         selection: Selection,
@@ -124,7 +128,7 @@ pub enum Reply {
     Record(Box<Shown>),
     /// Of [`Request::Export`], [`Request::Heads`] and [`Request::Proof`]: the next piece of it.
     Text(String),
-    /// Of [`Request::Export`]: [`Desk::imports_left_out`].
+    /// Of [`Request::Export`]: [`Desk::imports_left_out`](crate::engine::Desk::imports_left_out).
     LeftOut(u64),
     /// All lines of the answer have come.
     End,
