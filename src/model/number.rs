@@ -17,11 +17,12 @@ pub use bulk::BulkReader;
 pub use reader::{Dialled, NumberError, NumberReader};
 
 /// A telephone number: in E.164 form, 1 to 15 digits, the country code first, without the plus; or
-/// a short code, which means something in one region only and never equals a number of another.
+/// a short code, which means something in one region only and never equals a number of another; or
+/// a keyed number, which stands for either of them where nobody is to read which.
 ///
 /// `Display` and `Debug` print it redacted, since most places that print are logs; who must see
-/// it whole says so with [`Number::reveal`]. As serde it is the `+` form, or `ES:1004` for a short
-/// code, for records and exports.
+/// it whole says so with [`Number::reveal`]. As serde it is the `+` form, `ES:1004` for a short
+/// code, or `hmac:` and 16 hexadecimal digits for a keyed number, for records and exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(u64);
 
@@ -35,6 +36,12 @@ const REGION_CODES: u64 = 2 * 10_u64.pow(Number::SHORT_DIGITS_MAX as u32);
 /// Regions that two letters can name.
 const REGIONS: u64 = 26 * 26;
 
+/// Where keyed numbers begin: beyond every short code, and within the 63 bits of a column.
+const KEYED: u64 = 1 << Number::KEYED_BITS;
+
+/// What the text of a keyed number begins with.
+const KEYED_TEXT: &str = "hmac:";
+
 impl Number {
     /// Most digits a number has, ITU-T E.164 section 6.
     pub const DIGITS_MAX: u32 = 15;
@@ -42,8 +49,18 @@ impl Number {
     /// Most digits of a short code.
     pub const SHORT_DIGITS_MAX: usize = special::SHORT_DIGITS_MAX;
 
-    /// Beyond the key of every number; see [`Self::digits`]. Below 2^50, so that registries pack it.
+    /// Beyond the key of every number that tells itself; see [`Self::digits`]. Below 2^50, so that
+    /// registries pack it.
     pub const KEYS_END: u64 = SHORT_CODES + REGIONS * REGION_CODES;
+
+    /// Bits of a keyed number. Two of 250 million have the same with a chance of 0.7 %, and a number
+    /// beside them all has that of one of them with a chance of 1 in 18 thousand million.
+    pub const KEYED_BITS: u32 = 62;
+
+    /// The keyed number of the lower 62 bits of `hash`.
+    pub const fn keyed(hash: u64) -> Self {
+        Self(KEYED | (hash & (KEYED - 1)))
+    }
 
     /// The number whose E.164 digits, read as one decimal, are `digits`; `None` for zero and for
     /// more than 15 digits. No digit is lost this way: country codes begin with 1 to 9, so the
@@ -81,8 +98,11 @@ impl Number {
         Some(Self(SHORT_CODES + place * REGION_CODES + marked))
     }
 
-    /// The number of a record or an export: `+34600123456`, or `ES:1004`.
+    /// The number of a record or an export: `+34600123456`, `ES:1004`, or `hmac:5f0c7ad2c9be3141`.
     pub fn from_record(text: &str) -> Option<Self> {
+        if let Some(digits) = text.strip_prefix(KEYED_TEXT) {
+            return from_hex(digits);
+        }
         match text.split_once(':') {
             Some((region, digits)) => Self::short_code(region, digits),
             None => Self::from_e164(text),
@@ -93,6 +113,9 @@ impl Number {
     pub fn from_key(key: u64) -> Option<Self> {
         if key < SHORT_CODES {
             return Self::from_e164_digits(key);
+        }
+        if key >= KEYED {
+            return (key >> Self::KEYED_BITS == 1).then_some(Self(key));
         }
         let (place, marked) = Self::place_and_marked(key)?;
         let len = marked.checked_ilog10().filter(|len| *len > 0)?;
@@ -110,18 +133,27 @@ impl Number {
 
     /// Whether it is a short code.
     pub const fn is_short_code(self) -> bool {
-        self.0 >= SHORT_CODES
+        self.0 >= SHORT_CODES && !self.is_keyed()
+    }
+
+    /// Whether it stands for a number that it does not tell.
+    pub const fn is_keyed(self) -> bool {
+        self.0 >= KEYED
     }
 
     /// The key of tables, columns and segments: the digits of an E.164 number as one decimal, below
-    /// 10^15, and a value beyond it for a short code. All keys are below [`Self::KEYS_END`].
+    /// 10^15; a value beyond it for a short code, below [`Self::KEYS_END`]; and for a keyed number one
+    /// from 2^62 on, below 2^63.
     pub const fn digits(self) -> u64 {
         self.0
     }
 
-    /// The number as `+` and digits, or `ES:1004`, for records, exports and, where it is no short
-    /// code, SIP; never for a log.
+    /// The number as `+` and digits, `ES:1004` or `hmac:5f0c7ad2c9be3141`, for records, exports
+    /// and, where it is `+` and digits, SIP; never for a log.
     pub fn reveal(self) -> String {
+        if self.is_keyed() {
+            return format!("{KEYED_TEXT}{:016x}", self.0);
+        }
         let Some((place, marked)) = Self::place_and_marked(self.0) else {
             return format!("+{}", self.0);
         };
@@ -144,8 +176,19 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     Some(value)
 }
 
+/// The keyed number of 16 lower-case hexadecimal digits, which is how we write one.
+fn from_hex(digits: &str) -> Option<Number> {
+    let is_hex = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
+    let is_ours = digits.len() == 16 && digits.bytes().all(is_hex);
+    let key = u64::from_str_radix(digits, 16).ok().filter(|_key| is_ours)?;
+    Number::from_key(key).filter(|number| number.is_keyed())
+}
+
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_keyed() {
+            return write!(f, "{KEYED_TEXT}…{:02x}", self.0 & 0xff);
+        }
         if self.is_short_code() {
             return write!(f, "short code …{}", self.0 % 10);
         }
@@ -161,7 +204,7 @@ impl fmt::Debug for Number {
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.is_short_code() {
+        if self.is_short_code() || self.is_keyed() {
             return serializer.serialize_str(&self.reveal());
         }
         serializer.collect_str(&format_args!("+{}", self.0))
@@ -173,7 +216,9 @@ impl<'de> Deserialize<'de> for Number {
         let text = String::deserialize(deserializer)?;
         // The text stays out of the error: it may be a number, and errors are logged.
         Self::from_record(&text).ok_or_else(|| {
-            serde::de::Error::custom("expected + and 1 to 15 digits, or a short code as ES:1004")
+            serde::de::Error::custom(
+                "expected + and 1 to 15 digits, ES:1004, or hmac: and 16 digits",
+            )
         })
     }
 }
@@ -209,6 +254,40 @@ mod tests {
         assert_eq!(serde_json::from_str::<Number>(&json).unwrap(), number);
         let error = serde_json::from_str::<Number>("\"+34600x\"").unwrap_err().to_string();
         assert!(!error.contains("34600"), "no number in an error: {error}");
+    }
+
+    #[test]
+    fn a_keyed_number_is_none_that_can_be_dialled() {
+        for (hash, text) in [
+            (0, "hmac:4000000000000000"),
+            (u64::MAX, "hmac:7fffffffffffffff"),
+            (0xdead_beef_0000_0001, "hmac:5eadbeef00000001"),
+        ] {
+            let number = Number::keyed(hash);
+            assert_eq!(number.reveal(), text);
+            assert_eq!(Number::from_record(text), Some(number));
+            assert_eq!(Number::from_key(number.digits()), Some(number));
+            assert!(number.is_keyed() && !number.is_short_code());
+            assert!(number.digits() < 1 << 63, "a column's whole number holds it");
+            let json = serde_json::to_string(&number).unwrap();
+            assert_eq!(serde_json::from_str::<Number>(&json).unwrap(), number);
+            assert!(!format!("{number} {number:?}").contains(&text[6..18]), "redacted");
+            assert_eq!(Number::from_e164(text), None);
+        }
+        for text in [
+            "hmac:",
+            "hmac:4",
+            "hmac:3fffffffffffffff",
+            "hmac:8000000000000000",
+            "hmac:5EADBEEF00000001",
+            "hmac:+5eadbeef0000000",
+            "hmac:5eadbeef000000012",
+            "HMAC:5eadbeef00000001",
+        ] {
+            assert_eq!(Number::from_record(text), None, "{text}");
+        }
+        assert_eq!(Number::from_key(1 << 63), None);
+        assert_eq!(Number::from_key(u64::MAX), None);
     }
 
     #[test]

@@ -19,7 +19,8 @@
 //! A number that is not there is told by the bitmaps alone: at 250 million US-shaped numbers one
 //! cache line of main memory beside three that a processor keeps. Marks are read for hits only. Numbers strewn over the whole of E.164 cost more, and never more than some 17 B each: a
 //! group with more than `FEW_MAX` numbers pays 12 KiB for its pages, and a number alone on its
-//! page 12 B for that. `benches/index.rs` measures bytes and time.
+//! page 12 B for that. Keyed numbers are hashes, and stand in a table of their own (`keyed`), at some
+//! 5 to 7 B each. `benches/index.rs` measures bytes and time.
 
 use crate::model::AccountName;
 use crate::model::CampaignName;
@@ -30,6 +31,7 @@ use crate::model::RecordId;
 mod build;
 mod codec;
 mod columns;
+mod keyed;
 mod sets;
 
 pub use build::{BuildError, Source, Taker};
@@ -166,6 +168,9 @@ impl Base {
     /// so that a processor that is asked for many numbers looks some of them up at once.
     pub fn contains(&self, number: Number) -> bool {
         let digits = number.digits();
+        if number.is_keyed() {
+            return self.columns.keyed.rank(hash_of(digits)).is_some();
+        }
         let place = digits as u16; // The lower 16 bits: the cast is meant to cut.
         match self.part(digits) {
             Part::Absent => false,
@@ -178,6 +183,10 @@ impl Base {
     /// The layers that `number` is in, `None` for none. No lock, no allocation.
     pub fn find(&self, number: Number) -> Option<SetId> {
         let digits = number.digits();
+        if number.is_keyed() {
+            let place = self.columns.keyed.rank(hash_of(digits))?;
+            return Some(SetId(self.columns.keyed.set(place)));
+        }
         let place = digits as u16; // As above.
         match self.part(digits) {
             Part::Absent => None,
@@ -309,6 +318,11 @@ impl Base {
             + of(&self.coded)
             + of(&self.layers)
     }
+}
+
+/// The hash in the key of a keyed number.
+const fn hash_of(key: u64) -> u64 {
+    key & ((1 << Number::KEYED_BITS) - 1)
 }
 
 /// How many of `places`, sorted, come before `place`.

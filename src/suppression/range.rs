@@ -65,10 +65,10 @@ impl Range {
         text.trim_end().ends_with('*') || behind_dash.is_some_and(|last| last.starts_with('+'))
     }
 
-    /// Whether `number` is one of it; a short code never is.
+    /// Whether `number` is one of it; a short code never is, and of a keyed number nobody can say.
     pub fn contains(self, number: Number) -> bool {
         match self {
-            _ if number.is_short_code() => false,
+            _ if number.is_short_code() || number.is_keyed() => false,
             Self::Prefix(prefix) => {
                 let more = len(number).checked_sub(len(prefix));
                 more.is_some_and(|more| number.digits() / 10_u64.pow(more) == prefix.digits())
@@ -241,7 +241,7 @@ impl<T> Ranges<T> {
     /// The ranges that `number` is in, the widest first. Allocates only for what it finds.
     pub fn find(&self, number: Number) -> Vec<(Range, &T)> {
         let mut found = Vec::new();
-        if number.is_short_code() {
+        if number.is_short_code() || number.is_keyed() {
             return found;
         }
         for prefix_len in (1..=len(number)).filter(|len| self.lengths >> len & 1 == 1) {

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Numbers ascend and none comes twice, so that a gap is the distance to the next number less one:
-//! a byte a number for a dense national registry, up to seven for numbers strewn over the world.
+//! a byte a number for a dense national registry, up to seven for numbers strewn over the world, and
+//! for keyed numbers, which are hashes.
 //! Measured: 1.003 bytes a number at the density of the United States' registry (one number in
 //! ten), under 2 at one in a thousand, 4.05 for ten million strewn over 10^15.
 //!
@@ -45,11 +46,13 @@ const VERSION: u8 = 1;
 /// disk, and its head and checksum are 0.2 % of it.
 const BLOCK_NUMBERS: usize = 8192;
 
-/// Octets of a gap at most: the key of a number has 50 bits.
-const GAP_LEN_MAX: usize = 8;
+/// Octets of a gap at most: the key of a number has 63 bits.
+const GAP_LEN_MAX: usize = 9;
 
-/// Octets of a block's gaps at most; they fit the head's two octets.
-const GAPS_LEN_MAX: usize = BLOCK_NUMBERS * GAP_LEN_MAX - 1;
+/// Octets of a block's gaps at most; they fit the head's two octets. Keyed numbers are within 2^62
+/// of each other: a gap of nine octets, 2^56 or more, leaves room for 128 fewer of eight, so that
+/// 8191 gaps have eight each at most, and one more where the keyed numbers begin.
+const GAPS_LEN_MAX: usize = BLOCK_NUMBERS * 8 - 1;
 
 /// Octets of a block's head: count, length of the gaps, first number.
 const HEAD_LEN: usize = 12;

@@ -15,6 +15,8 @@ use super::WORDS;
 use super::columns::Columns;
 use super::columns::LayoutError;
 use super::columns::code_width;
+use super::hash_of;
+use super::keyed::KeyedWriter;
 use super::sets::Interner;
 use super::sets::Sets;
 
@@ -121,7 +123,7 @@ impl Base {
             if due.peek().is_none_or(|Reverse((next, _place))| *next != page) {
                 let members = scratch.members();
                 if !members.is_empty() {
-                    writer.page(page, members);
+                    writer.page(page, members)?;
                 }
                 scratch.clear();
             }
@@ -228,6 +230,7 @@ struct Writer {
     len: u64,
     /// The group's numbers with their sets, until they are too many to do without pages.
     few: Vec<(u32, u32)>,
+    keyed: KeyedWriter,
 }
 
 impl Writer {
@@ -238,11 +241,18 @@ impl Writer {
             group: None,
             len: 0,
             few: Vec::new(),
+            keyed: KeyedWriter::default(),
         }
     }
 
     /// The next page, which is not empty: its number, and its members in order.
-    fn page(&mut self, page: u64, members: &[(u16, u32)]) {
+    fn page(&mut self, page: u64, members: &[(u16, u32)]) -> Result<(), LayoutError> {
+        if page >> (Number::KEYED_BITS - 16) != 0 {
+            for &(place, set) in members {
+                self.keyed.push(hash_of(page << 16 | u64::from(place)), set)?;
+            }
+            return Ok(());
+        }
         // Numbers are below 2^50, so that a group has 18 bits.
         let (group, page) = ((page >> 16) as u32, page as u16);
         if self.group != Some(group) {
@@ -254,12 +264,13 @@ impl Writer {
         if self.len <= FEW_MAX as u64 {
             let suffix = |place| u32::from(page) << 16 | u32::from(place);
             self.few.extend(members.iter().map(|&(place, set)| (suffix(place), set)));
-            return;
+            return Ok(());
         }
         if !had_pages {
             self.begin_pages();
         }
         self.write_page(page, members);
+        Ok(())
     }
 
     /// The group has become too large: its numbers so far go on pages.
@@ -339,6 +350,7 @@ impl Writer {
         columns.dictionary_sets = self.dictionaries.items;
         columns.set_ends = sets.sets.ends;
         columns.set_layers = sets.sets.items;
+        columns.keyed = self.keyed.finish();
         drop_unused_sets(&mut columns);
         columns.shrink();
         columns
@@ -350,7 +362,7 @@ fn drop_unused_sets(columns: &mut Columns) {
     let mut is_used = vec![false; columns.set_ends.len()];
     let marks = columns.few_marks.iter().chain(&columns.page_marks);
     let shared = marks.filter(|&marks| marks & CODED == 0);
-    for &set in shared.chain(&columns.dictionary_sets) {
+    for &set in shared.chain(&columns.dictionary_sets).chain(&columns.keyed.sets) {
         is_used[set as usize] = true;
     }
     // The empty set keeps its place.
@@ -363,7 +375,7 @@ fn drop_unused_sets(columns: &mut Columns) {
     let numbers: Vec<u32> = is_used.into_iter().enumerate().map(number).collect();
     let marks = columns.few_marks.iter_mut().chain(&mut columns.page_marks);
     let shared = marks.filter(|marks| **marks & CODED == 0);
-    for set in shared.chain(&mut columns.dictionary_sets) {
+    for set in shared.chain(&mut columns.dictionary_sets).chain(&mut columns.keyed.sets) {
         *set = numbers[*set as usize];
     }
     columns.set_ends = kept.ends;

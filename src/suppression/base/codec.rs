@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! +-------+---------+---------------+--------+  +--------+  +----------+     +-----------+
-//! | magic | version | header's size | CRC-32 |  | header |  | column 1 | ... | column 16 |
+//! | magic | version | header's size | CRC-32 |  | header |  | column 1 | ... | column 20 |
 //! +-------+---------+---------------+--------+  +--------+  +----------+     +-----------+
 //! header and columns: chunks of up to 1 MiB, each followed by the CRC-32 of its place and octets
 //! header: cursor (writer, seq)..; layers with their lists by name; how long each column is
@@ -27,15 +27,16 @@ use super::Base;
 use super::Layer;
 use super::columns::Columns;
 use super::columns::LayoutError;
+use super::keyed::Keyed;
 
 const MAGIC: [u8; 8] = *b"bvz-base";
-/// The version that is written, and the only one so far.
-const VERSION: u32 = 1;
+/// The version that is written. One of before knows no keyed numbers, and is built anew.
+const VERSION: u32 = 2;
 const PRELUDE_LEN: usize = 24;
 /// Octets between two CRCs. Our choice: small beside the caches, large beside a CRC.
 const CHUNK_LEN: usize = 1 << 20;
 const CRC_LEN: usize = 4;
-const COLUMNS: usize = 16;
+const COLUMNS: usize = 20;
 /// Most octets of a header: 65,535 layers with long names. Beyond it, it is no header of ours.
 const HEADER_LEN_MAX: u64 = 64 << 20;
 
@@ -144,7 +145,11 @@ impl Base {
         out.column(&columns.dictionary_ends)?;
         out.column(&columns.dictionary_sets)?;
         out.column(&columns.set_ends)?;
-        out.column(&columns.set_layers)
+        out.column(&columns.set_layers)?;
+        out.column(&columns.keyed.ends)?;
+        out.column(&columns.keyed.rests)?;
+        out.column(&columns.keyed.codes)?;
+        out.column(&columns.keyed.sets)
     }
 
     fn header(&self, cursor: &[(WriterId, u64)]) -> Vec<u8> {
@@ -181,6 +186,10 @@ impl Base {
             columns.dictionary_sets.len(),
             columns.set_ends.len(),
             columns.set_layers.len(),
+            columns.keyed.ends.len(),
+            columns.keyed.rests.len(),
+            columns.keyed.codes.len(),
+            columns.keyed.sets.len(),
         ];
         for len in lens {
             (len as u64).put(&mut out);
@@ -219,6 +228,12 @@ impl Base {
             dictionary_sets: input.column(next(), "dictionaries")?,
             set_ends: input.column(next(), "sets of layers")?,
             set_layers: input.column(next(), "sets of layers")?,
+            keyed: Keyed {
+                ends: input.column(next(), "keyed numbers")?,
+                rests: input.column(next(), "keyed numbers")?,
+                codes: input.column(next(), "keyed numbers")?,
+                sets: input.column(next(), "keyed numbers")?,
+            },
         };
         Ok((Self::assemble(layers, columns)?, cursor))
     }
@@ -258,7 +273,7 @@ fn read_prelude(input: &mut impl Read, len: u64) -> Result<u64, CodecError> {
 
 /// The file is as long as its header says, so that nothing larger is asked of the memory.
 fn check_len(header_len: u64, lens: &[u64; COLUMNS], found: u64) -> Result<(), CodecError> {
-    const WIDTHS: [u64; COLUMNS] = [4, 4, 4, 4, 8, 2, 4, 2, 8, 4, 2, 1, 4, 4, 4, 2];
+    const WIDTHS: [u64; COLUMNS] = [4, 4, 4, 4, 8, 2, 4, 2, 8, 4, 2, 1, 4, 4, 4, 2, 4, 1, 1, 4];
     let chunked = |octets: u64| {
         octets.saturating_add(octets.div_ceil(CHUNK_LEN as u64).saturating_mul(CRC_LEN as u64))
     };
@@ -496,7 +511,7 @@ mod tests {
         let cases = [
             ("another file",       change(0, b'x', false), "expected a snapshot, found something else"),
             ("the beginning",      change(12, 0xff, false), "the snapshot is damaged in its beginning, within 1048576 octets from 0"),
-            ("a later version",    change(8, 2, true),     "expected snapshot version 1, found 2"),
+            ("a later version",    change(8, 3, true),     "expected snapshot version 2, found 3"),
             ("a header too large", change(19, 1, true),    "the header of the snapshot is malformed at its size"),
             ("the header",         change(24, 0xff, false), "the snapshot is damaged in its header, within 1048576 octets from 24"),
         ];

@@ -15,6 +15,7 @@ use super::Layer;
 use super::Page;
 use super::RANK_LINE;
 use super::WORDS;
+use super::keyed::Keyed;
 
 /// Ranks that a bitmap of places with codes has.
 pub(super) const RANKS: usize = WORDS * 64 / RANK_LINE;
@@ -67,6 +68,8 @@ pub(super) struct Columns {
     pub(super) set_ends: Vec<u32>,
     /// Layers in sets.
     pub(super) set_layers: Vec<u16>,
+    /// The keyed numbers, which are in no group.
+    pub(super) keyed: Keyed,
 }
 
 /// Octets of a code into a dictionary of `len` sets.
@@ -109,6 +112,7 @@ impl Columns {
             + of(&self.dictionary_sets)
             + of(&self.set_ends)
             + of(&self.set_layers)
+            + self.keyed.bytes()
     }
 
     pub(super) fn shrink(&mut self) {
@@ -148,7 +152,7 @@ impl Columns {
         {
             return Err(misfit("dictionaries"));
         }
-        Ok(())
+        self.keyed.check(sets)
     }
 }
 
@@ -162,6 +166,7 @@ impl Base {
         }
         walk.check_used_up()?;
         let Walk { groups, page_ranks, pages, coded, len, .. } = walk;
+        let len = len + columns.keyed.len();
         columns.page_lasts = Vec::new();
         Ok(Self { layers, columns, groups, page_ranks, pages, coded, len })
     }

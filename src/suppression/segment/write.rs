@@ -97,7 +97,7 @@ impl<W: Write> SegmentWriter<W> {
         }
         let mut bytes = Vec::with_capacity(self.gaps.len() + 16);
         bytes.extend_from_slice(&self.block_numbers.to_be_bytes());
-        // A gap has 8 octets at most, and the first number of a block has none.
+        // See `GAPS_LEN_MAX`.
         bytes.extend_from_slice(&(self.gaps.len() as u16).to_be_bytes());
         bytes.extend_from_slice(&self.first.to_be_bytes());
         bytes.append(&mut self.gaps);
