@@ -27,6 +27,7 @@ use bajavoz::store::import::RUN_NUMBERS;
 use bajavoz::store::import::Title;
 use bajavoz::store::import::prepare;
 use bajavoz::store::import::write;
+use bajavoz::suppression::NumberStorage;
 use bajavoz::suppression::import::Settings;
 use bajavoz::suppression::import::Shape;
 
@@ -117,6 +118,7 @@ fn imported(path: &Path, shape: Shape, dir: &Path) -> Outcome<(Duration, u64, u6
         runs_in: Some(store.clone()),
         run_numbers: RUN_NUMBERS,
         is_one_list: true,
+        numbers: NumberStorage::Plain,
     };
     let mut prepared = prepare(&order, &mut |_progress| {})?;
     let title = Title { list: "bench".into(), source: String::new(), as_of: None };

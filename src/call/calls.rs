@@ -175,6 +175,7 @@ impl Calls {
     /// is refused like a new one: its INVITE to the carrier is cancelled, and the dialer gets what
     /// the gate would say. Calls that are up go on: the person has taken them.
     pub fn handle_opted_out(&mut self, now: Instant, number: Number) {
+        let number = self.index.stored(number);
         let ringing = self.ringing.range((number, 0)..=(number, u64::MAX));
         let keys: Vec<u64> = ringing.map(|&(_, key)| key).collect();
         for key in keys {
@@ -383,6 +384,8 @@ impl Calls {
         }
         call.noted_ringing = rings;
         for number in call.admitted.numbers() {
+            // Another node tells of it as the store keeps it.
+            let number = self.index.stored(number);
             if rings {
                 self.ringing.insert((number, key));
             } else {

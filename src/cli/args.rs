@@ -10,6 +10,7 @@ use clap::Subcommand;
 mod backup;
 mod decode;
 mod demo;
+mod erase;
 mod explain;
 mod export;
 mod import;
@@ -23,6 +24,7 @@ pub(super) use backup::Backup;
 pub(super) use backup::Restore;
 pub(super) use decode::Decode;
 pub(super) use demo::Demo;
+pub(super) use erase::Erase;
 pub(super) use explain::Explain;
 pub(super) use export::Export;
 pub(super) use export::Form;
@@ -44,6 +46,7 @@ use backup::BACKUP_EXAMPLES;
 use backup::RESTORE_EXAMPLES;
 use decode::DECODE_EXAMPLES;
 use demo::DEMO_EXAMPLES;
+use erase::ERASE_EXAMPLES;
 use explain::EXPLAIN_EXAMPLES;
 use import::IMPORT_EXAMPLES;
 use proof::PROOF_EXAMPLES;
@@ -128,6 +131,9 @@ pub(super) enum Verb {
     /// Enter, reverse, show and export opt-outs.
     #[command(subcommand)]
     Optout(Optout),
+    /// Destroy what can be read of a number; it stays refused.
+    #[command(after_help = ERASE_EXAMPLES)]
+    Erase(Erase),
     /// Write what is on record of a number as a signed bundle, which anybody can check offline.
     #[command(after_help = PROOF_EXAMPLES)]
     Proof(Proof),

@@ -21,6 +21,8 @@ use crate::engine::desk::Added;
 use crate::engine::desk::Addition;
 use crate::engine::desk::Claim;
 use crate::engine::desk::Earlier;
+use crate::engine::desk::Erased;
+use crate::engine::desk::Erasing;
 use crate::engine::desk::Explanation;
 use crate::engine::desk::Format;
 use crate::engine::desk::ImportDone;
@@ -120,7 +122,9 @@ impl Counter {
         if common.socket.is_none() {
             let checked = load(common)?;
             let place = desk::import_place(&checked, list.as_ref(), account.as_ref())?;
-            if !place.store.is_dir() {
+            // Numbers are hashed as they are read, by what is drawn with the store.
+            let is_first = is_dry || !place.numbers.needs_store();
+            if !place.store.is_dir() && is_first {
                 return Ok((None, place));
             }
         }
@@ -196,6 +200,20 @@ impl Counter {
                 Reply::Progress(done, of) => tell(done, of),
                 Reply::Withdrawn(withdrawn) => return Ok(withdrawn),
                 reply => return Err(unexpected(&reply)),
+            }
+        }
+    }
+
+    /// As [`Desk::erase`].
+    pub(super) fn erase(&mut self, erasing: Erasing) -> Result<Erased, Failure> {
+        match self {
+            Self::Desk(desk) => Ok(desk.erase(Authority::LocalOperator, &erasing)?),
+            Self::Engine(engine) => {
+                engine.send(&Request::Erase(erasing))?;
+                match engine.next()? {
+                    Reply::Erased(erased) => Ok(erased),
+                    reply => Err(unexpected(&reply)),
+                }
             }
         }
     }

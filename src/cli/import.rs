@@ -23,6 +23,7 @@ use super::page::Page;
 use super::text::count;
 use crate::engine::desk::Access;
 use crate::engine::desk::Claim;
+use crate::engine::desk::DeskError;
 use crate::engine::desk::ImportDone;
 use crate::engine::desk::ImportPlace;
 use crate::model::ListName;
@@ -161,11 +162,14 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
     let region = what.region.as_deref().unwrap_or(&place.default_region);
     let numbers = NumberReader::new(region)
         .map_err(|error| Failure::new(Code::Usage, format!("--region: {error}")))?;
+    let stored = place.numbers.for_import(&place.store).map_err(DeskError::from)?;
+    let number_key = stored.is_keyed().then(|| stored.mark().to_string());
+    let shape = what.format.shape();
     let runs_in = place.store.is_dir().then(|| place.store.clone()).filter(|_dir| !what.dry_run);
     Ok(Order {
         file: what.file.clone(),
         settings: Settings {
-            shape: what.format.shape(),
+            shape,
             column: what.column.clone(),
             whole: match what.expect {
                 Some(lines) => Whole::Lines(lines),
@@ -173,12 +177,14 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
                 None => Whole::Unsaid,
             },
             wide_ranges: what.wide_ranges,
+            number_key,
             ..Settings::new(numbers)
         },
         rejects: what.rejects.clone(),
         runs_in,
         run_numbers: import::RUN_NUMBERS,
         is_one_list: what.list.is_some(),
+        numbers: stored,
     })
 }
 

@@ -19,6 +19,7 @@ mod client;
 mod counter;
 mod decode;
 mod demo;
+mod erase;
 mod exit;
 mod import;
 mod optout;
@@ -86,6 +87,7 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Explain(what) => optout::explain(common, what, page),
         Verb::Import(what) => import::import(common, what, page),
         Verb::Optout(what) => optout::optout(common, what, page),
+        Verb::Erase(what) => erase::erase(common, what, page),
         Verb::Demo(what) => demo::demo(common, &what, page),
         Verb::Proof(what) => proof::proof(common, what, page),
         Verb::Verify(what) => verify::verify(common, &what, page),

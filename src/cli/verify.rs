@@ -21,6 +21,7 @@ use crate::model::hex;
 use crate::suppression::Audio;
 use crate::suppression::AudioResult;
 use crate::suppression::Confirmation;
+use crate::suppression::Erasure;
 use crate::suppression::Fact;
 use crate::suppression::KeyEvidence;
 use crate::suppression::OptOut;
@@ -249,6 +250,10 @@ fn describe(record: &VerifiedRecord, number: Number, page: &mut Page) -> io::Res
             writeln!(page, "record {}, reversal", record.id)?;
             describe_reversal(reversal, page)?;
         }
+        Some(Fact::Erasure(erasure)) => {
+            writeln!(page, "record {}, erasure", record.id)?;
+            describe_erasure(erasure, page)?;
+        }
         Some(Fact::Checkpoint(_)) | None => {
             writeln!(page, "record {}", record.id)?;
             writeln!(page, "  erased     its key was destroyed; the chain over it holds")?;
@@ -268,6 +273,20 @@ fn describe_reversal(reversal: &Reversal, page: &mut Page) -> io::Result<()> {
     writeln!(page, "  reason     {}", reversal.reason)?;
     writeln!(page, "  node       {}", reversal.node)?;
     writeln!(page, "  reversed   {}", reversal.reversed_at.iso8601())
+}
+
+fn describe_erasure(erasure: &Erasure, page: &mut Page) -> io::Result<()> {
+    let texts = [
+        ("of", Some(erasure.number.reveal())),
+        ("keys", Some(erasure.slots.len().to_string())),
+        ("audio", Some(erasure.audio.len().to_string())),
+        ("cause", Some(erasure.cause.as_str().to_owned())),
+        ("actor", erasure.actor.clone()),
+        ("reason", erasure.reason.clone()),
+        ("node", Some(erasure.node.to_string())),
+        ("erased", Some(erasure.erased_at.iso8601())),
+    ];
+    write_texts(texts, page)
 }
 
 fn describe_optout(optout: &OptOut, page: &mut Page) -> io::Result<()> {

@@ -145,6 +145,7 @@ mod tests {
     use crate::model::WriterId;
     use crate::store::import::Order;
     use crate::store::import::prepare;
+    use crate::suppression::NumberStorage;
     use crate::suppression::export::Entry;
     use crate::suppression::export::write_json_line;
     use crate::suppression::import::Import;
@@ -228,6 +229,7 @@ mod tests {
             runs_in: None,
             run_numbers: 10,
             is_one_list: false,
+            numbers: NumberStorage::Plain,
         };
         let prepared = prepare(&order, &mut |_| {}).unwrap();
         assert_eq!((prepared.shape, prepared.tally.rejected_sum()), (Shape::Export, 0));

@@ -14,6 +14,7 @@ use crate::campaign::{Campaigns, OnStale, Origin, PromptName};
 use crate::model::codec::Codec;
 use crate::model::{DialerName, ListName, Network, NodeName, TrunkName};
 use crate::store::AckPolicy;
+use crate::store::NumberChoice;
 use crate::store::postgres::Tls;
 use crate::suppression::Range;
 use crate::suppression::list::Direction;
@@ -225,6 +226,8 @@ pub struct Store {
     pub ack: AckPolicy,
     /// How long the server may be out of reach before the index counts as stale.
     pub stale_after: Duration,
+    /// How numbers are kept.
+    pub numbers: NumberChoice,
 }
 
 /// A PostgreSQL server, checked to be one that can be asked for.

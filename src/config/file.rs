@@ -116,6 +116,16 @@ pub(super) struct Store {
     pub(super) ca: Option<Text>,
     pub(super) ack: Option<Ack>,
     pub(super) stale_after: TypedDuration,
+    pub(super) number_storage: NumberStorage,
+    pub(super) number_key: Option<Text>,
+}
+
+/// How numbers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NumberStorage {
+    Plain,
+    Hmac,
 }
 
 /// Which database.

@@ -211,6 +211,11 @@ pub(super) const KEYS: &[Key] = &[
     key("store.stale-after", DurationIn("1s", "1h"), Default("\"5s\"", "twenty looks at a server that answers at once"), "",
         "How long the server may be out of reach before this engine counts as not knowing what others were told; campaigns say by on-stale what becomes of a call then. postgres only."),
 
+    key("store.number-storage", OneOf(&["plain", "hmac"]), Default("\"plain\"", "exports and reports name who opted out"), "",
+        "How numbers are kept, chosen when the store is made: as they are, or as HMAC-SHA-256 under a key, so that `bajavoz erase` leaves nothing to be read of one and it is refused all the same."),
+    key("store.number-key", Text, Optional("number-key in the store's folder"), "\"../secret/number-key\"",
+        "The file of the key by which numbers are hashed, relative to the configuration folder; made with the store, and the same file on every engine of one server. Without it nobody can be refused: keep a copy, apart from those of the database. hmac only."),
+
     key("evidence.audio", Flag, Default("false", "a voice is kept only by who has a reason to"), "",
         "Whether the person's audio around the press is kept, as a WAV file beside the journal. 8 kB of memory a second and call."),
     key("evidence.audio-before", DurationIn("0s", "30s"), Default("\"5s\"", "what was said just before"), "",

@@ -46,7 +46,7 @@ fn entry(text: &mut String, key: &Key) {
         Presence::Optional(meaning) => format!("Not written: {meaning}."),
     };
     comment(text, &format!("{} {range}{absent}", key.doc));
-    let is_other = is_for_others(key.path) || is_for_postgres(key.path);
+    let is_other = is_for_others(key.path) || is_for_other_stores(key.path);
     let mark = if is_other { "# " } else { "" };
     let _ = writeln!(text, "{mark}{last} = {}", shown(key)); // As above.
 }
@@ -57,9 +57,9 @@ fn is_for_others(key: &str) -> bool {
         || ["lists.NAME.max-age-days", "lists.NAME.on-stale"].contains(&key)
 }
 
-/// The reference keeps its opt-outs in a file.
-fn is_for_postgres(key: &str) -> bool {
-    ["store.url", "store.tls", "store.ca", "store.ack"].contains(&key)
+/// The reference keeps its opt-outs in a file, and numbers as they are.
+fn is_for_other_stores(key: &str) -> bool {
+    ["store.url", "store.tls", "store.ca", "store.ack", "store.number-key"].contains(&key)
 }
 
 fn range(kind: Kind) -> String {

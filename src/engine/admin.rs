@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use super::desk::Claim;
 use super::desk::Desk;
 use super::desk::DeskError;
+use super::desk::Erasing;
 use super::desk::Reversing;
 use super::desk::Withdrawing;
 use crate::call::LiveCall;
@@ -149,6 +150,9 @@ impl Clerk {
             Request::Withdraw(withdrawing) => {
                 self.asked(move |desk, out| withdraw(desk, &withdrawing, out)).await
             }
+            Request::Erase(erasing) => {
+                self.asked(move |desk, out| erase(desk, &erasing, out)).await
+            }
             Request::ImportPlace { list, account } => {
                 self.asked(move |desk, out| {
                     let place = desk.import_place(list.as_ref(), account.as_ref())?;
@@ -244,6 +248,11 @@ fn withdraw(desk: &Desk, withdrawing: &Withdrawing, out: &mut Out) -> Result<(),
     // Who opened the socket is the engine's own user.
     let done = desk.withdraw(Authority::LocalOperator, withdrawing, &mut tell)?;
     out.put(Reply::Withdrawn(done))
+}
+
+fn erase(desk: &Desk, erasing: &Erasing, out: &mut Out) -> Result<(), DeskError> {
+    // As for a reversal.
+    out.put(Reply::Erased(desk.erase(Authority::LocalOperator, erasing)?))
 }
 
 fn proof(desk: &Desk, number: &str, out: &mut Out) -> Result<(), DeskError> {

@@ -49,6 +49,7 @@ use crate::suppression::import::standing;
 use crate::suppression::proof::PublicKey;
 
 mod addition;
+mod erasure;
 mod error;
 mod explain;
 mod herald;
@@ -61,6 +62,7 @@ mod stand;
 mod withdrawal;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
+pub use erasure::{Erased, Erasing};
 pub use error::DeskError;
 pub use explain::{Aside, Cause, Effect, Explanation, Ground, Look, Told, Verdict};
 pub use herald::Herald;
@@ -125,7 +127,7 @@ pub enum Format {
 pub enum Access {
     /// Questions; nothing is written to the journal.
     Read,
-    /// Proofs too: nothing is written but signatures.
+    /// Proofs and erasures too, of a store that is there.
     Sign,
     /// Additions too; makes the store when it is missing.
     Write,
@@ -183,12 +185,14 @@ impl Desk {
             }
             Access::Read => {
                 let clock: Clock = Arc::new(clock::unix_now);
-                let (archive, _recovered) = Archive::open(path, &target(&checked.store)?, &clock)?;
+                let (target, numbers) = (target(&checked.store)?, &checked.store.numbers);
+                let (archive, _recovered) = Archive::open(path, &target, numbers, &clock)?;
                 Books::Read(Box::new(Mutex::new(archive)))
             }
             Access::Sign | Access::Write => {
                 let settings = Settings {
                     target: target(&checked.store)?,
+                    numbers: checked.store.numbers.clone(),
                     ack: checked.store.ack,
                     ..Settings::new(path, Arc::new(clock::unix_now))
                 };

@@ -92,8 +92,9 @@ pub(super) fn standings(checked: &Checked, index: &Index) -> Vec<RegistryStandin
 /// Those of the store.
 pub fn standings_in_store(checked: &Checked) -> Result<Vec<RegistryStanding>, DeskError> {
     let clock: Clock = Arc::new(clock::unix_now);
+    let target = target(&checked.store)?;
     let (archive, _recovered) =
-        Archive::open(&checked.store.path, &target(&checked.store)?, &clock)?;
+        Archive::open(&checked.store.path, &target, &checked.store.numbers, &clock)?;
     let index = Index::default();
     index.take_imports(&archive.reader()?.imports()?);
     Ok(standings(checked, &index))

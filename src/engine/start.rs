@@ -101,6 +101,7 @@ pub(super) fn open_store(
     let settings = store::Settings {
         on_event,
         target: target(&checked.store)?,
+        numbers: checked.store.numbers.clone(),
         following,
         ack: checked.store.ack,
         ..store::Settings::new(&checked.store.path, Arc::new(clock::unix_now))

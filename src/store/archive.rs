@@ -15,8 +15,12 @@ use std::path::PathBuf;
 
 use crate::model::RecordId;
 use crate::model::WriterId;
+use crate::suppression::Erasure;
 use crate::suppression::Fact;
 use crate::suppression::Index;
+use crate::suppression::NumberStorage;
+use crate::suppression::StorageMark;
+use crate::suppression::proof::Kind;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::Record;
 
@@ -25,6 +29,7 @@ use super::StoreError;
 use super::database::Cursor;
 use super::database::Database;
 use super::database::Projected;
+use super::erase;
 use super::journal::JournalEnd;
 use super::journal::Stream;
 use super::journal::Torn;
@@ -32,6 +37,8 @@ use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
 use super::ledger::LooseEnd;
+use super::numbers;
+use super::numbers::NumberChoice;
 use super::proof::is_own_checkpoint;
 use super::reader::Reader;
 use super::site::Site;
@@ -107,18 +114,20 @@ impl Archive {
     ///
     /// # Errors
     ///
+    /// [`StoreError::NumberStorage`] where it keeps numbers otherwise than `numbers` says,
     /// [`StoreError::Held`] while another process has it, [`StoreError::RestoreCut`] where a restore
     /// did not come to its end, [`StoreError::Server`] where the shared database refuses us, and
     /// every way in which a disk can refuse or a journal be damaged.
     pub fn open(
         dir: &Path,
         target: &Target,
+        numbers: &NumberChoice,
         clock: &Clock,
     ) -> Result<(Self, Recovered), StoreError> {
-        Self::open_site(Site::new(dir, target.clone(), Clock::clone(clock)))
+        Self::open_site(Site::new(dir, target.clone(), numbers.clone(), Clock::clone(clock)))
     }
 
-    pub(super) fn open_site(site: Site) -> Result<(Self, Recovered), StoreError> {
+    pub(super) fn open_site(mut site: Site) -> Result<(Self, Recovered), StoreError> {
         let dir = &site.dir;
         let restoring = dir.join(RESTORING);
         if restoring.exists() {
@@ -138,12 +147,19 @@ impl Archive {
         let known = cursors.as_deref().unwrap_or_default();
         // Without its keys a journal is unreadable: they are made once, with the store.
         let is_new = streams.is_empty() && (known.is_empty() || database.is_shared());
-        let mut keys =
-            KeyFile::open(&keys_path, is_new).map_err(StoreError::io("open", &keys_path))?;
+        let made = numbers::mark_of(&keys_path)?;
+        let numbers = numbers_of(&site, &mut database, made, is_new, cursors.is_some())?;
+        let mut keys = KeyFile::open(&keys_path, is_new, numbers.clone())
+            .map_err(StoreError::io("open", &keys_path))?;
         keys.secure().map_err(StoreError::io("sync", &keys_path))?;
-        let mut loose_ends = Vec::new();
+        database.keep_numbers_as(made.unwrap_or_else(|| numbers.mark()));
+        if cursors.is_some() {
+            // One that goes away meanwhile is asked again before anything is put in.
+            unless_away(database.claim())?;
+        }
+        let (mut loose_ends, mut erasures) = (Vec::new(), Vec::new());
         if database.is_shared() {
-            loose_ends = learn(&streams, &mut keys)?;
+            (loose_ends, erasures) = learn(&streams, &mut keys)?;
         } else {
             check_all_there(known, &streams)?;
             for (tag, slot) in database.number_keys()? {
@@ -158,7 +174,13 @@ impl Archive {
         let Opening { mut database, keys, recovered, past } = opening;
         if !database.is_shared() {
             loose_ends = database.loose_ends()?;
+            erasures = database.erasures()?;
         }
+        let completed = erase::complete(&site.dir, &keys, &erasures)?;
+        if completed > 0 {
+            tracing::warn!(completed, "erasures that a crash had cut short are done to their end");
+        }
+        site.numbers = numbers;
         Ok((Self { site, database, keys, past, loose_ends, lock }, recovered))
     }
 
@@ -190,9 +212,34 @@ fn unless_away<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError
     }
 }
 
+/// How numbers are kept in the store of `site`, which was `made` so where it was; a store that
+/// `is_new` may draw a secret, where no node of the same database has done so.
+fn numbers_of(
+    site: &Site,
+    database: &mut Database,
+    made: Option<StorageMark>,
+    is_new: bool,
+    is_there: bool,
+) -> Result<NumberStorage, StoreError> {
+    let is_shared = database.is_shared();
+    // Nothing while it is away, and nothing within where nobody has said so yet.
+    let told = if is_shared && is_there { unless_away(database.mark())? } else { None };
+    let kept = told.flatten();
+    let may_draw = is_new && kept.is_none() && (told.is_some() || !is_shared);
+    let numbers = site.choice.resolve(&site.dir, made, may_draw)?;
+    if let Some(kept) = kept.filter(|_kept| site.choice != NumberChoice::AsMade) {
+        numbers::check(&numbers, kept, || "the shared database".to_owned())?;
+    }
+    Ok(numbers)
+}
+
 /// Learns from the journal what a shared database does not know of this node: which number has
-/// which slot; and finds the ends of its streams that no later one names yet.
-fn learn(streams: &[Stream], keys: &mut KeyFile) -> Result<Vec<LooseEnd>, StoreError> {
+/// which slot; and finds the ends of its streams that no later one names yet, and its erasures.
+fn learn(
+    streams: &[Stream],
+    keys: &mut KeyFile,
+) -> Result<(Vec<LooseEnd>, Vec<Erasure>), StoreError> {
+    let mut erasures = Vec::new();
     let mut named = BTreeSet::new();
     let mut ends = Vec::new();
     for stream in streams {
@@ -200,6 +247,11 @@ fn learn(streams: &[Stream], keys: &mut KeyFile) -> Result<Vec<LooseEnd>, StoreE
         let end = stream.read(0, |record| {
             if let Some((tag, slot)) = record.key_slot() {
                 keys.learn(tag, slot);
+            }
+            if record.kind == Kind::Erasure
+                && let Some(Fact::Erasure(erasure)) = open_record(keys, &record)?
+            {
+                erasures.push(*erasure);
             }
             let link = record.checkpoint().filter(|link| link.writer != stream.writer);
             is_beginning &= link.is_some();
@@ -211,7 +263,7 @@ fn learn(streams: &[Stream], keys: &mut KeyFile) -> Result<Vec<LooseEnd>, StoreE
         ends.push(LooseEnd { record, hash: end.hash, is_signed });
     }
     ends.retain(|end| end.record.seq > 0 && !named.contains(&end.record));
-    Ok(ends)
+    Ok((ends, erasures))
 }
 
 /// A store that is being opened.
@@ -377,18 +429,21 @@ pub(super) fn open_record(keys: &KeyFile, record: &Record) -> Result<Option<Fact
     key.map(|key| record.open(Some(&key)).map_err(fail)).transpose()
 }
 
-/// Fills `index` with what this node itself has written, in the store's folder `dir`, and with the
+/// Fills `index` with what this node itself has written, in the store of `site`, and with the
 /// numbers of the imports that it knew at its last start; and returns how many they were, and how
 /// many were left out. For a start while the shared database is away.
-pub(super) fn fill_from_journal(dir: &Path, index: &Index) -> Result<(u64, u64), StoreError> {
+pub(super) fn fill_from_journal(site: &Site, index: &Index) -> Result<(u64, u64), StoreError> {
+    let dir = site.dir.as_path();
+    index.keep_numbers_as(&site.numbers);
     let path = dir.join("keys");
     let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
     let (mut filled, mut left_out) = (0, 0);
     for stream in streams(&journal_dir(dir))? {
         stream.read(0, |record| {
-            match open_record(&keys, &record)? {
+            let (id, fact) = (record.id, open_record(&keys, &record)?);
+            match Projected::new(record, fact)?.fact() {
                 Some(Fact::OptOut(optout)) => {
-                    let settled = index.settle_optout(&optout, record.id);
+                    let settled = index.settle_optout(optout, id);
                     *(if settled.is_ok() { &mut filled } else { &mut left_out }) += 1;
                 }
                 Some(Fact::Reversal(reversal)) => {
@@ -397,7 +452,11 @@ pub(super) fn fill_from_journal(dir: &Path, index: &Index) -> Result<(u64, u64),
                     }
                 }
                 Some(
-                    Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_),
+                    Fact::Audio(_)
+                    | Fact::Checkpoint(_)
+                    | Fact::Confirmed(_)
+                    | Fact::Erasure(_)
+                    | Fact::Import(_),
                 )
                 | None => {}
             }
@@ -474,13 +533,13 @@ impl<'a> Taking<'a> {
         self.recovered.facts += u64::from(!matches!(fact, Some(Fact::Checkpoint(_))));
         self.recovered.erased += u64::from(fact.is_none());
         let writer = record.id.writer;
-        self.waiting.push(Projected { record, fact });
+        self.waiting.push(Projected::new(record, fact)?);
         if self.waiting.len() == TAKE_IN_MAX { self.flush(writer, None) } else { Ok(()) }
     }
 
     /// Takes in what waits; the cursor moves to the end of the stream, or to the last record.
     fn flush(&mut self, writer: WriterId, end: Option<&JournalEnd>) -> Result<(), StoreError> {
-        let last = self.waiting.last().map(|projected| &projected.record);
+        let last = self.waiting.last().map(Projected::record);
         let cursor = match (end, last) {
             (Some(end), _) if end.seq == 0 => None,
             (Some(end), _) => {

@@ -5,6 +5,7 @@
 //! backup/segments/*.seg      the numbers of imports, each file named by its hash
 //! backup/audio/*.wav         the audio around presses, where it is kept, each named by its hash
 //! backup/keys                the keys of the numbers: who has them can read the rest
+//! backup/number-key          by which numbers are hashed, where they are and it stands with them
 //! backup/bajavoz.sqlite      for the call records; the rest of it is made anew from the journal
 //! backup/manifest.json       what the journal held and where each stream ended; written last
 //! ```
@@ -43,6 +44,7 @@ use super::audio::audio_dir;
 use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
+use super::numbers;
 use super::segments::Segments;
 use super::segments::segments_dir;
 use super::site::Site;
@@ -129,6 +131,7 @@ pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, St
         copy_named(&segments_dir(dir), &segments_dir(unfinished), "seg")?;
         copy_named(&audio_dir(dir), &audio_dir(unfinished), "wav")?;
         copy(&dir.join("keys"), &unfinished.join("keys"))?;
+        copy_number_key(dir, unfinished)?;
         let mut manifest = survey(unfinished, made_at)?;
         manifest.calls = count_calls(unfinished)?;
         write_manifest(unfinished, &manifest)?;
@@ -234,6 +237,7 @@ fn prepare(
     copy_named(&segments_dir(from), &segments_dir(unfinished), "seg")?;
     copy_named(&audio_dir(from), &audio_dir(unfinished), "wav")?;
     copy(&from.join("keys"), &unfinished.join("keys"))?;
+    copy_number_key(from, unfinished)?;
     if calls == Calls::Keep && database_path(from).exists() {
         copy(&database_path(from), &database_path(unfinished))?;
         Sqlite::open(&database_path(unfinished))?.forget_projection()?;
@@ -389,6 +393,13 @@ fn copy_named(from: &Path, to: &Path, extension: &str) -> Result<(), StoreError>
         }
     }
     sync_dir(to).map_err(StoreError::io("sync", to))
+}
+
+/// Copies the secret by which numbers are hashed, where it stands with them; one that stands
+/// elsewhere is kept there by whoever put it there.
+fn copy_number_key(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let path = from.join(numbers::FILE_NAME);
+    if path.exists() { copy(&path, &to.join(numbers::FILE_NAME)) } else { Ok(()) }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {

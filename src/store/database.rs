@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::record::Cdr;
+use crate::suppression::Erasure;
 use crate::suppression::Fact;
+use crate::suppression::StorageMark;
 use crate::suppression::import::Import;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Hash;
@@ -42,11 +44,36 @@ impl Cursor {
     }
 }
 
-/// A record with the fact in it; without, once its key is destroyed.
+/// A record with what the database's other tables say of it. This is the one way into them, so that
+/// where numbers are hashed no row ever has one: there a record is its own outline, and what is
+/// sealed in it stays in it.
 #[derive(Debug)]
 pub(super) struct Projected {
-    pub(super) record: Record,
-    pub(super) fact: Option<Fact>,
+    record: Record,
+    fact: Option<Fact>,
+}
+
+impl Projected {
+    /// Of `record`, which says `fact`; without it, once the key is destroyed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Record`] for a record whose plain fields are none.
+    pub(super) fn new(record: Record, fact: Option<Fact>) -> Result<Self, StoreError> {
+        let RecordId { writer, seq } = record.id;
+        let outline =
+            record.outline().map_err(|source| StoreError::Record { writer, seq, source })?;
+        Ok(Self { fact: outline.or(fact), record })
+    }
+
+    pub(super) const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// What is known of it; nothing where the key is destroyed and nothing is left.
+    pub(super) const fn fact(&self) -> Option<&Fact> {
+        self.fact.as_ref()
+    }
 }
 
 /// The writing side of a database.
@@ -55,12 +82,62 @@ pub(super) struct Database {
     backend: Box<dyn Backend>,
     /// The store's segments of imports.
     segments: Segments,
+    /// How numbers are kept here.
+    mark: StorageMark,
+    /// Whether a shared database is known to keep them so too.
+    is_claimed: bool,
 }
 
 impl Database {
     /// The database behind `backend`, of the store with `segments`.
     pub(super) fn new(backend: impl Backend + 'static, segments: Segments) -> Self {
-        Self { backend: Box::new(backend), segments }
+        let (mark, is_claimed) = (StorageMark::default(), !backend.is_shared());
+        Self { backend: Box::new(backend), segments, mark, is_claimed }
+    }
+
+    /// Says how numbers are kept here; a shared database is held to it before anything is put in.
+    pub(super) const fn keep_numbers_as(&mut self, mark: StorageMark) {
+        self.mark = mark;
+    }
+
+    /// How the numbers in a shared database are kept; nothing where nobody has said so yet.
+    pub(super) fn mark(&mut self) -> Result<Option<StorageMark>, StoreError> {
+        let mut found = None;
+        each(self.backend.as_mut(), "SELECT mark FROM number_storage WHERE id = 1", &[], |row| {
+            let mark = StorageMark::from_text(row.text(0)?);
+            found = Some(mark.ok_or(StoreError::Column { at: 0 })?);
+            Ok(())
+        })?;
+        if found.is_none() {
+            // Who wrote before anybody could choose has not chosen.
+            each(self.backend.as_mut(), "SELECT COUNT(*) FROM writer", &[], |row| {
+                found = (row.int(0)? > 0).then_some(StorageMark::Plain);
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Makes sure that a shared database keeps numbers as they are kept here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NumberStorage`] where it does not.
+    pub(super) fn claim(&mut self) -> Result<(), StoreError> {
+        if self.is_claimed {
+            return Ok(());
+        }
+        let mark = self.mark()?.unwrap_or(self.mark);
+        let row = vec![1_i64.into(), mark.to_string().into()];
+        self.backend.change(&[Change::Insert(&tables::NUMBER_STORAGE, vec![row])])?;
+        // Another node may have been first.
+        let found = self.mark()?.unwrap_or(mark);
+        if found != self.mark {
+            let (place, expected) = ("the shared database".to_owned(), self.mark);
+            return Err(StoreError::NumberStorage { place, expected, found });
+        }
+        self.is_claimed = true;
+        Ok(())
     }
 
     /// Whether other nodes write to it too.
@@ -92,6 +169,18 @@ impl Database {
             Ok(())
         })?;
         Ok(keys)
+    }
+
+    /// Every erasure, in the order of the streams.
+    pub(super) fn erasures(&mut self) -> Result<Vec<Erasure>, StoreError> {
+        let mut erasures = Vec::new();
+        let sql = "SELECT body FROM erasure ORDER BY writer_id, writer_seq";
+        each(self.backend.as_mut(), sql, &[], |row| {
+            let erasure = serde_json::from_str(row.text(0)?);
+            erasures.push(erasure.map_err(|source| StoreError::Row { source })?);
+            Ok(())
+        })?;
+        Ok(erasures)
     }
 
     /// The ends of streams that no later stream names yet.
@@ -127,6 +216,7 @@ impl Database {
         records: &[Projected],
         calls: &[Cdr],
     ) -> Result<(), StoreError> {
+        self.claim()?;
         let mut changes = tables::of_records(records, !self.is_shared())?;
         changes.extend(tables::of_calls(calls)?);
         if let Some(cursor) = cursor {

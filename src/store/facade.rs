@@ -41,6 +41,8 @@ use super::ledger::Ledger;
 use super::ledger::QUEUE_LEN_MAX;
 use super::ledger::REOPEN_EVERY;
 use super::ledger::Signing;
+use super::numbers::NumberChoice;
+use super::numbers::stored_call;
 use super::projection::Backlog;
 use super::projection::Projection;
 use super::publish::Publisher;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The database behind the journal.
     pub target: Target,
+    /// How numbers are kept: as it was chosen when the store was made.
+    pub numbers: NumberChoice,
     /// Facts that may wait for the disk.
     pub queue_len_max: usize,
     /// Size of a journal segment, 8 KiB or more.
@@ -86,6 +90,7 @@ impl Settings {
         Self {
             dir: dir.into(),
             target: Target::default(),
+            numbers: NumberChoice::default(),
             queue_len_max: QUEUE_LEN_MAX,
             segment_bytes: SEGMENT_BYTES,
             clock,
@@ -180,6 +185,7 @@ impl Store {
         let Settings {
             dir,
             target,
+            numbers,
             queue_len_max,
             segment_bytes,
             clock,
@@ -189,7 +195,7 @@ impl Store {
             following,
             ..
         } = settings;
-        let (archive, mut recovered) = Archive::open(&dir, &target, &clock)?;
+        let (archive, mut recovered) = Archive::open(&dir, &target, &numbers, &clock)?;
         let (_publisher, on_event) = Publisher::start(&archive.site, on_event)?;
         let held = Arc::new(Held::new(ack, on_ack, Arc::clone(&on_event)));
         let keys_path = dir.join("keys");
@@ -206,7 +212,7 @@ impl Store {
         let journal = Journal::create(disk, segment_bytes, writer)
             .map_err(StoreError::io("create a segment in", &journal_dir))?;
         let reading_keys =
-            KeyFile::open(&keys_path, false).map_err(StoreError::io("open", &keys_path))?;
+            KeyFile::open_read_only(&keys_path).map_err(StoreError::io("open", &keys_path))?;
         let watch = Watch::new("projection", &on_event);
         let backlog = Backlog { journal_dir, keys: reading_keys, past };
         let projection =
@@ -214,7 +220,7 @@ impl Store {
         let feed = projection.feed.clone();
         if let Some(following) = &following {
             // Before anybody follows: what stands here is older than what the follower brings.
-            let filled = fill_from_journal(&site.dir, &following.index)?;
+            let filled = fill_from_journal(&site, &following.index)?;
             (recovered.filled, recovered.left_out) = filled;
         }
         let follower = following.map(|following| {
@@ -245,7 +251,7 @@ impl Store {
     /// Keeps a call record, a moment later and with others; lost in a crash, or when the
     /// database is too slow (see [`Counters::calls_lost`]).
     pub fn record_call(&self, call: Cdr) {
-        self.projection.feed.call(call);
+        self.projection.feed.call(stored_call(&self.site.numbers, call));
     }
 
     /// Waits until everything submitted before is settled and can be asked for.
@@ -327,7 +333,7 @@ impl Store {
     ///
     /// Those of a journal that cannot be read.
     pub fn fill_from_journal(&self, index: &Index) -> Result<(u64, u64), StoreError> {
-        fill_from_journal(&self.site.dir, index)
+        fill_from_journal(&self.site, index)
     }
 
     /// Why the journal cannot be written now, if it cannot: the alarm to raise.

@@ -33,6 +33,7 @@ use crate::suppression::feed::Due;
 use crate::suppression::feed::Step;
 
 use super::StoreError;
+use super::erase::Erasures;
 use super::projection;
 use super::reader::Reader;
 use super::site::Site;
@@ -112,6 +113,7 @@ impl Follower {
         watch: Watch,
     ) -> Result<Self, StoreError> {
         following.index.set_freshness(Freshness::Never);
+        following.index.keep_numbers_as(&site.numbers);
         let shared = Arc::new(Shared {
             began_at: (following.now)(),
             following,
@@ -126,6 +128,7 @@ impl Follower {
             site,
             reader,
             imports: Imports::default(),
+            erasures: Erasures::default(),
             is_failing: false,
         };
         let thread = std::thread::Builder::new()
@@ -197,6 +200,7 @@ struct Round {
     site: Site,
     reader: Reader,
     imports: Imports,
+    erasures: Erasures,
     is_failing: bool,
 }
 
@@ -241,12 +245,17 @@ impl Round {
         heads.retain(|(writer, _seq)| !own.contains_key(writer));
         if shared.feed().is_none() {
             self.fill(asked_at, &heads)?;
+            // What others have erased while this node was down; its own it has completed.
+            for (_record, erasure) in self.reader.erasures(None)? {
+                self.erasures.are_due(erasure.number, Some(erasure.erased_at));
+            }
         }
         self.look_after_imports();
         let due = self.due(asked_at, heads);
         for stream in due {
             self.read(stream)?;
         }
+        self.erasures.look_after(&self.site);
         Ok(())
     }
 
@@ -332,6 +341,8 @@ impl Round {
                     index.reverse(reversal.number, cancelled.record, &cancelled.lists);
                 }
             }
+            // Whatever was sealed here up to now.
+            Some(Fact::Erasure(erasure)) => self.erasures.are_due(erasure.number, None),
             // Without a fact its key was destroyed, and nobody is named any more.
             Some(Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_)) | None => {}
         }

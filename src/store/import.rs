@@ -15,6 +15,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::model::Number;
+use crate::suppression::NumberStorage;
 use crate::suppression::import;
 use crate::suppression::import::Exported;
 use crate::suppression::import::ImportError;
@@ -64,6 +65,8 @@ pub struct Order {
     pub run_numbers: usize,
     /// Whether all numbers go on one list, also those of our exports, whose rows say others.
     pub is_one_list: bool,
+    /// How the store keeps numbers: they are hashed as they are read, where it does.
+    pub numbers: NumberStorage,
 }
 
 /// How far it is.
@@ -135,15 +138,18 @@ pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared
     let create = |path| Rejects::create(path, input.sheets());
     let rejects = order.rejects.as_deref().map(create).transpose()?;
     let new_runs = || Runs::new(order.runs_in.clone(), order.run_numbers);
+    // Half as many of twice the size.
+    let placed_runs = Runs::new(order.runs_in.clone(), order.run_numbers.div_ceil(2));
     let meter = input.meter();
     let of = input.len();
     let mut told = |octets| tell(Progress::Read { octets, of });
     let mut sorter = Sorter {
         listed: new_runs(),
         taken_off: new_runs(),
-        places: Places::new(new_runs()),
+        places: Places::new(placed_runs),
         is_one_list: order.is_one_list,
         one_list_rows: 0,
+        numbers: &order.numbers,
         rejects,
         lines: 0,
         tell: &mut || told(meter.octets()),
@@ -235,6 +241,7 @@ struct Sorter<'a> {
     is_one_list: bool,
     /// Rows of an export that go on one list, whatever lists they say.
     one_list_rows: u64,
+    numbers: &'a NumberStorage,
     rejects: Option<Rejects>,
     lines: u64,
     tell: &'a mut dyn FnMut(),
@@ -252,21 +259,21 @@ impl Sorter<'_> {
 impl Sink for Sorter<'_> {
     fn listed(&mut self, number: Number) -> io::Result<()> {
         self.line();
-        self.listed.push(number.digits())
+        self.listed.push(self.numbers.stored(number).digits())
     }
 
     fn taken_off(&mut self, number: Number) -> io::Result<()> {
         self.line();
-        self.taken_off.push(number.digits())
+        self.taken_off.push(self.numbers.stored(number).digits())
     }
 
     fn exported(&mut self, exported: &Exported) -> io::Result<()> {
         self.line();
         match exported.whom {
-            _ if !self.is_one_list => self.places.push(exported),
+            _ if !self.is_one_list => self.places.push(exported, self.numbers),
             Whom::One(number) if !exported.lists.is_empty() => {
                 self.one_list_rows += 1;
-                self.listed.push(number.digits())
+                self.listed.push(self.numbers.stored(number).digits())
             }
             // Ranges are in the tally.
             Whom::One(_) | Whom::Range(_) => Ok(()),

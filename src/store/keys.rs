@@ -4,6 +4,7 @@
 //! +--------------------------------------+--------+--------+-----
 //! | header 4 KiB: magic, tag key, CRC-32 | slot 0 | slot 1 | ...    32 octets each
 //! |   at 64: signing key, CRC-32         |        |        |
+//! |   at 128: how numbers are kept, CRC  |        |        |
 //! +--------------------------------------+--------+--------+-----
 //! ```
 //!
@@ -13,7 +14,8 @@
 //! under a keyed hash, never here. A slot of zeros is destroyed and is not given out again.
 //!
 //! The signing key is the Ed25519 seed under which the store's checkpoints are signed: drawn with
-//! the file, or once for a file that was made before there was one.
+//! the file, or once for a file that was made before there was one. How numbers are kept is said
+//! when the file is made and never again; where nothing is said they are kept as they are.
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,6 +27,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::model::Number;
+use crate::suppression::NumberStorage;
+use crate::suppression::StorageMark;
 use crate::suppression::proof::KeyTag;
 use crate::suppression::proof::NumberKey;
 use crate::suppression::proof::Signer;
@@ -39,6 +43,11 @@ const SLOT_LEN: u64 = 32;
 /// Where the signing key stands, with its CRC-32 behind it.
 const SIGNING_AT: usize = 64;
 const SIGNING_LEN: usize = 36;
+/// Where it says how numbers are kept: one octet, a fingerprint of 16, and their CRC-32.
+const MARK_AT: usize = 128;
+const MARK_LEN: usize = 21;
+/// In the first of these octets: as keyed hashes.
+const MARK_KEYED: u8 = 1;
 /// Slots made at a time: one sync for as many numbers.
 const CHUNK_SLOTS: u32 = 4096;
 
@@ -47,6 +56,7 @@ const CHUNK_SLOTS: u32 = 4096;
 pub(super) struct KeyFile {
     file: File,
     tag_key: TagKey,
+    numbers: NumberStorage,
     slots: HashMap<KeyTag, u32>,
     /// The first slot that no number has taken.
     next_slot: u32,
@@ -55,12 +65,14 @@ pub(super) struct KeyFile {
 }
 
 impl KeyFile {
-    /// Opens the file at `path`, and makes it when it is missing and `may_create`.
-    pub(super) fn open(path: &Path, may_create: bool) -> io::Result<Self> {
+    /// Opens the file at `path` for sealing numbers that are kept as `numbers`, and makes it when
+    /// it is missing and `may_create`.
+    pub(super) fn open(path: &Path, may_create: bool, numbers: NumberStorage) -> io::Result<Self> {
         if may_create && !path.exists() {
-            create(path)?;
+            create(path, numbers.mark())?;
         }
-        Self::from_file(OpenOptions::new().read(true).write(true).open(path)?)
+        let file = Self::from_file(OpenOptions::new().read(true).write(true).open(path)?)?;
+        Ok(Self { numbers, ..file })
     }
 
     /// Opens the file at `path` for reading records alone: nothing is written to it.
@@ -74,7 +86,8 @@ impl KeyFile {
         let tag_key = read_header(&header).ok_or(io::ErrorKind::InvalidData)?;
         let slots_len = file.metadata()?.len().saturating_sub(HEADER_LEN) / SLOT_LEN;
         let slots_len = u32::try_from(slots_len).unwrap_or(u32::MAX);
-        Ok(Self { file, tag_key, slots: HashMap::new(), next_slot: 0, slots_len })
+        let numbers = NumberStorage::default();
+        Ok(Self { file, tag_key, numbers, slots: HashMap::new(), next_slot: 0, slots_len })
     }
 
     /// Makes the newest slots durable: the process that filled them may have ended before the disk
@@ -90,9 +103,18 @@ impl KeyFile {
         self.file.sync_all()
     }
 
-    /// Learns from a stored record that `tag` has taken `slot`.
+    /// How the numbers of this store are kept.
+    pub(super) fn mark(&self) -> io::Result<StorageMark> {
+        let mut stored = [0; MARK_LEN];
+        self.file.read_exact_at(&mut stored, MARK_AT as u64)?;
+        read_mark(&stored).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Learns from a stored record that `tag` has taken `slot`. Slots are given out ascending, so
+    /// that of several a number has the last.
     pub(super) fn learn(&mut self, tag: KeyTag, slot: u32) {
-        self.slots.insert(tag, slot);
+        let known = self.slots.entry(tag).or_insert(slot);
+        *known = slot.max(*known);
         self.next_slot = self.next_slot.max(slot.saturating_add(1));
     }
 
@@ -106,10 +128,12 @@ impl KeyFile {
     /// The key of `number`, durable before it is returned; the number takes a slot when it has
     /// none, or when its former key was destroyed.
     pub(super) fn key_of(&mut self, number: Number) -> io::Result<NumberKey> {
-        let tag = self.tag_key.tag(number);
+        let stored = self.numbers.stored(number);
+        let tag = self.tag_key.tag(stored);
+        let keyed = Some(stored).filter(|stored| stored.is_keyed());
         if let Some(&slot) = self.slots.get(&tag) {
             match self.key_in(slot) {
-                Ok(Some(key)) => return Ok(NumberKey { tag, slot, key }),
+                Ok(Some(key)) => return Ok(NumberKey { tag, slot, keyed, key }),
                 Ok(None) => {}
                 // Else one bad sector would keep everybody's opt-outs off the record.
                 Err(error) => {
@@ -125,9 +149,23 @@ impl KeyFile {
             self.next_slot += 1;
             if let Some(key) = self.key_in(slot)? {
                 self.slots.insert(tag, slot);
-                return Ok(NumberKey { tag, slot, key });
+                return Ok(NumberKey { tag, slot, keyed, key });
             }
         }
+    }
+
+    /// Destroys the keys in `slots` of the file at `path`: durable when this returns. Whoever has
+    /// the file open finds them gone.
+    pub(super) fn destroy(path: &Path, slots: &[u32]) -> io::Result<()> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().write(true).open(path)?;
+        for slot in slots {
+            let at = HEADER_LEN + u64::from(*slot) * SLOT_LEN;
+            file.write_all_at(&[0; SLOT_LEN as usize], at)?;
+        }
+        file.sync_all()
     }
 
     /// The key under which checkpoints are signed; drawn and made durable when there is none.
@@ -171,7 +209,7 @@ impl KeyFile {
     }
 }
 
-fn create(path: &Path) -> io::Result<()> {
+fn create(path: &Path, mark: StorageMark) -> io::Result<()> {
     let mut header = MAGIC.to_vec();
     let mut tag_key = [0; 32];
     random::fill(&mut tag_key)?;
@@ -179,6 +217,8 @@ fn create(path: &Path) -> io::Result<()> {
     header.extend_from_slice(&crc32fast::hash(&header).to_be_bytes());
     header.resize(SIGNING_AT, 0);
     header.extend_from_slice(&draw_signing_key()?);
+    header.resize(MARK_AT, 0);
+    header.extend_from_slice(&written_mark(mark));
     header.resize(HEADER_LEN as usize, 0);
     let unfinished = path.with_extension("new");
     let mut options = OpenOptions::new();
@@ -214,6 +254,30 @@ fn read_signing_key(stored: &[u8; SIGNING_LEN]) -> Option<Signer> {
     is_whole.then(|| seed.try_into().ok().map(Signer::new))?
 }
 
+fn written_mark(mark: StorageMark) -> [u8; MARK_LEN] {
+    let mut stored = [0; MARK_LEN];
+    if let StorageMark::Keyed(fingerprint) = mark {
+        stored[0] = MARK_KEYED;
+        stored[1..17].copy_from_slice(&fingerprint);
+        let crc = crc32fast::hash(&stored[..17]);
+        stored[17..].copy_from_slice(&crc.to_be_bytes());
+    }
+    stored
+}
+
+/// Files of before there was a choice have zeros there.
+fn read_mark(stored: &[u8; MARK_LEN]) -> Option<StorageMark> {
+    let (said, crc) = stored.split_last_chunk::<4>()?;
+    let (kind, fingerprint) = said.split_first()?;
+    match *kind {
+        0 if *stored == [0; MARK_LEN] => Some(StorageMark::Plain),
+        MARK_KEYED if crc32fast::hash(said) == u32::from_be_bytes(*crc) => {
+            fingerprint.try_into().ok().map(StorageMark::Keyed)
+        }
+        _ => None,
+    }
+}
+
 fn random_chunk() -> io::Result<Vec<u8>> {
     let mut chunk = vec![0; (u64::from(CHUNK_SLOTS) * SLOT_LEN) as usize];
     random::fill(&mut chunk)?;
@@ -223,6 +287,7 @@ fn random_chunk() -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suppression::NumberSecret;
 
     fn number(digits: u64) -> Number {
         Number::from_e164_digits(digits).expect("the test's numbers are E.164")
@@ -232,7 +297,7 @@ mod tests {
     fn a_number_keeps_its_key_and_a_destroyed_one_is_not_given_out_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let mut keys = KeyFile::open(&path, true).unwrap();
+        let mut keys = KeyFile::open(&path, true, NumberStorage::Plain).unwrap();
         let first = keys.key_of(number(1)).unwrap();
         let second = keys.key_of(number(2)).unwrap();
         assert_eq!((first.slot, second.slot), (0, 1));
@@ -240,10 +305,10 @@ mod tests {
 
         keys.file.write_all_at(&[0; 32], HEADER_LEN).unwrap();
         assert_eq!(keys.key_in(0).unwrap(), None);
-        let mut keys = KeyFile::open(&path, false).unwrap();
+        let mut keys = KeyFile::open(&path, false, NumberStorage::Plain).unwrap();
         keys.learn(first.tag, 0);
         assert_eq!(keys.key_of(number(1)).unwrap().slot, 1, "a fresh slot after the destroyed");
-        let mut keys = KeyFile::open(&path, false).unwrap();
+        let mut keys = KeyFile::open(&path, false, NumberStorage::Plain).unwrap();
         assert_eq!(keys.key_of(number(3)).unwrap().slot, 1, "zeros are skipped");
     }
 
@@ -251,27 +316,61 @@ mod tests {
     fn the_signing_key_is_drawn_once_and_a_damaged_one_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let keys = KeyFile::open(&path, true).unwrap();
+        let keys = KeyFile::open(&path, true, NumberStorage::Plain).unwrap();
         let mode =
             std::os::unix::fs::PermissionsExt::mode(&keys.file.metadata().unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         let key = keys.signer().unwrap().public();
-        assert_eq!(KeyFile::open(&path, false).unwrap().signer().unwrap().public(), key);
+        assert_eq!(
+            KeyFile::open(&path, false, NumberStorage::Plain).unwrap().signer().unwrap().public(),
+            key
+        );
 
         keys.file.write_all_at(&[0; SIGNING_LEN], SIGNING_AT as u64).unwrap();
         assert!(keys.signer_there().unwrap().is_none(), "a file of before");
         let other = keys.signer().unwrap().public();
         assert_ne!(other, key);
-        assert_eq!(KeyFile::open(&path, false).unwrap().signer().unwrap().public(), other);
+        assert_eq!(
+            KeyFile::open(&path, false, NumberStorage::Plain).unwrap().signer().unwrap().public(),
+            other
+        );
 
         keys.file.write_all_at(b"x", SIGNING_AT as u64 + 3).unwrap();
         assert_eq!(keys.signer().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
+    fn how_numbers_are_kept_is_said_once_and_what_is_damaged_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let keyed = NumberStorage::Keyed(NumberSecret::new(&[7; 32]));
+        let path = dir.path().join("keys");
+        let mut keys = KeyFile::open(&path, true, keyed.clone()).unwrap();
+        assert_eq!(keys.mark().unwrap(), keyed.mark());
+        let key = keys.key_of(number(1)).unwrap();
+        assert_eq!(key.keyed, Some(keyed.stored(number(1))));
+        let again = keys.key_of(keyed.stored(number(1))).unwrap();
+        assert_eq!(
+            (again.tag, again.slot),
+            (key.tag, key.slot),
+            "the same, asked for as it is kept"
+        );
+        let keys = KeyFile::open(&path, true, NumberStorage::Plain).unwrap();
+        assert_eq!(keys.mark().unwrap(), keyed.mark(), "whatever is asked for later");
+        for at in [0, 5, 20] {
+            let mut octet = [0];
+            keys.file.read_exact_at(&mut octet, (MARK_AT + at) as u64).unwrap();
+            keys.file.write_all_at(&[octet[0] ^ 1], (MARK_AT + at) as u64).unwrap();
+            assert_eq!(keys.mark().unwrap_err().kind(), io::ErrorKind::InvalidData, "{at}");
+            keys.file.write_all_at(&octet, (MARK_AT + at) as u64).unwrap();
+        }
+        keys.file.write_all_at(&[0; MARK_LEN], MARK_AT as u64).unwrap();
+        assert_eq!(keys.mark().unwrap(), StorageMark::Plain, "a file of before");
+    }
+
+    #[test]
     fn the_file_grows_when_its_slots_are_taken() {
         let dir = tempfile::tempdir().unwrap();
-        let mut keys = KeyFile::open(&dir.path().join("keys"), true).unwrap();
+        let mut keys = KeyFile::open(&dir.path().join("keys"), true, NumberStorage::Plain).unwrap();
         keys.learn(KeyTag([1; 16]), CHUNK_SLOTS - 1);
         let key = keys.key_of(number(1)).unwrap();
         assert_eq!((key.slot, keys.slots_len), (CHUNK_SLOTS, 2 * CHUNK_SLOTS));
@@ -280,7 +379,7 @@ mod tests {
     #[test]
     fn a_slot_that_cannot_be_read_takes_nobody_elses_opt_outs_with_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut keys = KeyFile::open(&dir.path().join("keys"), true).unwrap();
+        let mut keys = KeyFile::open(&dir.path().join("keys"), true, NumberStorage::Plain).unwrap();
         let tag = keys.tag_key.tag(number(1));
         // Records name a slot far beyond the file: it is a copy from before them.
         keys.learn(tag, 3 * CHUNK_SLOTS);
@@ -294,10 +393,16 @@ mod tests {
     fn a_missing_or_damaged_file_is_an_error_where_it_must_exist() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        assert_eq!(KeyFile::open(&path, false).unwrap_err().kind(), io::ErrorKind::NotFound);
-        drop(KeyFile::open(&path, true).unwrap());
+        assert_eq!(
+            KeyFile::open(&path, false, NumberStorage::Plain).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        drop(KeyFile::open(&path, true, NumberStorage::Plain).unwrap());
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         file.write_all_at(b"x", 20).unwrap();
-        assert_eq!(KeyFile::open(&path, true).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            KeyFile::open(&path, true, NumberStorage::Plain).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

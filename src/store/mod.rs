@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
+use crate::suppression::StorageMark;
 use crate::suppression::segment::SegmentError;
 
 mod archive;
@@ -27,6 +28,7 @@ mod backend;
 mod backup;
 mod chunks;
 mod database;
+mod erase;
 mod exam;
 mod facade;
 mod follow;
@@ -36,6 +38,7 @@ pub mod journal;
 mod keys;
 pub mod ledger;
 mod migrations;
+mod numbers;
 pub mod postgres;
 mod projection;
 mod proof;
@@ -51,10 +54,12 @@ mod watch;
 
 pub use archive::{Archive, Recovered, held_by};
 pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
+pub use erase::Readable;
 pub use exam::{Examined, Place, StoreFault, StoreFound, examine};
 pub use facade::{Counters, Settings, Store};
 pub use follow::{Followed, Following, Monotonic, OnNumber};
 pub use ledger::{AckPolicy, Ledger};
+pub use numbers::NumberChoice;
 pub use reader::{CallFilter, Reader};
 pub use site::Target;
 pub use snapshot::Snapshot;
@@ -99,6 +104,13 @@ pub enum StoreError {
     /// The ledger or the projection is gone.
     #[error("the store is closed")]
     Closed,
+    /// Numbers are not hashed.
+    #[error(
+        "this store keeps numbers as they are, and one that is erased would be refused no more: make \
+         a new store with number-storage = \"hmac\" in [store], and bring the opt-outs over by \
+         `bajavoz optout export` and `bajavoz import`"
+    )]
+    KeepsNumbers,
     /// A column of a row is not of its table's kind.
     #[error("column {at} of a row of the database is not what was written")]
     Column {
@@ -202,6 +214,29 @@ pub enum StoreError {
     Missing {
         /// What is missing.
         path: PathBuf,
+    },
+    /// The secret by which numbers are hashed cannot be had.
+    #[error(
+        "the number key `{path}` is {what}: numbers cannot be hashed without it, and whoever is \
+         listed would be called; put back the file that the store was made with, which other nodes \
+         of one database have too"
+    )]
+    NumberKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Numbers are kept otherwise than the configuration says.
+    #[error("{place} keeps numbers as \"{found}\", and the configuration says \"{expected}\": {}",
+        numbers_hint(*expected, *found))]
+    NumberStorage {
+        /// What says so.
+        place: String,
+        /// How the configuration has it.
+        expected: StorageMark,
+        /// How they are kept.
+        found: StorageMark,
     },
     /// More records lead from a number's own to their signatures than a bundle holds.
     #[error("expected at most {max} records in one bundle, found more")]
@@ -344,6 +379,21 @@ fn fault(source: &SegmentError) -> &'static str {
     match source {
         SegmentError::Io(error) if error.kind() != io::ErrorKind::NotFound => "read",
         _ => "used; restore it from a copy",
+    }
+}
+
+const fn numbers_hint(expected: StorageMark, found: StorageMark) -> &'static str {
+    match (expected, found) {
+        (StorageMark::Keyed(_), StorageMark::Keyed(_)) => {
+            "`number-key` must name the file that it was made with"
+        }
+        (_, StorageMark::Keyed(_)) => {
+            "write number-storage = \"hmac\" in [store], since it is chosen when a store is made"
+        }
+        (_, StorageMark::Plain) => {
+            "write number-storage = \"plain\" in [store], since it is chosen when a store is made; \
+             or `bajavoz optout export`, and `bajavoz import` into a new store"
+        }
     }
 }
 

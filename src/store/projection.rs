@@ -146,7 +146,7 @@ impl Feed {
     /// Hands over durable facts of one stream, the last of which has `hash`; without room they
     /// are left to be read from the journal. Never waits.
     pub(super) fn facts(&self, facts: Vec<Projected>, hash: Hash) {
-        let Some(last) = facts.last().map(|projected| projected.record.id) else { return };
+        let Some(last) = facts.last().map(|projected| projected.record().id) else { return };
         {
             let mut durable = self.reaches();
             match durable.last_mut().filter(|reach| reach.last.writer == last.writer) {
@@ -435,7 +435,7 @@ impl Projector {
     /// Puts a group to those that wait for a transaction, unless one before it was missed: then
     /// the journal is read instead.
     fn facts(&mut self, facts: Vec<Projected>, hash: Hash) {
-        let id = |projected: &Projected| projected.record.id;
+        let id = |projected: &Projected| projected.record().id;
         let (Some(first), Some(last)) = (facts.first().map(id), facts.last().map(id)) else {
             return;
         };
@@ -455,7 +455,7 @@ impl Projector {
         }
         self.waiting.extend(facts);
         self.waiting_hash = hash;
-        let written_at = |projected: &Projected| projected.record.written_at.0;
+        let written_at = |projected: &Projected| projected.record().written_at.0;
         let oldest = self.waiting.first().map_or(0, written_at);
         let newest = self.waiting.last().map_or(0, written_at);
         let is_old = newest.saturating_sub(oldest) >= WAIT_MAX_MICROS;
@@ -473,7 +473,7 @@ impl Projector {
             return;
         }
         let cursor = facts.last().map(|last| {
-            let RecordId { writer, seq } = last.record.id;
+            let RecordId { writer, seq } = last.record().id;
             Cursor { writer, seq, hash: self.waiting_hash, is_closed: false }
         });
         match self.database.take_in(cursor, &facts, &calls) {
@@ -601,7 +601,7 @@ impl Projector {
                     return Ok(());
                 }
                 let fact = open_record(&self.keys, &record)?;
-                facts.push(Projected { record, fact });
+                facts.push(Projected::new(record, fact)?);
                 if facts.len() >= self.missed_at_once.0 {
                     self.take_missed(&mut facts)
                 } else {
@@ -622,7 +622,7 @@ impl Projector {
 
     /// Takes in `facts` of one stream and empties them.
     fn take_missed(&mut self, facts: &mut Vec<Projected>) -> Result<(), StoreError> {
-        let Some(Projected { record, .. }) = facts.last() else { return Ok(()) };
+        let Some(record) = facts.last().map(Projected::record) else { return Ok(()) };
         let RecordId { writer, seq } = record.id;
         let next = Cursor { writer, seq, hash: record.hash(), is_closed: false };
         if let Err(error) = self.database.take_in(Some(next), facts, &[]) {
@@ -667,7 +667,8 @@ mod tests {
         let entropy = Entropy::new([7; _]);
         let record = Record::seal(&fact, place, None, &entropy);
         let record = record.expect("a confirmation needs no key");
-        (0..count).map(|_| Projected { record: record.clone(), fact: None }).collect()
+        let projected = |_| Projected::new(record.clone(), None).expect("it has no number");
+        (0..count).map(projected).collect()
     }
 
     #[test]

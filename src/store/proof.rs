@@ -53,6 +53,8 @@ impl Store {
         let reader = self.reader()?;
         let imports = imports_of(&reader, number)?;
         let mut records = reader.records_of(number)?;
+        let erasures = reader.erasures(Some(number))?.into_iter();
+        records.extend(erasures.map(|(record, _erasure)| record));
         records.extend(imports.keys());
         records.sort_unstable();
         if records.is_empty() {
@@ -73,6 +75,9 @@ impl Store {
             });
             runs.push(entries.collect::<Result<Vec<_>, _>>()?);
         }
+        // Who asked by the number as it is kept is told which it is, as long as that can be told.
+        let told = runs.iter().flatten().find_map(Entry::number);
+        let number = told.filter(|_told| number.is_keyed()).unwrap_or(number);
         let bundle = Bundle { number, node, made_at, records, elsewhere, runs };
         let mut text = Vec::new();
         bundle.write(&self.signer, &mut text).map_err(StoreError::io("write", "the bundle"))?;
@@ -115,7 +120,7 @@ fn imports_of(
             found.entry(imported.record).or_default();
         }
         for (part, content) in imported.import.parts() {
-            let Some(place) = segments.find(part, number)? else { continue };
+            let Some(place) = segments.find(part, reader.stored(number))? else { continue };
             segments.verify(part, &imported.import.list, content)?;
             let place = ImportPlace { content, segment: part.segment, place };
             found.entry(imported.record).or_default().push(place);

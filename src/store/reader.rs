@@ -11,7 +11,9 @@ use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::record::Cdr;
+use crate::suppression::NumberStorage;
 use crate::suppression::Outcome;
+use crate::suppression::StorageMark;
 use crate::suppression::export::Entry;
 use crate::suppression::export::Filter;
 
@@ -52,12 +54,35 @@ pub struct Reader {
     dir: PathBuf,
     /// What the database is called where it says something wrong.
     place: String,
+    /// How numbers are kept in it.
+    numbers: NumberStorage,
 }
 
 impl Reader {
     /// Asks `backend`, which `place` names, for the store in the folder `dir`.
-    pub(super) fn new(backend: impl Backend + 'static, dir: &Path, place: String) -> Self {
-        Self { backend: RefCell::new(Box::new(backend)), dir: dir.to_owned(), place }
+    pub(super) fn new(
+        backend: impl Backend + 'static,
+        dir: &Path,
+        place: String,
+        numbers: NumberStorage,
+    ) -> Self {
+        Self { backend: RefCell::new(Box::new(backend)), dir: dir.to_owned(), place, numbers }
+    }
+
+    /// The number as it is kept, which is how questions are asked.
+    pub(super) fn stored(&self, number: Number) -> Number {
+        self.numbers.stored(number)
+    }
+
+    /// Under which key numbers are hashed, where they are.
+    fn number_key(&self) -> Option<String> {
+        let mark = self.numbers.mark();
+        (mark != StorageMark::Plain).then(|| mark.to_string())
+    }
+
+    /// `filter`, with its number as it is kept.
+    fn stored_filter(&self, filter: &Filter) -> Filter {
+        Filter { number: filter.number.map(|number| self.stored(number)), ..filter.clone() }
     }
 
     /// As [`Backend::select`]; `visit` may not ask anything itself.
@@ -109,7 +134,7 @@ impl Reader {
     ///
     /// [`StoreError::Database`].
     pub fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
-        let found = Conditions::of(filter);
+        let found = Conditions::of(&self.stored_filter(filter));
         let sql = format!("SELECT COUNT(*) FROM optout{}{}", found.joins, found.sql);
         self.count_rows(&sql, &found.values)
     }
@@ -127,6 +152,8 @@ impl Reader {
         filter: &Filter,
         mut visit: impl FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let dialled = filter.number;
+        let filter = &self.stored_filter(filter);
         let found = Conditions::of(filter);
         let sql = format!(
             "SELECT optout.writer_id, optout.writer_seq, written_us, optout.body, durable_us,
@@ -157,7 +184,8 @@ impl Reader {
                 entry.reversed.extend(undone);
                 return Ok(ControlFlow::Continue(()));
             }
-            let next = Entry { reversed: undone.into_iter().collect(), ..entry(row)? };
+            let (reversed, number_key) = (undone.into_iter().collect(), self.number_key());
+            let next = Entry { reversed, number_key, ..entry(row)? };
             let step = hand_on(waiting.replace(next));
             is_over = step.is_break();
             Ok(step)
@@ -169,7 +197,7 @@ impl Reader {
         if is_over || hand_on(waiting).is_break() || !filter.finds_imports() {
             return Ok(());
         }
-        self.export_imports(filter, visit)
+        self.export_imports(filter, dialled, visit)
     }
 
     /// Everything on record of `number`, oldest first.
@@ -203,7 +231,7 @@ impl Reader {
         found.add("started_us >=", filter.from.map(|at| at.0));
         found.add("started_us <", filter.to.map(|at| at.0));
         found.add("campaign =", filter.campaign.as_ref().map(|name| name.as_str()));
-        found.add("number =", filter.number.map(|number| number.digits()));
+        found.add("number =", filter.number.map(|number| self.stored(number).digits()));
         let sql = format!("SELECT body FROM call_record{} ORDER BY started_us, call_id", found.sql);
         self.search(&sql, &found.values, &mut |row| {
             let call = serde_json::from_str(row.text(0)?);
@@ -262,6 +290,7 @@ fn entry(row: Row<'_>) -> Result<Entry, StoreError> {
         confirmed_at: row.maybe_int(5)?.map(UnixMicros),
         outcome: row.maybe_text(6)?.and_then(Outcome::from_name),
         reversed: Vec::new(),
+        number_key: None,
     })
 }
 

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::UnixMicros;
+use crate::suppression::NumberStorage;
 
 use super::Clock;
 use super::StoreError;
 use super::database::Database;
+use super::numbers::NumberChoice;
 use super::postgres;
 use super::postgres::Postgres;
 use super::postgres::Use;
@@ -33,6 +35,10 @@ pub(super) struct Site {
     pub(super) dir: PathBuf,
     target: Target,
     clock: Clock,
+    /// How numbers are to be kept.
+    pub(super) choice: NumberChoice,
+    /// How they are, once the store has been opened.
+    pub(super) numbers: NumberStorage,
 }
 
 impl fmt::Debug for Site {
@@ -44,13 +50,14 @@ impl fmt::Debug for Site {
 
 impl Site {
     /// The store in the folder `dir` with `target`; `clock` times the tries to reach a server.
-    pub(super) fn new(dir: &Path, target: Target, clock: Clock) -> Self {
-        Self { dir: dir.to_owned(), target, clock }
+    pub(super) fn new(dir: &Path, target: Target, choice: NumberChoice, clock: Clock) -> Self {
+        let numbers = NumberStorage::default();
+        Self { dir: dir.to_owned(), target, clock, choice, numbers }
     }
 
     /// The store in the folder `dir` with its own database.
     pub(super) fn embedded(dir: &Path) -> Self {
-        Self::new(dir, Target::Sqlite, Arc::new(|| UnixMicros(0)))
+        Self::new(dir, Target::Sqlite, NumberChoice::AsMade, Arc::new(|| UnixMicros(0)))
     }
 
     /// Whether the database has to be made from the journal.
@@ -79,14 +86,16 @@ impl Site {
 
     /// A connection for questions; that to a server is made with the first of them.
     pub(super) fn reader(&self) -> Result<Reader, StoreError> {
+        let numbers = self.numbers.clone();
         match &self.target {
             Target::Sqlite => {
                 let path = database_path(&self.dir);
                 let place = format!("the database `{}`", path.display());
-                Ok(Reader::new(Sqlite::open_read_only(&path)?, &self.dir, place))
+                Ok(Reader::new(Sqlite::open_read_only(&path)?, &self.dir, place, numbers))
             }
             Target::Postgres(settings) => {
-                Ok(Reader::new(self.server(settings, Use::Reading), &self.dir, settings.place()))
+                let (server, place) = (self.server(settings, Use::Reading), settings.place());
+                Ok(Reader::new(server, &self.dir, place, numbers))
             }
         }
     }

@@ -59,7 +59,7 @@ impl Sqlite {
 
     /// Empties every table that is made from the journal; call records stay.
     pub(super) fn forget_projection(&mut self) -> Result<(), StoreError> {
-        const MADE: [&str; 10] = [
+        const MADE: [&str; 11] = [
             "writer",
             "fact",
             "optout",
@@ -70,6 +70,7 @@ impl Sqlite {
             "reversal",
             "reversed",
             "audio",
+            "erasure",
         ];
         let forget = |connection: &mut Connection| {
             let transaction = connection.transaction()?;

@@ -12,6 +12,7 @@ mod history;
 mod imports;
 mod kill;
 pub(crate) mod portable;
+mod privacy;
 mod proxy;
 mod reversals;
 mod round_trip;
@@ -196,11 +197,13 @@ fn the_database_is_rebuilt_from_the_journal_when_it_is_missing() {
 
 fn two_processes_never_share_a_store(stand: &Stand) {
     let (store, ..) = stand.open();
-    let error = Archive::open(stand.path(), &stand.target, &clock()).unwrap_err().to_string();
+    let error = Archive::open(stand.path(), &stand.target, &stand.numbers, &clock())
+        .unwrap_err()
+        .to_string();
     let held = format!("is held by process {}", std::process::id());
     assert!(error.ends_with(&held), "{error}");
     store.close().unwrap();
-    assert!(Archive::open(stand.path(), &stand.target, &clock()).is_ok());
+    assert!(Archive::open(stand.path(), &stand.target, &stand.numbers, &clock()).is_ok());
 }
 
 #[test]

@@ -32,6 +32,7 @@ use super::database::Cursor;
 use super::database::Database;
 use super::database::tables;
 use super::journal::streams;
+use super::numbers::NumberChoice;
 use super::postgres;
 use super::postgres::Postgres;
 use super::postgres::Use;
@@ -46,7 +47,7 @@ const PAGE_LEN: usize = 1_000;
 
 /// The tables whose rows are the same in every database; cursors are another matter, and the slots
 /// of keys are each node's own.
-static COPIED: [&Table; 9] = [
+static COPIED: [&Table; 10] = [
     &tables::FACT,
     &tables::OPTOUT,
     &tables::SUPPRESSED,
@@ -55,6 +56,7 @@ static COPIED: [&Table; 9] = [
     &tables::REVERSAL,
     &tables::REVERSED,
     &tables::AUDIO,
+    &tables::ERASURE,
     &tables::CALL_RECORD,
 ];
 
@@ -100,7 +102,8 @@ pub fn copy(
     if !path.exists() {
         return Err(StoreError::Missing { path });
     }
-    let site = Site::new(dir, Target::Postgres(Box::new(settings.clone())), Clock::clone(clock));
+    let target = Target::Postgres(Box::new(settings.clone()));
+    let site = Site::new(dir, target, NumberChoice::AsMade, Clock::clone(clock));
     let mut there = site.database()?;
     if !is_to_server {
         // Before a file is made for what is refused.
@@ -111,6 +114,8 @@ pub fn copy(
     let purpose = if is_to_server { Use::Writing } else { Use::Reading };
     let mut server = Postgres::new(settings.clone(), purpose, Clock::clone(clock));
     let mut file = Sqlite::open(&database_path(dir))?;
+    there.keep_numbers_as(archive.keys.mark().map_err(StoreError::io("read", dir.join("keys")))?);
+    there.claim()?;
     let (from, to): (&mut dyn Backend, &mut dyn Backend) =
         if is_to_server { (&mut file, &mut server) } else { (&mut server, &mut file) };
     let mut copied = Copied::default();

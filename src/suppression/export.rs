@@ -102,6 +102,9 @@ pub struct Entry {
     /// On which of its lists it no longer refuses, by which reversals, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reversed: Vec<Undone>,
+    /// Under which key the number is hashed, where it is: under another one it is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_key: Option<String>,
 }
 
 impl Entry {
@@ -137,6 +140,7 @@ impl Entry {
             confirmed_at: None,
             outcome: None,
             reversed: Vec::new(),
+            number_key: None,
         }
     }
 
@@ -192,8 +196,9 @@ pub fn read_json_line(line: &[u8]) -> serde_json::Result<JsonRow> {
 /// write where the process ended before the disk's answer was kept; `confirmed_at` is empty
 /// unless the whole confirmation was played; `lists` are separated by a space. `standing_lists` are
 /// those of them on which no reversal has cancelled the record; the columns behind it are empty
-/// without one, and where there are several, the oldest first, `; ` stands between them.
-pub const COLUMNS: [&str; 25] = [
+/// without one, and where there are several, the oldest first, `; ` stands between them. `number_key`
+/// is empty unless numbers are hashed.
+pub const COLUMNS: [&str; 26] = [
     "pressed_at",
     "durable_at",
     "confirmed_at",
@@ -219,6 +224,7 @@ pub const COLUMNS: [&str; 25] = [
     "reversed_by",
     "reversal_reason",
     "reversal_record",
+    "number_key",
 ];
 
 /// Writes entries as CSV (RFC 4180, every field quoted, so that a spreadsheet asked for text
@@ -310,6 +316,7 @@ impl Row for Entry {
             each(|undone| undone.actor.clone().unwrap_or_default()),
             each(|undone| undone.reason.clone()),
             each(|undone| undone.record.to_string()),
+            text(entry.number_key.as_deref()),
         ]
     }
 }
@@ -379,6 +386,7 @@ mod tests {
             confirmed_at: Some(UnixMicros(2_000_000)),
             outcome: Some(Outcome::Played),
             reversed: Vec::new(),
+            number_key: None,
         }
     }
 
@@ -395,7 +403,7 @@ mod tests {
              \"1970-01-01T00:00:02.000000Z\",\"+34600123456\",\"global acme\",\"acme\",\
              \"'=HYPERLINK(1)\",\"*9\",\"tone\",\"dialled_code\",\"\",\"\",\
              \"'+a \"\"b\"\", c@host\",\"b\",\"madrid-1\",\"0123456789abcdef-42\",\"{}\",\
-             \"played\",\"\",\"'-1+1\",\"global acme\",\"\",\"\",\"\",\"\"",
+             \"played\",\"\",\"'-1+1\",\"global acme\",\"\",\"\",\"\",\"\",\"\"",
             "ab".repeat(32)
         );
         assert_eq!(line, want);
@@ -411,7 +419,7 @@ mod tests {
             actor: actor.map(str::to_owned),
             reason: format!("form {seq}"),
         };
-        let told = |reversed| Entry { reversed, ..entry() }.cells()[20..].join(" | ");
+        let told = |reversed| Entry { reversed, ..entry() }.cells()[20..25].join(" | ");
         let one = undone("acme", 1, Some("ana"));
         #[rustfmt::skip]
         let cases = [

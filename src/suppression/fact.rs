@@ -6,6 +6,7 @@ use crate::model::RecordId;
 use crate::model::UnixMicros;
 
 use super::audio::Audio;
+use super::erasure::Erasure;
 use super::import::Import;
 use super::optout::OptOut;
 use super::proof::Checkpoint;
@@ -23,6 +24,8 @@ pub enum Fact {
     Import(Box<Import>),
     /// Opt-outs, or a number's entries by imports, no longer refuse.
     Reversal(Box<Reversal>),
+    /// Nothing of a number is left to be read.
+    Erasure(Box<Erasure>),
     /// What became of the audio around the press of an opt-out.
     Audio(Audio),
     /// How a stream stood, signed; the ledger writes these by itself.

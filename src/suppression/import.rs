@@ -122,6 +122,9 @@ pub struct Settings {
     pub whole: Whole,
     /// Whether ranges may be [wide](Range::is_wide).
     pub wide_ranges: bool,
+    /// Under which key the store hashes numbers, where it does: hashes of an export count if they
+    /// are under the same.
+    pub number_key: Option<String>,
 }
 
 /// By what a file counts as whole whose end does not say so.
@@ -139,7 +142,14 @@ pub enum Whole {
 impl Settings {
     /// Whatever shape and column the file has, with national numbers as `numbers` reads them.
     pub const fn new(numbers: NumberReader) -> Self {
-        Self { shape: None, numbers, column: None, whole: Whole::Unsaid, wide_ranges: false }
+        Self {
+            shape: None,
+            numbers,
+            column: None,
+            whole: Whole::Unsaid,
+            wide_ranges: false,
+            number_key: None,
+        }
     }
 }
 
@@ -366,6 +376,7 @@ pub fn read(
     let mut reading = Reading {
         numbers: BulkReader::new(settings.numbers),
         wide_ranges,
+        number_key: settings.number_key,
         tally: Tally::default(),
     };
     let shape = match settings.shape {
@@ -416,6 +427,7 @@ struct Last {
 struct Reading {
     numbers: BulkReader,
     wide_ranges: bool,
+    number_key: Option<String>,
     tally: Tally,
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicIsize;
 use std::sync::atomic::AtomicU64;
@@ -35,6 +36,7 @@ use super::list::List;
 use super::list::ListLimitError;
 use super::list::ListMask;
 use super::list::ListTable;
+use super::number_storage::NumberStorage;
 use super::optout::OptOut;
 use super::range::Range;
 use super::registry::Age;
@@ -76,6 +78,8 @@ pub type Topics = BTreeMap<CampaignName, Option<TopicName>>;
 #[derive(Debug, Default)]
 pub struct Index {
     numbers: DashMap<Number, Entry>,
+    /// How the numbers are kept, here and in the store that it is filled from; set once.
+    storage: OnceLock<NumberStorage>,
     lists: ListTable,
     mounted: ArcSwap<Mounted>,
     topics: ArcSwap<Topics>,
@@ -169,6 +173,19 @@ impl Index {
         let index = Self::default();
         index.configure(lists)?;
         Ok(index)
+    }
+
+    /// Says how the store keeps numbers that it is filled from: before it is filled, and the same
+    /// ever after. Who is asked about is hashed as they are, and only ranges are held against the
+    /// number itself.
+    pub fn keep_numbers_as(&self, storage: &NumberStorage) {
+        let known = self.storage.get_or_init(|| storage.clone());
+        debug_assert_eq!(known, storage, "an index is filled from one store");
+    }
+
+    /// The number as it is kept; as it is, until that is said.
+    pub fn stored(&self, number: Number) -> Number {
+        self.storage.get().map_or(number, |storage| storage.stored(number))
     }
 
     /// Takes over the lists of a new configuration; those it no longer names keep their numbers.
@@ -278,6 +295,7 @@ impl Index {
         account: &AccountName,
         campaign: &CampaignName,
     ) -> Result<bool, ListLimitError> {
+        let number = self.stored(number);
         let (mask, error) = self.mask_of_known(lists);
         let already = self.is_durable_on_all(number, mask, account, campaign);
         self.insert(number, Reason::pending(mask, Some(account), Some(campaign)));
@@ -298,7 +316,7 @@ impl Index {
         campaign: Option<&CampaignName>,
     ) -> Result<(), ListLimitError> {
         let (mask, error) = self.mask_of_known(lists);
-        self.insert(number, Reason::pending(mask, account, campaign));
+        self.insert(self.stored(number), Reason::pending(mask, account, campaign));
         error.map_or(Ok(()), Err)
     }
 
@@ -376,7 +394,7 @@ impl Index {
     /// Says what the campaign was about when `record` put `number` on a list, for who reads that
     /// from elsewhere than the rest.
     pub fn note_topic(&self, number: Number, record: RecordId, topic: &TopicName) {
-        let Some(mut entry) = self.numbers.get_mut(&number) else { return };
+        let Some(mut entry) = self.numbers.get_mut(&self.stored(number)) else { return };
         for reason in entry.reasons.iter_mut().filter(|reason| reason.record == Some(record)) {
             reason.topic = Some(topic.clone());
         }
@@ -388,6 +406,7 @@ impl Index {
     }
 
     fn settle_reason(&self, number: Number, pending: Reason, record: RecordId) {
+        let number = self.stored(number);
         let settled = Reason { record: Some(record), ..pending.clone() };
         let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(settled.lists);
@@ -420,6 +439,9 @@ impl Index {
     ) -> Option<Hit> {
         let asked = |mask: ListMask| !mask.intersection(lists).is_empty();
         let mounted = self.mounted.load();
+        // Ranges are of numbers as they are dialled.
+        let dialled = number;
+        let number = self.stored(number);
         let entry = self.numbers.get(&number);
         let own = entry.as_ref().filter(|entry| asked(entry.mask));
         let base = mounted.find(number).filter(|(mask, _reasons)| asked(*mask));
@@ -433,7 +455,7 @@ impl Index {
             reached.without(cancelled.unwrap_or_default())
         };
         let mut best: Option<(ListMask, Option<Range>, &Reason)> = None;
-        for (range, reason) in ranges.find(number).chain(alone) {
+        for (range, reason) in ranges.find(dialled).chain(alone) {
             let first = reached(reason).first();
             // Where two are alike, the later one: of ranges the closer, of the others the
             // number's own.
@@ -491,13 +513,15 @@ impl Index {
     /// Ranges come first, then imports.
     pub fn explain(&self, number: Number) -> Vec<Hit> {
         let mounted = self.mounted.load();
+        let dialled = number;
+        let number = self.stored(number);
         let entry = self.numbers.get(&number);
         let imports = mounted.find(number).into_iter().flat_map(|(_mask, reasons)| reasons);
         let own = entry.iter().flat_map(|entry| &entry.reasons);
         let ranges = self.ranges.load();
         let alone = imports.chain(own).map(|reason| (None, reason));
         let mut hits = Vec::new();
-        for (range, reason) in ranges.find(number).chain(alone) {
+        for (range, reason) in ranges.find(dialled).chain(alone) {
             let cancelled = entry.as_ref().map(|entry| entry.cancelled.of(reason.record));
             let lists = reason.lists.without(cancelled.unwrap_or_default());
             hits.extend(self.hits(lists, reason).map(|hit| Hit { range, ..hit }));

@@ -6,6 +6,7 @@
 
 pub mod audio;
 pub mod base;
+pub mod erasure;
 pub mod export;
 pub mod fact;
 pub mod feed;
@@ -24,6 +25,7 @@ pub mod segment;
 
 pub use audio::{Audio, AudioLoss, AudioResult};
 pub use base::{Base, Layer};
+pub use erasure::{Erasure, ErasureCause};
 pub use fact::{Confirmation, Fact, Outcome};
 pub use feed::{Feed, Freshness};
 pub use index::{Hit, Index};

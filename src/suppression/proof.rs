@@ -12,7 +12,9 @@
 //! field's name and its value; salts and values are in `sealed`, under a key per number. Who
 //! holds the key can show that the values are those that were chained; once the key is
 //! destroyed nobody can read or guess them, and the chain still verifies. Numbers are
-//! big-endian, the version is the first octet, and this module reads every version ever written. A
+//! big-endian, the version is the first octet, and this module reads every version ever written.
+//! Where a store keeps numbers as keyed hashes, `plain` has the hash of the number: it is what is
+//! left of it, and what refuses it, once the key is gone ([`Record::outline`]). A
 //! new kind of fact needs no new version: a program that does not know it refuses the record by its
 //! kind, and does not start on a journal that it cannot read whole.
 
@@ -83,6 +85,8 @@ pub enum Kind {
     Import = 3,
     /// [`Fact::Reversal`].
     Reversal = 4,
+    /// [`Fact::Erasure`].
+    Erasure = 5,
     /// [`Fact::Audio`].
     Audio = 6,
     /// [`Fact::Checkpoint`]; what is said of streams themselves is counted from 16.
@@ -91,11 +95,12 @@ pub enum Kind {
 
 impl Kind {
     fn from_code(code: u16) -> Option<Self> {
-        const ALL: [Kind; 6] = [
+        const ALL: [Kind; 7] = [
             Kind::OptOut,
             Kind::Confirmed,
             Kind::Import,
             Kind::Reversal,
+            Kind::Erasure,
             Kind::Audio,
             Kind::Checkpoint,
         ];
@@ -173,7 +178,8 @@ impl Record {
         key: Option<&NumberKey>,
         entropy: &Entropy,
     ) -> Result<Self, RecordError> {
-        let (kind, plain, personal) = fields::split(fact)?;
+        let keyed = key.and_then(|key| key.keyed);
+        let (kind, plain, personal) = fields::split(fact, keyed)?;
         let opened: Vec<_> = personal
             .into_iter()
             .map(|(field, value)| seal::Opened { field, salt: entropy.salt(field), value })
@@ -223,7 +229,7 @@ impl Record {
     /// stream's last checkpoint, must not be said in another way either.
     fn is_canonical(&self) -> bool {
         let fact = fields::join(self.kind, &self.plain, Vec::new());
-        let written = fact.ok().and_then(|fact| fields::split(&fact).ok());
+        let written = fact.ok().and_then(|fact| fields::split(&fact, None).ok());
         written.is_some_and(|(_kind, plain, _personal)| *plain == *self.plain)
     }
 
@@ -236,6 +242,17 @@ impl Record {
             Ok(Fact::Checkpoint(checkpoint)) if self.is_canonical() => Some(checkpoint),
             _ => None,
         }
+    }
+
+    /// What is known of the fact without its personal fields, under the number as the store keeps
+    /// it: where that is hashed, for facts of a number. It is the same before the key is destroyed
+    /// and after.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Malformed`] for plain fields that are not those of a fact.
+    pub fn outline(&self) -> Result<Option<Fact>, RecordError> {
+        fields::outline(self.kind, &self.plain)
     }
 
     /// Which key slot the personal fields need; `None` for facts without any.

@@ -24,6 +24,7 @@ use bajavoz::suppression::Base;
 use bajavoz::suppression::Fact;
 use bajavoz::suppression::Index;
 use bajavoz::suppression::Layer;
+use bajavoz::suppression::NumberStorage;
 use bajavoz::suppression::base::Source;
 use bajavoz::suppression::import::Import;
 use bajavoz::suppression::import::Part;
@@ -78,6 +79,7 @@ impl Imported {
             runs_in: Some(watch.path().to_owned()),
             run_numbers: 16,
             is_one_list: true,
+            numbers: NumberStorage::Plain,
         };
         let mut prepared = store::import::prepare(&order, &mut |_progress| {})?;
         let title = Title { list: "ftc".into(), source: String::new(), as_of: None };

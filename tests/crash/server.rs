@@ -19,6 +19,7 @@ use bajavoz::model::UnixMicros;
 use bajavoz::store;
 use bajavoz::store::AckPolicy;
 use bajavoz::store::Archive;
+use bajavoz::store::NumberChoice;
 use bajavoz::store::Settings;
 use bajavoz::store::Store;
 use bajavoz::store::Target;
@@ -173,7 +174,7 @@ fn forward(dir: &Path, server: &postgres::Settings) -> BTreeSet<u64> {
     let target = Target::Postgres(Box::new(server.clone()));
     let clock: store::Clock = Arc::new(wall_clock);
     let filled = (0..TRIES_MAX).find_map(|_try| {
-        let opened = Archive::open(other.path(), &target, &clock).ok()?.0;
+        let opened = Archive::open(other.path(), &target, &NumberChoice::Plain, &clock).ok()?.0;
         opened.reader().ok()?.fill(&Index::default()).ok()
     });
     assert_eq!(filled, Some((2 * 3 + 40, 0)), "the other node knows all");

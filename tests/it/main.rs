@@ -14,6 +14,7 @@ mod kill;
 mod no_numbers_in_logs;
 mod nodes;
 mod power;
+mod privacy;
 #[expect(dead_code, reason = "the store's own tests use all of it")]
 #[path = "../../src/store/tests/proxy.rs"]
 mod proxy;

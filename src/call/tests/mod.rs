@@ -288,6 +288,7 @@ impl<'a> Play<'a> {
                         Fact::Confirmed(it) => format!("ledger<confirmed({:?})", it.outcome),
                         Fact::Audio(_)
                         | Fact::Checkpoint(_)
+                        | Fact::Erasure(_)
                         | Fact::Import(_)
                         | Fact::Reversal(_) => {
                             panic!("no call makes this")

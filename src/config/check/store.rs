@@ -9,6 +9,7 @@ use crate::config::draft::{Draft, Located};
 use crate::config::file;
 use crate::config::source::Place;
 use crate::store::AckPolicy;
+use crate::store::NumberChoice;
 use crate::store::postgres;
 use crate::store::postgres::{SettingsError, Tls};
 
@@ -32,7 +33,30 @@ impl Check<'_> {
             (Some(file::Ack::Store), _) => AckPolicy::Store,
         };
         let path = self.dir.join(&store.value.path);
-        Some(Store { path, server, ack, stale_after: store.value.stale_after.0 })
+        let stale_after = store.value.stale_after.0;
+        Some(Store { path, server, ack, stale_after, numbers: self.numbers(store)? })
+    }
+
+    /// How numbers are kept; a key's file beside numbers in the clear is meant for something else.
+    fn numbers(&mut self, store: &Located<file::Store>) -> Option<NumberChoice> {
+        let key = store.value.number_key.as_ref();
+        match (store.value.number_storage, key) {
+            (file::NumberStorage::Hmac, key) => {
+                let key = key.map(|key| self.dir.join(key.get_ref()));
+                Some(NumberChoice::Keyed { key })
+            }
+            (file::NumberStorage::Plain, None) => Some(NumberChoice::Plain),
+            (file::NumberStorage::Plain, Some(key)) => {
+                let message = "`number-key` is only for hashed numbers".to_owned();
+                let fault = Diagnostic::error("E-STORE", message, store.place(key.span()));
+                self.report(
+                    fault
+                        .label("the numbers are kept as they are")
+                        .hint("write number-storage = \"hmac\" beside it, or leave it out"),
+                );
+                None
+            }
+        }
     }
 
     /// Keys that only a server has stand beside one alone: whoever wrote them meant one.

@@ -8,6 +8,8 @@ use crate::engine::desk::Added;
 use crate::engine::desk::Addition;
 use crate::engine::desk::Claim;
 use crate::engine::desk::Earlier;
+use crate::engine::desk::Erased;
+use crate::engine::desk::Erasing;
 use crate::engine::desk::Explanation;
 use crate::engine::desk::Format;
 use crate::engine::desk::ImportDone;
@@ -54,6 +56,8 @@ pub enum Request {
     Add(Addition),
     /// [`Desk::reverse`](crate::engine::Desk::reverse): [`Reply::Reversed`].
     Reverse(Reversing),
+    /// [`Desk::erase`](crate::engine::Desk::erase): [`Reply::Erased`].
+    Erase(Erasing),
     /// [`Desk::withdraw`](crate::engine::Desk::withdraw): [`Reply::Progress`]es and
     /// [`Reply::Withdrawn`].
     Withdraw(Withdrawing),
@@ -116,6 +120,8 @@ pub enum Reply {
     Reversed(Reversed),
     /// Of [`Request::Withdraw`].
     Withdrawn(Withdrawn),
+    /// Of [`Request::Erase`].
+    Erased(Erased),
     /// Of [`Request::ImportPlace`].
     ImportPlace(ImportPlace),
     /// Of [`Request::WeighImport`].

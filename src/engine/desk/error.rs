@@ -144,6 +144,9 @@ pub enum DeskError {
     /// An import without its numbers: what it seemed to repeat is not there any more.
     #[error("the file's numbers were not written; import it again")]
     Unwritten,
+    /// A note that says the number that is to be erased.
+    #[error("the reason or the actor says the number, and stays on record for ever: leave it out")]
+    NotesTell,
     /// The text is no number that a campaign may call.
     #[error(transparent)]
     Number(#[from] NumberError),
@@ -195,6 +198,7 @@ impl DeskError {
             | Self::Long { .. }
             | Self::Registry { .. }
             | Self::Shrunk { .. }
+            | Self::NotesTell
             | Self::Number(_) => true,
             Self::NoStore { .. }
             | Self::Reach { .. }

@@ -23,6 +23,7 @@ use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::net::clock;
+use crate::store::NumberChoice;
 use crate::store::Reader;
 use crate::suppression::Fact;
 use crate::suppression::LedgerError;
@@ -53,6 +54,9 @@ pub struct ImportPlace {
     pub store: PathBuf,
     /// Whose national numbers are meant unless said otherwise.
     pub default_region: String,
+    /// How the store keeps numbers.
+    #[serde(default)]
+    pub numbers: NumberChoice,
 }
 
 /// What a file held, to be taken down.
@@ -143,7 +147,19 @@ pub fn import_place(
     let path = &checked.store.path;
     // Who asks an engine may stand in another folder.
     let store = std::path::absolute(path).unwrap_or_else(|_error| path.clone());
-    Ok(ImportPlace { store, default_region: checked.node.default_region.clone() })
+    let numbers = absolute(&checked.store.numbers);
+    Ok(ImportPlace { store, default_region: checked.node.default_region.clone(), numbers })
+}
+
+/// The same file, wherever one stands.
+fn absolute(numbers: &NumberChoice) -> NumberChoice {
+    match numbers {
+        NumberChoice::Keyed { key: Some(key) } => {
+            let key = std::path::absolute(key).unwrap_or_else(|_error| key.clone());
+            NumberChoice::Keyed { key: Some(key) }
+        }
+        other => other.clone(),
+    }
 }
 
 impl Desk {

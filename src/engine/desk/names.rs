@@ -7,9 +7,15 @@ use crate::config::nearest;
 use crate::model::CampaignName;
 use crate::model::Number;
 use crate::model::NumberReader;
+use crate::store::NumberChoice;
 
-/// The number that `text` stands for in the node's default region, or the short code.
+/// The number that `text` stands for in the node's default region, or the short code; or the keyed
+/// number, as lists of a store show it that keeps numbers hashed.
 pub(super) fn read_number(checked: &Checked, text: &str) -> Result<Number, DeskError> {
+    let keyed = Number::from_record(text.trim()).filter(|number| number.is_keyed());
+    if let (Some(keyed), NumberChoice::Keyed { .. }) = (keyed, &checked.store.numbers) {
+        return Ok(keyed);
+    }
     Ok(NumberReader::new(&checked.node.default_region)?.read_any(text)?)
 }
 

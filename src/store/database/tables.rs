@@ -13,6 +13,7 @@ use crate::store::backend::Value;
 use crate::suppression::Audio;
 use crate::suppression::AudioResult;
 use crate::suppression::Confirmation;
+use crate::suppression::Erasure;
 use crate::suppression::Fact;
 use crate::suppression::OptOut;
 use crate::suppression::Reversal;
@@ -147,6 +148,19 @@ pub(in crate::store) static AUDIO: Table = Table {
     key_len: 2,
 };
 
+/// Erasures.
+pub(in crate::store) static ERASURE: Table = Table {
+    name: "erasure",
+    columns: &[
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+        ("number", BigInt),
+        ("erased_us", BigInt),
+        ("body", Text),
+    ],
+    key_len: 2,
+};
+
 /// Calls.
 pub(in crate::store) static CALL_RECORD: Table = Table {
     name: "call_record",
@@ -174,8 +188,13 @@ pub(in crate::store) static SEGMENT_CHUNK: Table = Table {
     key_len: 2,
 };
 
+/// How numbers are kept in a database that nodes share: one row.
+pub(in crate::store) static NUMBER_STORAGE: Table =
+    Table { name: "number_storage", columns: &[("id", BigInt), ("mark", Text)], key_len: 1 };
+
 /// Every table, in the order in which rows are put in.
-pub(in crate::store) static ALL: [&Table; 12] = [
+pub(in crate::store) static ALL: [&Table; 14] = [
+    &NUMBER_STORAGE,
     &WRITER,
     &FACT,
     &NUMBER_KEY,
@@ -186,6 +205,7 @@ pub(in crate::store) static ALL: [&Table; 12] = [
     &REVERSAL,
     &REVERSED,
     &AUDIO,
+    &ERASURE,
     &CALL_RECORD,
     &SEGMENT_CHUNK,
 ];
@@ -199,8 +219,9 @@ pub(super) fn of_records(
     let (mut optouts, mut suppressed) = (Vec::new(), Vec::new());
     let (mut confirmations, mut imports) = (Vec::new(), Vec::new());
     let (mut reversals, mut reversed) = (Vec::new(), Vec::new());
-    let mut heard = Vec::new();
-    for Projected { record, fact } in records {
+    let (mut heard, mut erasures) = (Vec::new(), Vec::new());
+    for projected in records {
+        let (record, fact) = (projected.record(), projected.fact());
         facts.push(fact_values(record));
         if let Some((tag, slot)) = record.key_slot().filter(|_slot| with_keys) {
             keys.push(vec![tag_text(tag).into(), i64::from(slot).into()]);
@@ -218,6 +239,7 @@ pub(super) fn of_records(
                 reversals.push(reversal_values(record, reversal)?);
                 reversed.extend(reversed_values(record, reversal));
             }
+            Some(Fact::Erasure(erasure)) => erasures.push(erasure_values(record, erasure)?),
             Some(Fact::Audio(audio)) => heard.push(audio_values(record, audio)),
             // What a checkpoint says is in the record, which is asked for by its place.
             Some(Fact::Checkpoint(_)) | None => {}
@@ -233,6 +255,7 @@ pub(super) fn of_records(
         (&REVERSAL, reversals),
         (&REVERSED, reversed),
         (&AUDIO, heard),
+        (&ERASURE, erasures),
     ];
     let filled = all.into_iter().filter(|(_table, rows)| !rows.is_empty());
     Ok(filled.map(|(table, rows)| Change::Insert(table, rows)).collect())
@@ -342,6 +365,20 @@ pub(in crate::store) fn reversed_values(record: &Record, reversal: &Reversal) ->
         ]
     };
     keys.into_iter().map(row).collect()
+}
+
+/// The row of an erasure.
+pub(in crate::store) fn erasure_values(
+    record: &Record,
+    erasure: &Erasure,
+) -> Result<Vec<Value>, StoreError> {
+    Ok(vec![
+        record.id.writer.0.into(),
+        record.id.seq.into(),
+        erasure.number.digits().into(),
+        erasure.erased_at.0.into(),
+        json(erasure)?.into(),
+    ])
 }
 
 /// The row of what became of audio.

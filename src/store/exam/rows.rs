@@ -14,6 +14,7 @@ use crate::store::backend::Value;
 use crate::store::database::Cursor;
 use crate::store::database::tables::audio_values;
 use crate::store::database::tables::confirmation_values;
+use crate::store::database::tables::erasure_values;
 use crate::store::database::tables::import_values;
 use crate::store::database::tables::optout_values;
 use crate::store::database::tables::reversal_values;
@@ -153,6 +154,10 @@ impl Rows {
                 let want = audio_values(record, audio);
                 Ok(self.row("audio", &want, 2)? == Some(want))
             }
+            Fact::Erasure(erasure) => {
+                let Ok(want) = erasure_values(record, erasure) else { return Ok(false) };
+                Ok(self.row("erasure", &want, 2)? == Some(want))
+            }
             Fact::Checkpoint(_) => Ok(true),
         }
     }
@@ -165,7 +170,7 @@ impl Rows {
         keys: usize,
     ) -> rusqlite::Result<Option<Vec<Value>>> {
         let columns = match table {
-            "audio" | "imports" | "optout" | "reversal" => ["writer_id", "writer_seq"],
+            "audio" | "erasure" | "imports" | "optout" | "reversal" => ["writer_id", "writer_seq"],
             _ => ["ref_writer", "ref_seq"],
         };
         let sql =

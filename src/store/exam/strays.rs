@@ -16,7 +16,7 @@ struct Table {
     sql: &'static str,
 }
 
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 6] = [
     Table {
         name: "audio",
         kind: Kind::Audio,
@@ -42,6 +42,12 @@ const TABLES: [Table; 5] = [
               ON fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq",
     },
     Table {
+        name: "erasure",
+        kind: Kind::Erasure,
+        sql: "SELECT one.writer_id, one.writer_seq, record FROM erasure AS one LEFT JOIN fact
+              ON fact.writer_id = one.writer_id AND fact.writer_seq = one.writer_seq",
+    },
+    Table {
         name: "imports",
         kind: Kind::Import,
         sql: "SELECT one.writer_id, one.writer_seq, record FROM imports AS one LEFT JOIN fact
@@ -55,8 +61,9 @@ const REVERSED: &str =
      WHERE reversal.writer_id = one.writer_id AND reversal.writer_seq = one.writer_seq)";
 
 /// Lists that no opt-out says the number is on, streams that are neither open nor closed, and pieces
-/// of segments, which only a shared database has.
-const OTHERS: [(&str, &str); 4] = [
+/// of segments and how numbers are kept, which only a shared database has.
+const OTHERS: [(&str, &str); 5] = [
+    ("number_storage", "SELECT 0, id FROM number_storage"),
     ("segment_chunk", "SELECT 0, ordinal FROM segment_chunk"),
     ("writer", "SELECT writer_id, last_seq FROM writer WHERE is_closed NOT IN (0, 1)"),
     ("reversed", REVERSED),

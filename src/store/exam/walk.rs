@@ -197,8 +197,18 @@ impl<'a> Walk<'a> {
             Some((_tag, slot)) => self.keys.and_then(|keys| keys.key_in(slot).ok().flatten()),
             None => None,
         };
+        let outline = match record.outline() {
+            Ok(outline) => outline,
+            Err(error) => {
+                return self.exam.fault(Place::Both, Some(id), StoreFound::Unreadable(error));
+            }
+        };
         if record.key_slot().is_some() && key.is_none() {
             self.exam.examined.erased += 1;
+            // What is left of it is in its rows all the same, and refuses its number.
+            if let Some(outline) = outline {
+                self.rows(record, &outline, is_in_database);
+            }
             return;
         }
         let fact = match record.open(key.as_ref()) {
@@ -210,27 +220,31 @@ impl<'a> Walk<'a> {
                 return self.exam.fault(Place::Both, Some(id), StoreFound::Unreadable(error));
             }
         };
-        let table = match &fact {
-            Fact::OptOut(_) => {
-                self.exam.examined.opt_outs += 1;
-                "optout"
-            }
+        match &fact {
+            Fact::OptOut(_) => self.exam.examined.opt_outs += 1,
+            Fact::Audio(audio) => self.audio(id, audio),
+            Fact::Import(import) => self.segments(id, import),
+            Fact::Checkpoint(checkpoint) => self.checkpoint(record, checkpoint),
+            Fact::Confirmed(_) | Fact::Erasure(_) | Fact::Reversal(_) => {}
+        }
+        self.rows(record, &outline.unwrap_or(fact), is_in_database);
+    }
+
+    /// The rows of a record must say what it says, as it is kept there.
+    fn rows(&mut self, record: &Record, fact: &Fact, is_in_database: bool) {
+        let table = match fact {
+            Fact::OptOut(_) => "optout",
             Fact::Confirmed(_) => "confirmation",
-            Fact::Audio(audio) => {
-                self.audio(id, audio);
-                "audio"
-            }
-            Fact::Import(import) => {
-                self.segments(id, import);
-                "imports"
-            }
+            Fact::Erasure(_) => "erasure",
+            Fact::Audio(_) => "audio",
+            Fact::Import(_) => "imports",
             Fact::Reversal(_) => "reversal",
-            Fact::Checkpoint(checkpoint) => return self.checkpoint(record, checkpoint),
+            Fact::Checkpoint(_) => return,
         };
         if let Some(rows) = self.rows.filter(|_rows| is_in_database)
-            && self.exam.ask(rows.says(record, &fact)) == Some(false)
+            && self.exam.ask(rows.says(record, fact)) == Some(false)
         {
-            self.exam.fault(Place::Table(table), Some(id), StoreFound::Row);
+            self.exam.fault(Place::Table(table), Some(record.id), StoreFound::Row);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The numbers of an export, sorted by where they go: list, account and campaign.
 //!
 //! ```text
-//! place, 14 bits | number, 50 bits  -> runs -> merge -> a segment for each place
+//! place, 64 bits | number, 64 bits  -> runs -> merge -> a segment for each place
 //! ```
 //!
 //! So a file of any size and any mixture is sorted in the same bounded memory as a plain list.
@@ -12,8 +12,8 @@ use std::io;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
-use crate::model::Number;
 use crate::model::UnixMicros;
+use crate::suppression::NumberStorage;
 use crate::suppression::import::Exported;
 use crate::suppression::import::Whom;
 use crate::suppression::range::Range;
@@ -21,8 +21,8 @@ use crate::suppression::segment::SegmentError;
 
 use super::runs::Runs;
 
-/// Bits of the key of a number.
-const NUMBER_BITS: u32 = 50;
+/// Bits of the key of a number, of whatever kind.
+const NUMBER_BITS: u32 = u64::BITS;
 
 /// Places that one export has at most. Our choice: each is a record and a layer of its own, of which
 /// an index has 65,535, and lists times campaigns of a large centre are some hundred.
@@ -60,17 +60,18 @@ pub(super) struct Places {
     known: HashMap<Place, usize>,
     /// By the order in which they were met; counts follow.
     placed: Vec<Placed>,
-    runs: Runs,
+    runs: Runs<u128>,
 }
 
 impl Places {
-    pub(super) fn new(runs: Runs) -> Self {
+    pub(super) fn new(runs: Runs<u128>) -> Self {
         Self { known: HashMap::new(), placed: Vec::new(), runs }
     }
 
     /// Takes a row; those that were reversed everywhere have no list and go nowhere.
-    pub(super) fn push(&mut self, exported: &Exported) -> io::Result<()> {
-        let Exported { whom, lists, account, campaign, said_at } = exported;
+    /// Numbers are kept as `numbers` says.
+    pub(super) fn push(&mut self, exported: &Exported, numbers: &NumberStorage) -> io::Result<()> {
+        let Exported { whom, lists, account, campaign, said_at, .. } = exported;
         for list in lists {
             let place =
                 Place { list: list.clone(), account: account.clone(), campaign: campaign.clone() };
@@ -79,7 +80,8 @@ impl Places {
             match whom {
                 Whom::One(number) => {
                     placed.rows += 1;
-                    self.runs.push((at as u64) << NUMBER_BITS | number.digits())?;
+                    let key = u128::from(numbers.stored(*number).digits());
+                    self.runs.push((at as u128) << NUMBER_BITS | key)?;
                 }
                 // A file has few of them.
                 Whom::Range(range) if !placed.ranges.contains(range) => placed.ranges.push(*range),
@@ -138,7 +140,7 @@ impl Places {
         for (at, placed) in placed.iter().enumerate() {
             let mut numbers = std::iter::from_fn(|| {
                 // An error is handed on to whoever comes first.
-                let is_here = |packed: &io::Result<u64>| {
+                let is_here = |packed: &io::Result<u128>| {
                     packed.as_ref().map_or(true, |packed| place_of(*packed) == at)
                 };
                 merged.next_if(is_here).map(|packed| packed.map(number_of))
@@ -149,14 +151,10 @@ impl Places {
     }
 }
 
-const fn place_of(packed: u64) -> usize {
+const fn place_of(packed: u128) -> usize {
     (packed >> NUMBER_BITS) as usize
 }
 
-const fn number_of(packed: u64) -> u64 {
-    packed & ((1 << NUMBER_BITS) - 1)
+const fn number_of(packed: u128) -> u64 {
+    packed as u64 // The lower 64 bits: the cast is meant to cut.
 }
-
-// A number fits its bits, and a place those above them.
-const _: () = assert!(Number::KEYS_END <= 1 << NUMBER_BITS);
-const _: () = assert!(PLACES_MAX <= 1 << (u64::BITS - NUMBER_BITS));

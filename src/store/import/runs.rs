@@ -15,32 +15,65 @@ use std::path::PathBuf;
 /// How much of each run is read at a time; with sixteen runs, 4 MiB.
 const READ_LEN: usize = 256 * 1024;
 
+/// What is sorted: a number's key, or more that stands above it.
+pub(super) trait Item: Copy + Ord {
+    /// Octets of it in a file.
+    const LEN: usize;
+
+    fn put(self, out: &mut impl Write) -> io::Result<()>;
+
+    /// Of [`Self::LEN`] octets.
+    fn of(octets: &[u8]) -> Self;
+}
+
+macro_rules! item {
+    ($($name:ty)*) => {$(
+        impl Item for $name {
+            const LEN: usize = size_of::<Self>();
+
+            fn put(self, out: &mut impl Write) -> io::Result<()> {
+                out.write_all(&self.to_le_bytes())
+            }
+
+            fn of(octets: &[u8]) -> Self {
+                // The octets of an item are as many as it is long.
+                Self::from_le_bytes(octets.try_into().unwrap_or_default())
+            }
+        }
+    )*};
+}
+
+item!(u64 u128);
+
+/// Longest item, in octets.
+const ITEM_LEN_MAX: usize = 16;
+
 /// Numbers in sorted runs. The last one stays in memory, so that a small file never meets a disk.
 #[derive(Debug)]
-pub(super) struct Runs {
+pub(super) struct Runs<T = u64> {
     dir: Option<PathBuf>,
     run_numbers: usize,
-    current: Vec<u64>,
+    current: Vec<T>,
     is_sorted: bool,
     /// Files without a name, which end with us whatever happens.
     files: Vec<File>,
 }
 
-impl Runs {
+impl<T: Item> Runs<T> {
     /// Keeps runs of `run_numbers` in the folder `dir`, or the system's for temporary files.
     pub(super) const fn new(dir: Option<PathBuf>, run_numbers: usize) -> Self {
         Self { dir, run_numbers, current: Vec::new(), is_sorted: true, files: Vec::new() }
     }
 
     /// Takes a number.
-    pub(super) fn push(&mut self, number: u64) -> io::Result<()> {
+    pub(super) fn push(&mut self, number: T) -> io::Result<()> {
         self.is_sorted &= self.current.last().is_none_or(|last| *last < number);
         self.current.push(number);
         if self.current.len() >= self.run_numbers { self.spill() } else { Ok(()) }
     }
 
     /// All numbers, ascending, each once. May be asked again.
-    pub(super) fn merged(&mut self) -> io::Result<Merged<'_>> {
+    pub(super) fn merged(&mut self) -> io::Result<Merged<'_, T>> {
         self.sort();
         let mut sources = Vec::with_capacity(self.files.len() + 1);
         for file in &mut self.files {
@@ -72,7 +105,7 @@ impl Runs {
         };
         let mut out = BufWriter::with_capacity(READ_LEN, file);
         for number in self.current.drain(..) {
-            out.write_all(&number.to_le_bytes())?;
+            number.put(&mut out)?;
         }
         self.files.push(out.into_inner().map_err(io::IntoInnerError::into_error)?);
         Ok(())
@@ -81,15 +114,15 @@ impl Runs {
 
 /// The numbers of all runs, ascending, each once.
 #[derive(Debug)]
-pub(super) struct Merged<'a> {
-    sources: Vec<Source<'a>>,
+pub(super) struct Merged<'a, T> {
+    sources: Vec<Source<'a, T>>,
     /// The next number of each source that has one.
-    heap: BinaryHeap<Reverse<(u64, usize)>>,
-    last: Option<u64>,
+    heap: BinaryHeap<Reverse<(T, usize)>>,
+    last: Option<T>,
 }
 
-impl Merged<'_> {
-    fn advance(&mut self) -> io::Result<Option<u64>> {
+impl<T: Item> Merged<'_, T> {
+    fn advance(&mut self) -> io::Result<Option<T>> {
         loop {
             // Where runs follow each other, the top stays on top: two comparisons a number.
             let Some(mut top) = self.heap.peek_mut() else { return Ok(None) };
@@ -106,8 +139,8 @@ impl Merged<'_> {
     }
 }
 
-impl Iterator for Merged<'_> {
-    type Item = io::Result<u64>;
+impl<T: Item> Iterator for Merged<'_, T> {
+    type Item = io::Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance().transpose()
@@ -116,20 +149,21 @@ impl Iterator for Merged<'_> {
 
 /// One run.
 #[derive(Debug)]
-enum Source<'a> {
+enum Source<'a, T> {
     File(BufReader<&'a File>),
-    Memory(std::slice::Iter<'a, u64>),
+    Memory(std::slice::Iter<'a, T>),
 }
 
-impl Source<'_> {
-    fn next(&mut self) -> io::Result<Option<u64>> {
+impl<T: Item> Source<'_, T> {
+    fn next(&mut self) -> io::Result<Option<T>> {
         let file = match self {
             Self::Memory(numbers) => return Ok(numbers.next().copied()),
             Self::File(file) => file,
         };
-        let mut octets = [0; 8];
-        match file.read_exact(&mut octets) {
-            Ok(()) => Ok(Some(u64::from_le_bytes(octets))),
+        let mut octets = [0; ITEM_LEN_MAX];
+        let octets = &mut octets[..T::LEN];
+        match file.read_exact(octets) {
+            Ok(()) => Ok(Some(T::of(octets))),
             // Runs are written whole, so that this is their end.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),

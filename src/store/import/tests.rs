@@ -42,6 +42,7 @@ impl Place {
             runs_in: None,
             run_numbers,
             is_one_list: true,
+            numbers: NumberStorage::Plain,
         }
     }
 

@@ -70,7 +70,7 @@ fn record(seq: u64, prev_hash: Hash) -> Record {
     };
     let place =
         Place { id: RecordId { writer: WRITER, seq }, prev_hash, written_at: UnixMicros(1) };
-    let key = NumberKey { tag: KeyTag([1; 16]), slot: 0, key: [3; 32] };
+    let key = NumberKey { tag: KeyTag([1; 16]), slot: 0, keyed: None, key: [3; 32] };
     let entropy = Entropy::new([seq as u8; Entropy::LEN]);
     Record::seal(&Fact::OptOut(Box::new(optout)), place, Some(&key), &entropy)
         .unwrap_or_else(|error| panic!("{error}"))

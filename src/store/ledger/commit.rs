@@ -71,7 +71,8 @@ pub(in crate::store) struct Committer {
 /// A fact that is sealed and not yet durable.
 struct Waiting {
     asker: Asker,
-    projected: Projected,
+    record: Record,
+    fact: Fact,
     hash: Hash,
 }
 
@@ -264,8 +265,7 @@ impl Committer {
                 let hash = record.hash();
                 batch.head = (record.id.seq, hash);
                 batch.unsigned = if is_signature { 0 } else { batch.unsigned + 1 };
-                let projected = Projected { record, fact: Some(fact) };
-                batch.waiting.push(Waiting { asker, projected, hash });
+                batch.waiting.push(Waiting { asker, record, fact, hash });
             }
             Err(error) => self.refuse(asker, Some(fact), error),
         }
@@ -295,7 +295,11 @@ impl Committer {
         match fact {
             Fact::OptOut(optout) => self.keys.key_of(optout.number).map(Some),
             Fact::Reversal(reversal) => self.keys.key_of(reversal.number).map(Some),
-            Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
+            Fact::Audio(_)
+            | Fact::Checkpoint(_)
+            | Fact::Confirmed(_)
+            | Fact::Erasure(_)
+            | Fact::Import(_) => Ok(None),
         }
     }
 
@@ -306,31 +310,38 @@ impl Committer {
             None => self.journal.commit(self.head.1).map_err(|error| self.fail(&error)),
         };
         if let Err(error) = result {
-            for Waiting { asker, projected, .. } in waiting.drain(..) {
-                self.refuse(asker, projected.fact, error);
+            for Waiting { asker, fact, .. } in waiting.drain(..) {
+                self.refuse(asker, Some(fact), error);
             }
             return;
         }
         let Some(last) = waiting.last() else { return };
-        self.head = (last.projected.record.id.seq, last.hash);
+        self.head = (last.record.id.seq, last.hash);
         let durable_at = (self.clock)();
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
         let mut facts = Vec::with_capacity(waiting.len());
-        for Waiting { asker, projected, .. } in waiting.drain(..) {
-            let record = projected.record.id;
-            self.signing.is_durable(&projected, self.writer);
+        for Waiting { asker, record, fact, .. } in waiting.drain(..) {
+            let id = record.id;
+            self.signing.is_durable(record.written_at, &fact, self.writer);
             match asker {
                 Asker::Token(token) => {
-                    let durable = Durable { record, durable_at, is_pending: false };
-                    self.held.is_on_disk(token, durable, optout_of(projected.fact.as_ref()));
+                    let durable = Durable { record: id, durable_at, is_pending: false };
+                    self.held.is_on_disk(token, durable, optout_of(&fact));
                 }
-                Asker::Late => self.tell_late(record, projected.fact.as_ref()),
+                Asker::Late => self.tell_late(id, &fact),
                 Asker::Ledger => {}
             }
             if !matches!(asker, Asker::Ledger) {
                 self.stats.facts.fetch_add(1, Ordering::Relaxed);
             }
-            facts.push(projected);
+            match Projected::new(record, Some(fact)) {
+                Ok(projected) => facts.push(projected),
+                // It was written a moment ago; the journal is read for it, and says so again.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, record = %id, "a record cannot be read again");
+                }
+            }
         }
         self.feed.facts(facts, self.head.1);
     }
@@ -368,10 +379,10 @@ impl Committer {
     }
 
     /// Tells that an opt-out is durable whose submitter had been told that it is not.
-    fn tell_late(&self, record: RecordId, fact: Option<&Fact>) {
+    fn tell_late(&self, record: RecordId, fact: &Fact) {
         self.stats.late.is_written();
         tracing::info!(%record, "an opt-out that had been refused is on disk");
-        if let Some(Fact::OptOut(optout)) = fact {
+        if let Fact::OptOut(optout) = fact {
             (self.on_event)(StoreEvent::WrittenLate { optout: optout.clone(), record });
         }
     }
@@ -399,9 +410,9 @@ impl Committer {
     }
 }
 
-fn optout_of(fact: Option<&Fact>) -> Option<&OptOut> {
+const fn optout_of(fact: &Fact) -> Option<&OptOut> {
     match fact {
-        Some(Fact::OptOut(optout)) => Some(optout),
+        Fact::OptOut(optout) => Some(optout),
         _ => None,
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
-use crate::store::database::Projected;
 use crate::suppression::Fact;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Hash;
@@ -91,15 +90,15 @@ impl Signing {
     }
 
     /// Takes note of a record that the disk has.
-    pub(super) fn is_durable(&mut self, projected: &Projected, writer: WriterId) {
-        match &projected.fact {
-            Some(Fact::Checkpoint(checkpoint)) if checkpoint.writer == writer => self.unsigned = 0,
+    pub(super) fn is_durable(&mut self, written_at: UnixMicros, fact: &Fact, writer: WriterId) {
+        match fact {
+            Fact::Checkpoint(checkpoint) if checkpoint.writer == writer => self.unsigned = 0,
             fact => {
                 if self.unsigned == 0 {
-                    self.unsigned_since = projected.record.written_at;
+                    self.unsigned_since = written_at;
                 }
                 self.unsigned += 1;
-                if let Some(Fact::Checkpoint(link)) = fact {
+                if let Fact::Checkpoint(link) = fact {
                     self.loose.retain(|end| end.record != link.record());
                 }
             }

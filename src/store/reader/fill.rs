@@ -52,6 +52,7 @@ impl Reader {
         index: &Index,
         is_over: &dyn Fn() -> bool,
     ) -> Result<(u64, u64), StoreError> {
+        index.keep_numbers_as(&self.numbers);
         self.check_none_is_on_no_list(is_over)?;
         let (mut filled, mut left_out) = (0, 0);
         let mut after = None;

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::store::StoreError;
+use crate::store::backend::Row;
+use crate::suppression::Erasure;
 use crate::suppression::Fact;
 
 use super::Reader;
+use super::record_id;
 
 impl Reader {
     /// The last record of each stream.
@@ -28,7 +32,8 @@ impl Reader {
         after: u64,
         len_max: usize,
     ) -> Result<Vec<(RecordId, Option<Fact>)>, StoreError> {
-        let sql = "SELECT fact.writer_seq, optout.body, imports.body, reversal.body
+        let sql = "SELECT fact.writer_seq, optout.body, imports.body, reversal.body,
+                       erasure.body
                    FROM fact
                        LEFT JOIN optout ON optout.writer_id = fact.writer_id
                            AND optout.writer_seq = fact.writer_seq
@@ -36,6 +41,8 @@ impl Reader {
                            AND imports.writer_seq = fact.writer_seq
                        LEFT JOIN reversal ON reversal.writer_id = fact.writer_id
                            AND reversal.writer_seq = fact.writer_seq
+                       LEFT JOIN erasure ON erasure.writer_id = fact.writer_id
+                           AND erasure.writer_seq = fact.writer_seq
                    WHERE fact.writer_id = $1 AND fact.writer_seq > $2
                    ORDER BY fact.writer_seq LIMIT $3";
         let mut page = Vec::new();
@@ -47,6 +54,8 @@ impl Reader {
                 Some(Fact::Import(read(body)?))
             } else if let Some(body) = row.maybe_text(3)? {
                 Some(Fact::Reversal(read(body)?))
+            } else if let Some(body) = row.maybe_text(4)? {
+                Some(Fact::Erasure(read(body)?))
             } else {
                 None
             };
@@ -54,6 +63,31 @@ impl Reader {
             Ok(())
         })?;
         Ok(page)
+    }
+
+    /// Every erasure of `number`, or of all, with its record; the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], and [`StoreError::Row`] for a row that is no erasure.
+    pub fn erasures(&self, number: Option<Number>) -> Result<Vec<(RecordId, Erasure)>, StoreError> {
+        let mut erasures = Vec::new();
+        let take = |row: Row<'_>| {
+            erasures.push((record_id(row, 0)?, read(row.text(2)?)?));
+            Ok(())
+        };
+        match number {
+            None => {
+                let sql = "SELECT writer_id, writer_seq, body FROM erasure ORDER BY erased_us";
+                self.each(sql, &[], take)?;
+            }
+            Some(number) => {
+                let sql = "SELECT writer_id, writer_seq, body FROM erasure WHERE number = $1
+                           ORDER BY erased_us";
+                self.each(sql, &[self.stored(number).digits().into()], take)?;
+            }
+        }
+        Ok(erasures)
     }
 
     /// Waits until something may be new, for `limit` at most.

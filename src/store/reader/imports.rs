@@ -45,10 +45,12 @@ impl Reader {
 }
 
 impl Reader {
-    /// Hands the numbers of the imports that `filter` asks for to `visit`; see [`Self::export`].
+    /// Hands the numbers of the imports that `filter` asks for to `visit`; see [`Self::export`]. What
+    /// is asked about is as it is kept in `filter`, and `dialled`, by which ranges go.
     pub(super) fn export_imports(
         &self,
         filter: &Filter,
+        dialled: Option<Number>,
         mut visit: impl FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let imports = self.imports()?;
@@ -59,11 +61,12 @@ impl Reader {
             let withdrawal = withdrawal.and_then(|by| by.import.undone(by.record));
             let mut hand_on = |number, reversed: Option<Vec<Undone>>| {
                 let reversed = reversed.into_iter().flatten().chain(withdrawal.clone()).collect();
-                let entry = Entry { reversed, ..Entry::of_import(imported, number) };
+                let number_key = self.number_key();
+                let entry = Entry { reversed, number_key, ..Entry::of_import(imported, number) };
                 if filter.finds_entry(&entry) { visit(entry) } else { ControlFlow::Continue(()) }
             };
             if let Some(number) = filter.number {
-                let is_there = imported.import.is_in_range(number)
+                let is_there = imported.import.is_in_range(dialled.unwrap_or(number))
                     || segments.holds(imported, &imports, number)?;
                 if is_there && hand_on(number, undone.remove(&number)).is_break() {
                     return Ok(());

@@ -48,7 +48,7 @@ impl Reader {
                    UNION
                    SELECT writer_id, writer_seq FROM reversal WHERE number = $1";
         let mut records = Vec::new();
-        self.each(sql, &[number.digits().into()], |row| {
+        self.each(sql, &[self.stored(number).digits().into()], |row| {
             records.push(record_id(row, 0)?);
             Ok(())
         })?;

@@ -17,7 +17,7 @@ use crate::suppression::proof::Record;
 use crate::suppression::segment::Content;
 
 /// A store of two streams: opt-outs, a confirmation, imports of the same segment,
-/// audio of the same content, reversals, and checkpoints.
+/// audio of the same content, reversals, erasures, and checkpoints.
 struct Kept {
     dir: tempfile::TempDir,
     segments: Vec<PathBuf>,
@@ -49,6 +49,7 @@ impl Kept {
             add(audio::kept(record, sha256, 64));
             add(audio::lost(record));
             add(reversals::reversal(round, vec![reversals::cancelled(record, "acme")]));
+            add(privacy::erasure_of(Number::keyed(round), Vec::new(), Vec::new()));
             store.record_call(call(round));
             store.close().expect("both threads end well");
         }
@@ -120,7 +121,7 @@ fn a_whole_store_is_found_whole_and_left_as_it_was() {
     let before = history_of(kept.path());
     let examined = examine(kept.path(), None, &[]).unwrap();
     assert_eq!(examined.faults, []);
-    assert_eq!((examined.streams, examined.records, examined.opt_outs), (2, 17, 4));
+    assert_eq!((examined.streams, examined.records, examined.opt_outs), (2, 19, 4));
     assert_eq!((examined.imports, examined.audio), (2, 2));
     assert_eq!((examined.checkpoints, examined.unsigned, examined.waiting), (3, 0, 0));
     assert_eq!(history_of(kept.path()), before);
@@ -154,7 +155,7 @@ fn what_the_other_tables_say_must_be_what_the_records_say() {
     let records = kept.records();
     let streams: Vec<i64> = records.iter().map(|it| it[0].0.writer.0.cast_signed()).collect();
     // The stream that begins with a link has its opt-outs from record 2 on.
-    let first = records.iter().position(|stream| stream.len() == 8).unwrap();
+    let first = records.iter().position(|stream| stream.len() == 9).unwrap();
     let (writer, of) =
         (streams[first], format!("writer_id = {} AND writer_seq = 2", streams[first]));
     let second = RecordId { writer: records[first][0].0.writer, seq: 2 };
@@ -179,9 +180,11 @@ fn what_the_other_tables_say_must_be_what_the_records_say() {
         ("another is reversed", format!("UPDATE reversed SET list = 'global' WHERE writer_id = {writer}"), RecordId { seq: 7, ..second }),
         ("no audio", format!("DELETE FROM audio WHERE lost IS NULL AND writer_id = {writer}"), RecordId { seq: 5, ..second }),
         ("audio of another", format!("UPDATE audio SET ref_seq = 9 WHERE lost IS NULL AND writer_id = {writer}"), RecordId { seq: 5, ..second }),
+        ("no erasure", format!("DELETE FROM erasure WHERE writer_id = {writer}"), RecordId { seq: 8, ..second }),
+        ("another is erased", format!("UPDATE erasure SET number = number + 1 WHERE writer_id = {writer}"), RecordId { seq: 8, ..second }),
         ("an opt-out of nobody", format!("INSERT INTO optout SELECT writer_id, 99, number, 0, 0, NULL, NULL, NULL, NULL, '', NULL, '', '', '' FROM optout WHERE {of}"), RecordId { seq: 99, ..second }),
-        ("another end", format!("UPDATE writer SET last_hash = '00' WHERE writer_id = {writer}"), RecordId { seq: 8, ..second }),
-        ("an end too late", format!("UPDATE writer SET last_seq = 9 WHERE writer_id = {writer}"), RecordId { seq: 9, ..second }),
+        ("another end", format!("UPDATE writer SET last_hash = '00' WHERE writer_id = {writer}"), RecordId { seq: 9, ..second }),
+        ("an end too late", format!("UPDATE writer SET last_seq = 10 WHERE writer_id = {writer}"), RecordId { seq: 10, ..second }),
     ];
     for (name, sql, want) in cases {
         let faults = kept.faults_after(&sql);
@@ -198,7 +201,7 @@ fn an_erased_record_still_verifies_and_its_chain_is_still_watched() {
     // The opt-out, and the reversal of it.
     assert_eq!((examined.faults.len(), examined.erased), (0, 2), "{:#?}", examined.faults);
     // The first opt-out of all has the first key.
-    let first = kept.records().into_iter().find(|stream| stream.len() == 8);
+    let first = kept.records().into_iter().find(|stream| stream.len() == 9);
     let (id, stored) = first.and_then(|stream| stream.into_iter().next()).unwrap();
     let mut touched = stored;
     touched[70] ^= 1;
@@ -214,7 +217,7 @@ fn an_erased_record_still_verifies_and_its_chain_is_still_watched() {
 fn a_touched_or_missing_segment_of_an_import_is_named() {
     let kept = Kept::new();
     let records = kept.records();
-    let import = |stream: &Vec<(RecordId, Vec<u8>)>| stream[stream.len() - 5].0;
+    let import = |stream: &Vec<(RecordId, Vec<u8>)>| stream[stream.len() - 6].0;
     let [one, other] = [import(&records[0]), import(&records[1])];
     let folder = fs::read_dir(kept.path().join("segments")).unwrap();
     let segment = folder.map(|entry| entry.unwrap().path()).next().unwrap();

@@ -9,6 +9,7 @@ use crate::store::backend::Value;
 use crate::store::backend::Visit;
 use crate::store::site::database_path;
 use crate::store::sqlite::Sqlite;
+use crate::suppression::NumberStorage;
 
 /// Rows that one answer may have here: fewer than there are reasons.
 const ROWS_MAX: usize = 10;
@@ -55,7 +56,7 @@ fn an_index_is_filled_in_short_answers_and_left_alone_when_nobody_wants_it() {
         store.close().unwrap();
     }
     let database = Short(Sqlite::open_read_only(&database_path(dir.path())).unwrap());
-    let reader = Reader::new(database, dir.path(), "the database".to_owned());
+    let reader = Reader::new(database, dir.path(), "the database".to_owned(), NumberStorage::Plain);
     let index = Index::default();
     assert_eq!(reader.fill(&index).unwrap(), (120, 0), "two lists each");
     assert_eq!(index.len(), 40);

@@ -18,9 +18,9 @@ use crate::suppression::segment::Content;
 const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// A node with its index, whose clock for freshness goes on when it is told to.
-struct Node {
-    store: Store,
-    acks: Receiver<Ack>,
+pub(super) struct Node {
+    pub(super) store: Store,
+    pub(super) acks: Receiver<Ack>,
     index: Arc<Index>,
     lists: ListMask,
     now: Arc<Mutex<Instant>>,
@@ -28,7 +28,7 @@ struct Node {
 }
 
 impl Node {
-    fn open(stand: &Stand) -> Self {
+    pub(super) fn open(stand: &Stand) -> Self {
         let told = Arc::new(Mutex::new(Vec::new()));
         let numbers = Arc::clone(&told);
         Self { told, ..Self::telling(stand, move |number| numbers.lock().unwrap().push(number)) }
@@ -56,7 +56,7 @@ impl Node {
         self.acks.recv().unwrap().result.unwrap();
     }
 
-    fn refuses(&self, n: u64) -> bool {
+    pub(super) fn refuses(&self, n: u64) -> bool {
         self.index.check(number(n), self.lists, &"acme".into(), &"spring".into()).is_some()
     }
 

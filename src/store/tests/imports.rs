@@ -24,17 +24,19 @@ on_both! {
 
 /// Writes a segment into the store's folder.
 pub(super) fn segment(dir: &std::path::Path, content: Content, numbers: &[u64]) -> Part {
-    let numbers: Vec<Number> = numbers.iter().map(|n| number(*n)).collect();
-    segment_of(dir, content, &numbers)
+    segment_of(dir, content, &numbers.iter().map(|n| number(*n)).collect::<Vec<_>>())
 }
 
+/// The same, of numbers as they are kept, in whatever order.
 pub(super) fn segment_of(dir: &std::path::Path, content: Content, numbers: &[Number]) -> Part {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
     let count = numbers.len() as u64;
     let header =
         SegmentHeader { content, list: "ftc".into(), source: String::new(), as_of: None, count };
     let mut writer = SegmentWriter::new(Vec::new(), &header).unwrap();
     for number in numbers {
-        writer.push(*number).unwrap();
+        writer.push(number).unwrap();
     }
     let (bytes, segment) = writer.finish().unwrap();
     let folder = dir.join("segments");

@@ -20,6 +20,7 @@ use crate::store::import::write_placed;
 use crate::suppression::Authority;
 use crate::suppression::Cancelled;
 use crate::suppression::List;
+use crate::suppression::NumberStorage;
 use crate::suppression::Reversal;
 use crate::suppression::Scope;
 use crate::suppression::export::CsvExport;
@@ -198,6 +199,7 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
         runs_in: None,
         run_numbers: 3,
         is_one_list: false,
+        numbers: NumberStorage::Plain,
     };
     let mut prepared = prepare(&order, &mut |_| {}).unwrap();
     let title = Title { list: "".into(), source: String::new(), as_of: None };

@@ -101,7 +101,8 @@ fn a_wrong_password_is_an_error_and_not_an_absence() {
     let cluster = Cluster::shared();
     let url = cluster.database().url_of((OWNER.0, "another"), cluster.port());
     let dir = tempfile::tempdir().unwrap();
-    let error = Archive::open(dir.path(), &target_of(&url), &clock()).unwrap_err();
+    let error =
+        Archive::open(dir.path(), &target_of(&url), &NumberChoice::Plain, &clock()).unwrap_err();
     let StoreError::Server(ServerError::Refused { code, .. }) = &error else { panic!("{error}") };
     assert_eq!(code, "28P01");
     assert!(!error.to_string().contains("another"), "{error}");
@@ -159,7 +160,7 @@ fn tls_is_verified_by_authority_and_by_name() {
         let tls = Tls::VerifyFull { ca: Some(cluster.file(ca)) };
         let target = Target::Postgres(Box::new(postgres::Settings::new(url, Some(tls)).unwrap()));
         let dir = tempfile::tempdir().unwrap();
-        let opened = Archive::open(dir.path(), &target, &clock());
+        let opened = Archive::open(dir.path(), &target, &NumberChoice::Plain, &clock());
         assert_eq!(opened.is_ok_and(|(_, recovered)| !recovered.is_away), is_believed, "{name}");
     }
     let is_encrypted = "SELECT COUNT(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
@@ -332,7 +333,7 @@ fn the_engines_role_puts_facts_in_and_changes_none() {
     let engine_url = database.url_of((&role, password), cluster.port());
 
     let stand = Stand { target: target_of(&engine_url), ..Stand::sqlite() };
-    let error = Archive::open(stand.path(), &stand.target, &clock()).unwrap_err();
+    let error = Archive::open(stand.path(), &stand.target, &stand.numbers, &clock()).unwrap_err();
     let StoreError::Server(ServerError::Tables { found: 0, .. }) = &error else {
         panic!("{error}")
     };

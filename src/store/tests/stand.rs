@@ -13,6 +13,7 @@ use super::cluster::TestDatabase;
 use super::settings;
 use crate::model::UnixMicros;
 use crate::store::Archive;
+use crate::store::NumberChoice;
 use crate::store::Recovered;
 use crate::store::Settings;
 use crate::store::Store;
@@ -38,6 +39,8 @@ pub(super) use on_both;
 pub(crate) struct Stand {
     pub(super) dir: tempfile::TempDir,
     pub(super) target: Target,
+    /// How it keeps numbers.
+    pub(super) numbers: NumberChoice,
     /// The database, where it is on a server.
     pub(super) server: Option<TestDatabase>,
 }
@@ -46,7 +49,7 @@ impl Stand {
     /// With the embedded database.
     pub(crate) fn sqlite() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        Self { dir, target: Target::Sqlite, server: None }
+        Self { dir, target: Target::Sqlite, numbers: NumberChoice::Plain, server: None }
     }
 
     /// With a new database on a server.
@@ -58,6 +61,11 @@ impl Stand {
     pub(crate) fn on_server(database: TestDatabase) -> Self {
         let target = target_of(&database.url());
         Self { target, server: Some(database), ..Self::sqlite() }
+    }
+
+    /// The same, with numbers hashed under a secret in its folder.
+    pub(crate) fn keyed(self) -> Self {
+        Self { numbers: NumberChoice::Keyed { key: None }, ..self }
     }
 
     /// Another folder; with the same database where that is on a server.
@@ -75,7 +83,8 @@ impl Stand {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings { target: self.target.clone(), ..settings(self.path()) }
+        let (target, numbers) = (self.target.clone(), self.numbers.clone());
+        Settings { target, numbers, ..settings(self.path()) }
     }
 
     pub(crate) fn open(&self) -> (Store, Recovered, Receiver<Ack>) {
@@ -83,7 +92,7 @@ impl Stand {
     }
 
     pub(crate) fn archive(&self) -> (Archive, Recovered) {
-        Archive::open(self.path(), &self.target, &clock())
+        Archive::open(self.path(), &self.target, &self.numbers, &clock())
             .unwrap_or_else(|error| panic!("the store opens: {error}"))
     }
 

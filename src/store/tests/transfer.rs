@@ -55,7 +55,7 @@ fn a_store_that_is_copied_to_a_server_goes_on_there_and_comes_back() {
     #[rustfmt::skip]
     let want = [
         ("fact", facts, facts), ("optout", 3, 3), ("suppressed", 6, 6), ("confirmation", 0, 0),
-        ("imports", 1, 1), ("reversal", 4, 4), ("reversed", 5, 5), ("audio", 0, 0), ("call_record", 5, 5),
+        ("imports", 1, 1), ("reversal", 4, 4), ("reversed", 5, 5), ("audio", 0, 0), ("erasure", 0, 0), ("call_record", 5, 5),
     ];
     assert_eq!(rows(&copied), want);
     for (name, count, _new) in want {

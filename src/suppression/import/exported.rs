@@ -53,6 +53,8 @@ pub struct Exported {
     pub campaign: Option<CampaignName>,
     /// When the key was pressed, or the wish was entered.
     pub said_at: UnixMicros,
+    /// Under which key the number is hashed, where the row says one.
+    pub number_key: Option<String>,
 }
 
 /// Whether the first line of a file is that of an export: a JSON object, or the header with the
@@ -66,6 +68,9 @@ pub(super) fn is_export(first: &[u8]) -> bool {
 /// Where the columns of an export's table are; spreadsheets may have moved them.
 #[derive(Debug)]
 pub(super) struct Columns(BTreeMap<&'static str, usize>);
+
+/// The column that says under which key numbers are hashed.
+const NUMBER_KEY: &str = "number_key";
 
 /// The columns that say who is refused, by whom and since when.
 const NEEDED: [&str; 5] = ["pressed_at", "number", "standing_lists", "account", "campaign"];
@@ -86,7 +91,16 @@ impl Columns {
             })?;
             places.insert(name, place);
         }
+        // Tables of before have no such column, and no hashes.
+        let place = header.iter().position(|cell| cell == NUMBER_KEY.as_bytes());
+        places.extend(place.map(|place| (NUMBER_KEY, place)));
         Ok(Self(places))
+    }
+
+    /// The text of a cell that may be missing.
+    fn cell<'a>(&self, name: &str, cells: &'a [Vec<u8>]) -> Option<&'a str> {
+        let cell = cells.get(*self.0.get(name)?)?;
+        std::str::from_utf8(cell).ok()
     }
 
     /// What a row says.
@@ -113,6 +127,8 @@ impl Columns {
             account: name(text("account")?).as_deref().map(AccountName::from),
             campaign: name(text("campaign")?).as_deref().map(CampaignName::from),
             said_at: said_at.ok_or(Reason::Record { expected })?,
+            // A spreadsheet leaves out what is empty at the end of a row.
+            number_key: self.cell(NUMBER_KEY, cells).and_then(name),
         })
     }
 }
@@ -140,6 +156,7 @@ fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
             account: entry.optout.account,
             campaign: entry.optout.campaign,
             said_at: entry.optout.pressed_at,
+            number_key: entry.number_key,
         },
         JsonRow::Range(entry) => Exported {
             whom: Whom::Range(entry.range),
@@ -147,6 +164,7 @@ fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
             account: entry.account,
             campaign: entry.campaign,
             said_at: entry.imported_at,
+            number_key: None,
         },
     })
 }
@@ -197,6 +215,14 @@ impl Reading {
             Err(reason) => return self.reject(line, reason, sink).map(drop),
         };
         match exported.whom {
+            // Looked for by another key, or by the number itself, it would be found by nobody.
+            Whom::One(number)
+                if number.is_keyed()
+                    && (self.number_key.is_none() || exported.number_key != self.number_key) =>
+            {
+                let expected = "a number, or one that is hashed under the key of this store";
+                return self.reject(line, Reason::Record { expected }, sink).map(drop);
+            }
             Whom::One(_number) => self.tally.listed += exported.lists.len() as u64,
             Whom::Range(range) if !exported.lists.is_empty() && !self.keep(range) => {
                 return self.reject(line, Reason::Ranges, sink).map(drop);

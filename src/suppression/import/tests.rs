@@ -20,7 +20,7 @@ impl Sink for Heard {
     }
 
     fn exported(&mut self, exported: &Exported) -> io::Result<()> {
-        let Exported { whom, lists, account, campaign, said_at } = exported;
+        let Exported { whom, lists, account, campaign, said_at, .. } = exported;
         let lists: Vec<&str> = lists.iter().map(|list| list.as_str()).collect();
         let name = |name: Option<&str>| name.unwrap_or("*").to_owned();
         let account = name(account.as_ref().map(|name| name.as_str()));

@@ -93,6 +93,7 @@ impl Index {
     /// A record that never comes is kept; beyond [`WAITING_MAX`] of these the reversal is counted
     /// and left out, and the number stays refused.
     pub fn reverse(&self, number: Number, record: RecordId, lists: &[ListName]) {
+        let number = self.stored(number);
         // A list without a bit refuses nobody, so that nothing on it can be cancelled.
         let (lists, _no_bit) = self.mask_of_known(lists);
         let mut entry = self.numbers.entry(number).or_default();

@@ -130,6 +130,12 @@ impl Entry {
         let opened = if key.is_some() { record.opened(key)? } else { Vec::new() };
         Ok(Self { opened, ..Self::closed(record) })
     }
+
+    /// The number that it tells in the clear, where it does.
+    pub fn number(&self) -> Option<Number> {
+        let number = self.opened.iter().find(|opened| opened.field == Field::Number)?;
+        serde_json::from_slice(&number.value).ok()
+    }
 }
 
 /// What is known of a number, with the way to the next signature for each record.

@@ -10,6 +10,7 @@ use crate::model::DialerName;
 use crate::model::Digits;
 use crate::model::ListName;
 use crate::model::NodeName;
+use crate::model::Number;
 use crate::model::TopicName;
 use crate::model::TrunkName;
 use crate::model::UnixMicros;
@@ -80,6 +81,8 @@ struct PlainOptOut {
     call: Option<CallId>,
     prompt_sha256: Option<[u8; 32]>,
     pressed_at: UnixMicros,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyed: Option<Number>,
 }
 
 /// The fields of a reversal that name nobody.
@@ -89,16 +92,26 @@ struct PlainReversal {
     authority: Authority,
     node: NodeName,
     reversed_at: UnixMicros,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyed: Option<Number>,
 }
+
+/// What stands before the keyed number in plain JSON, and nowhere else there: within a text a
+/// quotation mark has a backslash before it.
+const KEYED: &[u8] = b"\"keyed\":";
 
 /// Personal fields with their JSON values, in field order.
 pub(super) type Personal = Vec<(Field, Vec<u8>)>;
 
-/// A fact's kind, plain JSON and personal fields.
-pub(super) fn split(fact: &Fact) -> Result<(Kind, Vec<u8>, Personal), RecordError> {
+/// A fact's kind, plain JSON and personal fields; with the number as it is kept, where that is
+/// `keyed`.
+pub(super) fn split(
+    fact: &Fact,
+    keyed: Option<Number>,
+) -> Result<(Kind, Vec<u8>, Personal), RecordError> {
     match fact {
         Fact::OptOut(optout) => {
-            let plain = json("plain fields", &plain_of(optout))?;
+            let plain = json("plain fields", &plain_of(optout, keyed))?;
             Ok((Kind::OptOut, plain, personal_of(optout)?))
         }
         Fact::Confirmed(confirmation) => {
@@ -106,9 +119,10 @@ pub(super) fn split(fact: &Fact) -> Result<(Kind, Vec<u8>, Personal), RecordErro
         }
         Fact::Import(import) => Ok((Kind::Import, json("plain fields", import)?, Vec::new())),
         Fact::Reversal(reversal) => {
-            let (plain, personal) = split_reversal(reversal)?;
+            let (plain, personal) = split_reversal(reversal, keyed)?;
             Ok((Kind::Reversal, plain, personal))
         }
+        Fact::Erasure(erasure) => Ok((Kind::Erasure, json("plain fields", erasure)?, Vec::new())),
         Fact::Audio(audio) => Ok((Kind::Audio, json("plain fields", audio)?, Vec::new())),
         Fact::Checkpoint(checkpoint) => {
             Ok((Kind::Checkpoint, json("plain fields", checkpoint)?, Vec::new()))
@@ -127,12 +141,41 @@ pub(super) fn join(kind: Kind, plain: &[u8], personal: Personal) -> Result<Fact,
         Kind::Import => parse("plain fields", plain).map(Fact::Import),
         Kind::Reversal => reversal_of(parse("plain fields", plain)?, &personal)
             .map(|it| Fact::Reversal(it.into())),
+        Kind::Erasure => parse("plain fields", plain).map(Fact::Erasure),
         Kind::Audio => parse("plain fields", plain).map(Fact::Audio),
         Kind::Checkpoint => parse("plain fields", plain).map(Fact::Checkpoint),
     }
 }
 
-fn plain_of(optout: &OptOut) -> PlainOptOut {
+/// The fact by its plain fields alone, under the keyed number that stands in them; nothing where
+/// none does, as in a store that keeps numbers as they are.
+pub(super) fn outline(kind: Kind, plain: &[u8]) -> Result<Option<Fact>, RecordError> {
+    if memchr::memmem::find(plain, KEYED).is_none() {
+        return Ok(None);
+    }
+    let part = "keyed number";
+    let missing = RecordError::Malformed { part };
+    let number = |keyed: Option<Number>| keyed.filter(|keyed| keyed.is_keyed());
+    let personal = |number| Ok::<_, RecordError>((Field::Number, json(part, &number)?));
+    match kind {
+        Kind::OptOut => {
+            let plain: PlainOptOut = parse("plain fields", plain)?;
+            let number = number(plain.keyed).ok_or(missing)?;
+            let optout = optout_of(plain, vec![personal(number)?])?;
+            Ok(Some(Fact::OptOut(Box::new(optout))))
+        }
+        Kind::Reversal => {
+            let plain: PlainReversal = parse("plain fields", plain)?;
+            let number = number(plain.keyed).ok_or(missing)?;
+            let unsaid = (Field::Reason, json("reason", &"")?);
+            let reversal = reversal_of(plain, &[personal(number)?, unsaid])?;
+            Ok(Some(Fact::Reversal(reversal.into())))
+        }
+        Kind::Audio | Kind::Checkpoint | Kind::Confirmed | Kind::Erasure | Kind::Import => Ok(None),
+    }
+}
+
+fn plain_of(optout: &OptOut, keyed: Option<Number>) -> PlainOptOut {
     PlainOptOut {
         lists: optout.lists.clone(),
         account: optout.account.clone(),
@@ -148,6 +191,7 @@ fn plain_of(optout: &OptOut) -> PlainOptOut {
         call: optout.call,
         prompt_sha256: optout.prompt_sha256,
         pressed_at: optout.pressed_at,
+        keyed,
     }
 }
 
@@ -203,12 +247,16 @@ fn optout_of(plain: PlainOptOut, personal: Personal) -> Result<OptOut, RecordErr
     })
 }
 
-fn split_reversal(reversal: &Reversal) -> Result<(Vec<u8>, Personal), RecordError> {
+fn split_reversal(
+    reversal: &Reversal,
+    keyed: Option<Number>,
+) -> Result<(Vec<u8>, Personal), RecordError> {
     let plain = PlainReversal {
         cancels: reversal.cancels.clone(),
         authority: reversal.authority,
         node: reversal.node.clone(),
         reversed_at: reversal.reversed_at,
+        keyed,
     };
     let mut personal = vec![(Field::Number, json("number", &reversal.number)?)];
     if let Some(actor) = &reversal.actor {

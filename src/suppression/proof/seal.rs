@@ -96,6 +96,8 @@ pub struct NumberKey {
     pub tag: KeyTag,
     /// The slot of the key file.
     pub slot: u32,
+    /// The number as the store keeps it, where that is hashed: it stands in the record's plain part.
+    pub keyed: Option<Number>,
     /// The key itself.
     pub key: [u8; 32],
 }

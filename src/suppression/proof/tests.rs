@@ -163,7 +163,7 @@ fn facts() -> Vec<Fact> {
 }
 
 fn key(slot: u32) -> NumberKey {
-    NumberKey { tag: KeyTag([slot as u8; 16]), slot, key: [slot as u8 + 1; 32] }
+    NumberKey { tag: KeyTag([slot as u8; 16]), slot, keyed: None, key: [slot as u8 + 1; 32] }
 }
 
 fn key_in(slot: u32) -> Option<[u8; 32]> {

@@ -12,6 +12,7 @@ use super::*;
 use crate::model::NumberReader;
 use crate::store::import::Order;
 use crate::store::import::prepare;
+use crate::suppression::NumberStorage;
 use crate::suppression::import::Settings;
 
 /// A ZIP file, APPNOTE 4.3; entries are packed where `is_packed`.
@@ -248,6 +249,7 @@ fn rejected_rows_are_kept_with_sheet_and_row() {
         runs_in: None,
         run_numbers: 10,
         is_one_list: true,
+        numbers: NumberStorage::Plain,
     };
     let prepared = prepare(&order, &mut |_| {}).unwrap();
     assert_eq!((prepared.listed, prepared.tally.read, prepared.tally.rejected_sum()), (1, 4, 2));

@@ -53,9 +53,9 @@ fn forged(kept: &Kept, streams: &[Vec<Record>]) -> tempfile::TempDir {
             prev = pair.last().unwrap().hash();
         }
         journal.finish().unwrap();
-        let projected = |record: &Record| Projected {
-            record: record.clone(),
-            fact: open_record(&keys, record).ok().flatten(),
+        let projected = |record: &Record| {
+            let fact = open_record(&keys, record).ok().flatten();
+            Projected::new(record.clone(), fact).unwrap()
         };
         let projected: Vec<Projected> = records.iter().map(projected).collect();
         let cursor = Cursor { writer, seq: last.id.seq, hash: last.hash(), is_closed: true };
@@ -236,7 +236,7 @@ fn a_checkpoint_by_another_key_is_named_and_so_is_a_store_that_is_all_another_s(
             };
             let key = record.key_slot().map(|(tag, slot)| {
                 let key = keys.key_in(slot).unwrap().unwrap();
-                NumberKey { tag, slot, key }
+                NumberKey { tag, slot, keyed: None, key }
             });
             let prev_hash = anew.last().map_or(Hash::NONE, Record::hash);
             let place = RecordPlace { id: record.id, prev_hash, written_at: record.written_at };

@@ -136,6 +136,7 @@ impl Dice {
             confirmed_at: None,
             outcome: None,
             reversed,
+            number_key: None,
         }
     }
 }
@@ -147,6 +148,7 @@ fn said(entry: &Entry) -> Exported {
         account: entry.optout.account.clone(),
         campaign: entry.optout.campaign.clone(),
         said_at: entry.optout.pressed_at,
+        number_key: entry.number_key.clone(),
     }
 }
 
@@ -239,6 +241,7 @@ fn a_table_that_a_spreadsheet_has_rearranged_is_read_by_its_header() {
             account: account.map(AccountName::from),
             campaign: campaign.map(CampaignName::from),
             said_at: UnixMicros(at),
+            number_key: None,
         };
     // `date -u -d 2026-11-22T18:00 +%s` is 1795370400.
     let want = [
@@ -271,6 +274,7 @@ fn ranges_are_read_again_as_they_stood_and_so_many_of_them() {
         account: entry.account.clone(),
         campaign: entry.campaign.clone(),
         said_at: entry.imported_at,
+        number_key: None,
     };
     let entries: Vec<RangeEntry> = (0..=RANGES_MAX).map(entry).collect();
     let want: Vec<Exported> = entries.iter().take(RANGES_MAX).map(said).collect();
@@ -288,5 +292,33 @@ fn ranges_are_read_again_as_they_stood_and_so_many_of_them() {
         assert_eq!(rows.rejected.len(), 1, "{:?}", rows.rejected);
         assert!(rows.rejected[0].contains("expected at most 1000 ranges"), "{:?}", rows.rejected);
         assert_eq!((tally.listed, tally.ranges.len()), (0, RANGES_MAX));
+    }
+}
+
+#[test]
+fn a_hashed_number_counts_under_the_key_that_it_is_hashed_under_alone() {
+    let mut dice = Dice(TokenSource::new(Seed(5, 5)));
+    let mut entry = dice.entry();
+    entry.optout.number = Number::keyed(7);
+    for (said, own, is_taken) in [
+        (Some("hmac 1"), Some("hmac 1"), true),
+        (Some("hmac 1"), Some("hmac 2"), false),
+        (Some("hmac 1"), None, false),
+        (None, Some("hmac 1"), false),
+        (None, None, false),
+    ] {
+        entry.number_key = said.map(str::to_owned);
+        let mut csv = Vec::new();
+        let mut export = CsvExport::new(&mut csv).unwrap();
+        export.write(&entry).unwrap();
+        export.finish().unwrap();
+        let mut json = Vec::new();
+        write_json_line(&mut json, &entry).unwrap();
+        for bytes in [csv, json] {
+            let mut rows = Rows::default();
+            let number_key = own.map(str::to_owned);
+            let read = read(bytes.as_slice(), Settings { number_key, ..settings() }, &mut rows);
+            assert_eq!(read.is_ok() && rows.rows.len() == 1, is_taken, "{said:?} {own:?}");
+        }
     }
 }

@@ -111,7 +111,7 @@ impl Stream {
             prev_hash: self.records.last().map_or(Hash::NONE, Record::hash),
             written_at: UnixMicros(seq.cast_signed()),
         };
-        let key = NumberKey { tag: KeyTag([1; 16]), slot: 0, key: [9; 32] };
+        let key = NumberKey { tag: KeyTag([1; 16]), slot: 0, keyed: None, key: [9; 32] };
         let entropy = Entropy::new([seq as u8; Entropy::LEN]);
         let record = Record::seal(fact, place, Some(&key), &entropy);
         self.records.push(record.unwrap_or_else(|error| panic!("{error}")));

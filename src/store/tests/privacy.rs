@@ -1,0 +1,407 @@
+//! A store that hashes numbers: none of them is anywhere to be read, in whatever form, and each is
+//! refused all the same.
+//!
+//! What is looked for is a number's digits, with and without its country code, and the octets of
+//! its value in either order, in every file of the store's folder and every row of every table. The
+//! same search finds all of that where numbers are kept as they are, so that it is known to look.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::RecordId;
+use crate::store::Readable;
+use crate::store::database::tables;
+use crate::suppression::Authority;
+use crate::suppression::Cancelled;
+use crate::suppression::Erasure;
+use crate::suppression::ErasureCause;
+use crate::suppression::Reversal;
+use crate::suppression::proof::Hash;
+use crate::suppression::proof::bundle;
+
+on_both! {
+    an_erased_number_is_told_by_nothing_and_refused_by_its_hash,
+    an_erasure_that_a_crash_cut_short_is_done_at_the_next_start,
+    a_hashed_number_is_nowhere_to_be_read_and_refused_all_the_same,
+    whoever_keeps_numbers_otherwise_is_turned_away,
+}
+
+/// How `number` may stand somewhere, beside as text with a plus.
+fn forms(number: Number) -> Vec<(&'static str, Vec<u8>)> {
+    let digits = number.digits();
+    let text = digits.to_string();
+    // The test's numbers have 36 bits, so that five octets are all of one that are not zero.
+    let octets = digits.to_be_bytes()[3..].to_vec();
+    let reversed = octets.iter().rev().copied().collect();
+    vec![
+        ("the digits", text.clone().into_bytes()),
+        ("the national digits", text[2..].as_bytes().to_vec()),
+        ("the octets", octets),
+        ("the octets, the lowest first", reversed),
+    ]
+}
+
+fn holds(text: &[u8], form: &[u8]) -> bool {
+    text.windows(form.len()).any(|octets| octets == form)
+}
+
+/// Every file under `dir`.
+pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Where `number` is to be read: in which file or table, and how.
+pub(super) fn traces(stand: &Stand, dirs: &[&Path], number: Number) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in dirs.iter().flat_map(|dir| files(dir)) {
+        let text = fs::read(&path).unwrap();
+        let told = forms(number).into_iter().filter(|(_name, form)| holds(&text, form));
+        found.extend(told.map(|(name, _form)| format!("{name} in {}", path.display())));
+    }
+    for table in stand.server.iter().flat_map(|_server| tables::ALL) {
+        let sql = format!("SELECT t::text FROM {} t", table.name);
+        let rows = stand.server.as_ref().unwrap().psql(&sql);
+        for (name, form) in forms(number) {
+            let hex: String = form.iter().map(|octet| format!("{octet:02x}")).collect();
+            if holds(rows.as_bytes(), &form) || holds(rows.as_bytes(), hex.as_bytes()) {
+                found.push(format!("{name} in the table {}", table.name));
+            }
+        }
+    }
+    found
+}
+
+/// An opt-out that has its number wherever one may get.
+fn telling(n: u64) -> OptOut {
+    let digits = number(n).digits().to_string();
+    OptOut {
+        sip_call_id: Some(format!("{digits}@pbx")),
+        actor: Some(format!("agent of {digits}")),
+        reason: Some(format!("+{digits} wrote a letter")),
+        ..optout(n)
+    }
+}
+
+fn telling_call(n: u64) -> Cdr {
+    let digits = number(n).digits().to_string();
+    let mut call = call(n);
+    call.a.sip_call_id = format!("{digits}@pbx");
+    call.reason = Some(format!("SIP;cause=603;text=\"{digits}\""));
+    call
+}
+
+/// A store with the records of some numbers, one of them reversed, calls, and an import; closed.
+fn filled(stand: &Stand) -> Vec<RecordId> {
+    let (store, _recovered, acks) = stand.open();
+    let mut records = Vec::new();
+    let submit = |fact| {
+        store.submit(0, fact).unwrap();
+        acks.recv().unwrap().result.unwrap().record
+    };
+    for n in 1..=5 {
+        records.push(submit(Fact::OptOut(Box::new(telling(n)))));
+        store.record_call(telling_call(n));
+    }
+    let lists = vec!["global".into(), "acme".into()];
+    submit(Fact::Reversal(Box::new(Reversal {
+        number: number(2),
+        cancels: vec![Cancelled { record: records[1], lists }],
+        authority: Authority::LocalOperator,
+        actor: Some(format!("for +{}", number(2).digits())),
+        reason: format!("+{} signed", number(2).digits()),
+        node: "madrid-1".into(),
+        reversed_at: UnixMicros(7),
+    })));
+    let listed: Vec<Number> = (6..=9).map(|n| stored(stand, number(n))).collect();
+    let part = imports::segment_of(stand.path(), imports::Content::Listed, &listed);
+    submit(imports::import(Some(part), None));
+    store.flush().unwrap();
+    // Makes the snapshot of the import.
+    store.reader().unwrap().fill(&Index::default()).unwrap();
+    store.close().unwrap();
+    records
+}
+
+/// As the store of `stand`, which is closed, keeps it.
+fn stored(stand: &Stand, number: Number) -> Number {
+    let numbers = stand.numbers.for_import(stand.path()).unwrap();
+    numbers.stored(number)
+}
+
+/// Those of the numbers 1 to 12 that are refused.
+fn refused(stand: &Stand) -> Vec<u64> {
+    let (archive, _recovered) = stand.archive();
+    let index = Index::default();
+    archive.reader().unwrap().fill(&index).unwrap();
+    let lists = ["global", "ftc"].map(ListName::from);
+    let lists = index.mask(&lists).unwrap();
+    let is_on = |n: &u64| index.check(number(*n), lists, &"any".into(), &"any".into()).is_some();
+    (1..=12).filter(is_on).collect()
+}
+
+fn a_hashed_number_is_nowhere_to_be_read_and_refused_all_the_same(stand: &Stand) {
+    let keyed = stand.anew().keyed();
+    filled(&keyed);
+    for n in 1..=9 {
+        assert_eq!(traces(&keyed, &[keyed.path()], number(n)), Vec::<String>::new(), "{n}");
+    }
+    let all = [1, 3, 4, 5, 6, 7, 8, 9];
+    assert_eq!(refused(&keyed), all);
+    let (archive, _recovered) = keyed.archive();
+    let reader = archive.reader().unwrap();
+    let entries = reader.show(number(2)).unwrap();
+    assert_eq!((entries.len(), entries[0].reversed.len()), (1, 2), "asked for as it is dialled");
+    assert_eq!(entries[0].optout.number, keyed_number(&keyed, 2));
+    assert_eq!(reader.show(keyed_number(&keyed, 2)).unwrap(), entries, "and as it is kept");
+    assert_eq!(reader.show(number(7)).unwrap().len(), 1, "an import's too");
+    let of_number = CallFilter { number: Some(number(3)), ..CallFilter::default() };
+    let mut calls = Vec::new();
+    let visit = |call: Cdr| {
+        calls.push(call);
+        ControlFlow::Continue(())
+    };
+    reader.calls(&of_number, visit).unwrap();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].reason.as_deref(), Some("SIP;cause=603"));
+    drop((reader, archive));
+    keyed.lose_database();
+    assert_eq!(refused(&keyed), all, "made anew from the journal");
+    for n in 1..=9 {
+        assert_eq!(traces(&keyed, &[keyed.path()], number(n)), Vec::<String>::new(), "{n}");
+    }
+
+    // The same search where numbers are kept as they are.
+    filled(stand);
+    for n in [1, 2, 7] {
+        assert_ne!(traces(stand, &[stand.path()], number(n)), Vec::<String>::new(), "{n}");
+    }
+    assert_eq!(refused(stand), all);
+}
+
+fn keyed_number(stand: &Stand, n: u64) -> Number {
+    let stored = stored(stand, number(n));
+    assert!(stored.is_keyed());
+    stored
+}
+
+fn whoever_keeps_numbers_otherwise_is_turned_away(stand: &Stand) {
+    let keyed = stand.anew().keyed();
+    filled(&keyed);
+    filled(stand);
+    let told = |stand: &Stand, numbers: &NumberChoice| {
+        let opened = Archive::open(stand.path(), &stand.target, numbers, &clock());
+        opened.map(drop).unwrap_err().to_string()
+    };
+    let other = tempfile::tempdir().unwrap();
+    let key = Some(other.path().join("number-key"));
+    let other_key = NumberChoice::Keyed { key };
+    assert!(told(&keyed, &other_key).contains("is missing"), "{}", told(&keyed, &other_key));
+    other_key.resolve(other.path(), None, true).unwrap();
+    let cases = [
+        (&keyed, &NumberChoice::Plain, "number-storage = \"hmac\""),
+        (&keyed, &other_key, "`number-key` must name the file"),
+        (stand, &other_key, "number-storage = \"plain\""),
+    ];
+    for (stand, numbers, want) in cases {
+        let told = told(stand, numbers);
+        assert!(told.contains(want) && told.contains("the store `"), "{told}");
+    }
+    if stand.server.is_none() {
+        return;
+    }
+    // Another node of the same database.
+    let cases = [
+        (&keyed, NumberChoice::Plain, "number-storage = \"hmac\""),
+        (&keyed, other_key.clone(), "`number-key` must name the file"),
+        (&keyed, NumberChoice::Keyed { key: None }, "is missing"),
+        (stand, other_key, "number-storage = \"plain\""),
+    ];
+    for (stand, numbers, want) in cases {
+        let told = told(&stand.another_node(), &numbers);
+        assert!(told.contains(want), "{told}");
+    }
+    let key = Some(keyed.path().join("number-key"));
+    let node = Stand { numbers: NumberChoice::Keyed { key }, ..keyed.another_node() };
+    assert_eq!(refused(&node), [1, 3, 4, 5, 6, 7, 8, 9], "the same secret");
+}
+
+const MADE_AT: UnixMicros = UnixMicros(1_900_000_000_000_000);
+
+/// Takes down that what is readable of the number is erased, and says what.
+fn erasure(store: &Store, acks: &Receiver<Ack>, n: u64) -> Erasure {
+    let Readable { slots, audio, .. } = store.readable(number(n)).unwrap();
+    let fact = erasure_of(store.stored(number(n)), slots, audio);
+    store.submit(7, fact.clone()).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    let Fact::Erasure(erasure) = fact else { panic!("it is one") };
+    *erasure
+}
+
+/// The record of an erasure.
+pub(super) fn erasure_of(number: Number, slots: Vec<u32>, audio: Vec<Hash>) -> Fact {
+    Fact::Erasure(Box::new(Erasure {
+        number,
+        slots,
+        audio,
+        cause: ErasureCause::Request,
+        authority: Authority::LocalOperator,
+        actor: Some("ana".to_owned()),
+        reason: None,
+        node: "madrid-1".into(),
+        erased_at: UnixMicros(1_795_300_000_000_000),
+    }))
+}
+
+/// Adds an opt-out of the number with audio, of which others may have the same.
+fn with_audio(store: &Store, acks: &Receiver<Ack>, n: u64, wav: &[u8]) -> Hash {
+    store.submit(0, Fact::OptOut(Box::new(telling(n)))).unwrap();
+    let record = acks.recv().unwrap().result.unwrap().record;
+    let sha256 = store.keep_audio(wav).unwrap();
+    store.submit(0, audio::kept(record, sha256, wav.len() as u64)).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    sha256
+}
+
+fn an_erased_number_is_told_by_nothing_and_refused_by_its_hash(stand: &Stand) {
+    let stand = &stand.anew().keyed();
+    filled(stand);
+    let (store, _recovered, acks) = stand.open();
+    let own = with_audio(&store, &acks, 1, b"the voice of one");
+    let shared = with_audio(&store, &acks, 1, b"silence");
+    assert_eq!(with_audio(&store, &acks, 3, b"silence"), shared);
+    let wav = |sha256: Hash| stand.path().join("audio").join(format!("{sha256}.wav"));
+    let readable = store.readable(number(1)).unwrap();
+    assert_eq!((readable.records, readable.slots.len()), (3, 1));
+    assert_eq!(readable.audio, [own], "the silence is another's evidence too");
+    let erasure = erasure(&store, &acks, 1);
+    store.destroy(&erasure).unwrap();
+    assert!(store.readable(number(1)).unwrap().is_nothing());
+    assert!(!wav(own).exists() && wav(shared).exists());
+    let before = store.readable(number(3)).unwrap();
+    assert_eq!((before.records, &before.audio[..]), (2, &[shared][..]), "others are untouched");
+
+    let prove = |n| store.prove(number(n), "madrid-1".into(), MADE_AT).unwrap().unwrap();
+    let told = bundle::verify(&prove(1), Some(store.proof_key())).unwrap();
+    let erased = told.records.iter().filter(|record| record.fact.is_none()).count();
+    assert_eq!(erased, 3, "its opt-outs say nothing any more: {told:#?}");
+    let is_erasure =
+        |record: &&bundle::VerifiedRecord| matches!(record.fact, Some(Fact::Erasure(_)));
+    assert_eq!(told.records.iter().filter(is_erasure).count(), 1);
+    let other = bundle::verify(&prove(3), Some(store.proof_key())).unwrap();
+    let is_opened = |record: &&bundle::VerifiedRecord| matches!(&record.fact, Some(Fact::OptOut(optout)) if optout.number == number(3));
+    assert_eq!(other.records.iter().filter(is_opened).count(), 2);
+
+    // Opting out again is a wish of its own, under a key of its own.
+    store.submit(0, Fact::OptOut(Box::new(telling(1)))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    let again = store.readable(number(1)).unwrap();
+    assert_eq!(again.records, 1);
+    assert_ne!(again.slots, erasure.slots);
+    store.flush().unwrap();
+    store.close().unwrap();
+
+    let backup_dir = tempfile::tempdir().unwrap();
+    let copy = backup_dir.path().join("copy");
+    let manifest = backup(stand.path(), &copy, MADE_AT).unwrap();
+    assert_eq!(manifest.erased, 3);
+    let all = [1, 3, 4, 5, 6, 7, 8, 9];
+    for is_lost in [false, true] {
+        if is_lost {
+            stand.lose_database();
+        }
+        assert_eq!(refused(stand), all);
+        let dirs = [stand.path(), copy.as_path()];
+        assert_eq!(traces(stand, &dirs, number(1)), Vec::<String>::new());
+        if stand.server.is_none() {
+            let examined = examine(stand.path(), None, &[]).unwrap();
+            assert_eq!((examined.faults.len(), examined.erased), (0, 3), "{:#?}", examined.faults);
+        }
+    }
+    let restored = backup_dir.path().join("restored");
+    restore(&copy, &restored, Calls::LeaveOut).unwrap();
+    let restored_keys = fs::read(restored.join("keys")).unwrap();
+    assert_eq!(restored_keys, fs::read(stand.path().join("keys")).unwrap());
+    assert!(restored.join("number-key").exists(), "without it nobody is refused");
+}
+
+fn an_erasure_that_a_crash_cut_short_is_done_at_the_next_start(stand: &Stand) {
+    let stand = &stand.anew().keyed();
+    let (store, _recovered, acks) = stand.open();
+    let own = with_audio(&store, &acks, 1, b"the voice of one");
+    let cut = erasure(&store, &acks, 1);
+    // Here the power goes, before a key is destroyed or a file removed.
+    store.close().unwrap();
+    let path = stand.path().join("audio").join(format!("{own}.wav"));
+    assert!(path.exists());
+    let (store, _recovered, acks) = stand.open();
+    assert!(!path.exists() && store.readable(number(1)).unwrap().is_nothing());
+    assert_eq!(store.reader().unwrap().erasures(Some(number(1))).unwrap().len(), 1);
+
+    // What is kept later is not taken for what was erased then.
+    let again = with_audio(&store, &acks, 1, b"the voice of one");
+    store.close().unwrap();
+    let (store, _recovered, acks) = stand.open();
+    assert!(path.exists() && again == own);
+    let readable = store.readable(number(1)).unwrap();
+    assert_eq!((readable.records, readable.audio.len()), (1, 1));
+    assert_ne!(readable.slots, cut.slots);
+
+    // Between the files and the keys.
+    let cut = erasure(&store, &acks, 1);
+    fs::remove_file(&path).unwrap();
+    store.close().unwrap();
+    let (store, ..) = stand.open();
+    assert!(store.readable(number(1)).unwrap().is_nothing());
+    assert!(!cut.slots.is_empty());
+    store.close().unwrap();
+    assert_eq!(refused(stand), [1]);
+}
+
+#[test]
+fn what_one_node_erases_the_others_erase_when_they_hear_of_it_or_start() {
+    let first_stand = Stand::postgres().keyed();
+    filled(&first_stand);
+    let key = Some(first_stand.path().join("number-key"));
+    let second_stand = Stand { numbers: NumberChoice::Keyed { key }, ..first_stand.another_node() };
+    let second = follow::Node::open(&second_stand);
+    let own = with_audio(&second.store, &second.acks, 1, b"heard by the second");
+    with_audio(&second.store, &second.acks, 4, b"heard by the second, too");
+    second.store.flush().unwrap();
+    let path = second_stand.path().join("audio").join(format!("{own}.wav"));
+    let (first, _recovered, acks) = first_stand.open();
+    let erase = |n| {
+        let erasure = erasure(&first, &acks, n);
+        first.destroy(&erasure).unwrap();
+        first.flush().unwrap();
+    };
+    erase(1);
+    server::wait_for("the second has heard of it", || {
+        second.store.readable(number(1)).unwrap().is_nothing()
+    });
+    assert!(!path.exists());
+    assert_eq!(second.store.readable(number(4)).unwrap().records, 1, "of others it says nothing");
+    drop(second);
+    erase(4);
+    let second = follow::Node::open(&second_stand);
+    server::wait_for("the second hears of it at its start", || {
+        second.store.readable(number(4)).unwrap().is_nothing()
+    });
+    for n in [1, 4] {
+        server::wait_for("the second refuses it", || second.refuses(n));
+    }
+}
+
+#[test]
+fn where_numbers_are_kept_as_they_are_nothing_is_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, ..) = open(dir.path());
+    let told = store.readable(number(1)).unwrap_err().to_string();
+    assert!(told.contains("number-storage = \"hmac\""), "{told}");
+}

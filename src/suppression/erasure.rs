@@ -1,0 +1,63 @@
+//! The erasure: nothing of a number is left to be read, by a further record that says so.
+//!
+//! Nothing is taken out of the ledger. What was sealed under the key of the number cannot be opened
+//! any more once that is destroyed, and the audio beside it is removed; the chain holds, and the hash
+//! of the number refuses it as before. Each node destroys its own keys; the record of whoever was
+//! asked is what the others do it by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::NodeName;
+use crate::model::Number;
+use crate::model::UnixMicros;
+
+use super::proof::Hash;
+use super::reversal::Authority;
+
+/// Keys that one erasure destroys at most, and files of audio. Our choice: far more than one number
+/// gathers between two erasures, and some 70 octets each of a record whose size the journal bounds.
+pub const DESTROYED_MAX: usize = 1024;
+
+/// One act that destroys what can be read of a number. None of it is personal: it says the number
+/// as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Whose, as the store keeps it.
+    pub number: Number,
+    /// Which keys of the node's own are destroyed, by their slots.
+    pub slots: Vec<u32>,
+    /// Which files of audio of the node's own are removed.
+    pub audio: Vec<Hash>,
+    /// What it was done for.
+    pub cause: ErasureCause,
+    /// By what right.
+    pub authority: Authority,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// Why, where it was said.
+    pub reason: Option<String>,
+    /// The engine that did it.
+    pub node: NodeName,
+    /// When.
+    pub erased_at: UnixMicros,
+}
+
+/// What an erasure is done for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErasureCause {
+    /// Somebody asked for it.
+    Request,
+    /// The evidence was kept for as long as it is to be kept.
+    Retention,
+}
+
+impl ErasureCause {
+    /// The name in columns and exports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Retention => "retention",
+        }
+    }
+}
