@@ -43,7 +43,8 @@ fn site(is_keyed: bool) -> Site {
     site.rewrite(store, &format!("{store}{storage}"));
     let file = site.config().join("bajavoz.toml");
     let wanted = "\n[evidence]\naudio = true\naudio-before = \"1s\"\naudio-after = \"0s\"\n";
-    fs::write(&file, fs::read_to_string(&file).unwrap() + wanted).unwrap();
+    let text = fs::read_to_string(&file).expect("the configuration");
+    fs::write(&file, text + wanted).expect("the folder is ours");
     site
 }
 
@@ -55,8 +56,8 @@ fn call(site: &Site) -> Option<u16> {
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(dir).expect("a folder that is there") {
+        let path = entry.expect("it can be listed").path();
         match path.is_dir() {
             true => found.extend(files(&path)),
             // The admin socket is no file.
@@ -70,17 +71,17 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 /// Where the number is to be read of what the engine of `site` has written, and how.
 fn traces(site: &Site) -> Vec<String> {
     let digits = e164().trim_start_matches('+').to_owned();
-    let value: u64 = digits.parse().unwrap();
+    let value: u64 = digits.parse().expect("digits");
     let octets = value.to_be_bytes()[3..].to_vec();
     let reversed: Vec<u8> = octets.iter().rev().copied().collect();
     let forms = [NUMBER.as_bytes().to_vec(), octets, reversed];
     let written = |path: &PathBuf| {
-        let path = path.strip_prefix(site.folder()).unwrap();
+        let path = path.strip_prefix(site.folder()).expect("it is in there");
         !path.starts_with("config") && !path.starts_with("audio")
     };
     let mut found = Vec::new();
     for path in files(site.folder()).iter().filter(|path| written(path)) {
-        let text = fs::read(path).unwrap();
+        let text = fs::read(path).expect("a file that is there");
         for (place, form) in forms.iter().enumerate() {
             if memchr::memmem::find(&text, form).is_some() {
                 found.push(format!("form {place} in {}", path.display()));
@@ -91,7 +92,7 @@ fn traces(site: &Site) -> Vec<String> {
 }
 
 fn program(site: &Site, arguments: &[&str]) -> (i32, String) {
-    let output = site.program(arguments).output().unwrap();
+    let output = site.program(arguments).output().expect("the program runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
 }

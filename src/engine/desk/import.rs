@@ -444,6 +444,7 @@ mod tests {
             runs_in: None,
             run_numbers: import::RUN_NUMBERS,
             is_one_list: true,
+            numbers: crate::suppression::NumberStorage::Plain,
         };
         let mut prepared = import::prepare(&order, &mut |_progress| {}).unwrap();
         let list: ListName = "robinson".into();

@@ -37,7 +37,7 @@ fn forms(number: Number) -> Vec<(&'static str, Vec<u8>)> {
     let reversed = octets.iter().rev().copied().collect();
     vec![
         ("the digits", text.clone().into_bytes()),
-        ("the national digits", text[2..].as_bytes().to_vec()),
+        ("the national digits", text.as_bytes()[2..].to_vec()),
         ("the octets", octets),
         ("the octets, the lowest first", reversed),
     ]

@@ -386,7 +386,9 @@ fn a_database_that_cannot_keep_every_name_is_told_from_one_that_is_away() {
     ));
     database.name = name;
     let dir = tempfile::tempdir().unwrap();
-    let error = Archive::open(dir.path(), &target_of(&database.url()), &clock()).unwrap_err();
+    let error =
+        Archive::open(dir.path(), &target_of(&database.url()), &NumberChoice::Plain, &clock())
+            .unwrap_err();
     let told = error.to_string();
     assert!(told.contains("encoding is LATIN1") && told.contains("'UTF8'"), "{told}");
 }
