@@ -86,7 +86,9 @@ impl Postgres {
         Ok(link)
     }
 
-    /// Gives the connection up when `done` is an error: what state it is in is not known.
+    /// Gives the connection up when `done` is an error that may be over later: what state it is in
+    /// is not known. What the server refuses for its own sake, the connection outlives, and whatever
+    /// else it is asked need not wait.
     fn settle<T>(&mut self, done: Result<T, ServerError>) -> Result<T, StoreError> {
         match done {
             Ok(done) => {
@@ -94,8 +96,14 @@ impl Postgres {
                 Ok(done)
             }
             Err(error) => {
-                if self.link.take().is_some() {
-                    self.pause.lengthen();
+                let is_kept = matches!(error, ServerError::Refused { .. }) && !error.is_passing();
+                match &mut self.link {
+                    Some(link) if is_kept => link.forget_statements(),
+                    Some(_link) => {
+                        self.link = None;
+                        self.pause.lengthen();
+                    }
+                    None => {}
                 }
                 Err(error.into())
             }

@@ -152,6 +152,12 @@ impl Link {
         Ok(statement)
     }
 
+    /// Prepares every statement anew from here on: one that was refused may be one that whoever is
+    /// between has forgotten, or that was prepared for tables which are no more.
+    pub(super) fn forget_statements(&mut self) {
+        self.prepared.clear();
+    }
+
     /// Asks, and returns once the first rows are on their way; they are waited for as long as
     /// `limit`, and then the question is taken back.
     pub(super) fn query(

@@ -109,7 +109,7 @@ fn a_wrong_password_is_an_error_and_not_an_absence() {
 }
 
 #[test]
-fn a_server_that_refuses_is_asked_again_after_a_pause_that_grows_until_it_answers() {
+fn a_server_in_trouble_is_left_alone_for_a_pause_and_one_that_only_refuses_is_not() {
     let database = Cluster::shared().database();
     let settings = postgres::Settings::new(&database.url(), None).unwrap();
     let now_ms = Arc::new(AtomicI64::new(1_000));
@@ -126,20 +126,29 @@ fn a_server_that_refuses_is_asked_again_after_a_pause_that_grows_until_it_answer
             Err(error) => panic!("{error}"),
         }
     };
-    // There is no such table, and then there is.
+    // A full disk.
+    database.psql(
+        "CREATE FUNCTION full_disk() RETURNS BIGINT LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE 'no space' USING ERRCODE = '53100'; END $$",
+    );
+    database.psql("CREATE VIEW writer AS SELECT full_disk() AS last_seq");
     for (at_ms, want) in
-        [(1_000, "42P01"), (1_099, "later"), (1_100, "42P01"), (1_299, "later"), (1_300, "42P01")]
+        [(1_000, "53100"), (1_099, "later"), (1_100, "53100"), (1_299, "later"), (1_300, "53100")]
     {
         assert_eq!(ask(at_ms), want, "at {at_ms} ms");
     }
+    database.psql("DROP VIEW writer");
     database.psql("CREATE TABLE writer (last_seq BIGINT)");
     for (at_ms, want) in [(1_699, "later"), (1_700, "answered"), (1_701, "answered")] {
         assert_eq!(ask(at_ms), want, "at {at_ms} ms");
     }
+    // A table that is not there.
+    let connections = "SELECT pid FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let before = database.psql(connections);
     database.psql("DROP TABLE writer");
-    for (at_ms, want) in [(1_702, "42P01"), (1_801, "later"), (1_802, "42P01")] {
-        assert_eq!(ask(at_ms), want, "at {at_ms} ms");
-    }
+    assert_eq!([ask(1_702), ask(1_702), ask(1_703)], ["42P01", "42P01", "42P01"]);
+    assert_eq!(database.psql(connections), before, "by the same connection");
 }
 
 #[test]
