@@ -24,7 +24,9 @@ use super::desk::Claim;
 use super::desk::Desk;
 use super::desk::DeskError;
 use super::desk::Erasing;
+use super::desk::Format;
 use super::desk::Reversing;
+use super::desk::Selection;
 use super::desk::Withdrawing;
 use crate::call::LiveCall;
 use crate::net::AdminSocket;
@@ -176,12 +178,7 @@ impl Clerk {
                 .await
             }
             Request::Export { selection, format } => {
-                self.asked(move |desk, out| {
-                    desk.export(&selection, format, out)?;
-                    out.put(Reply::LeftOut(desk.imports_left_out(&selection)?))?;
-                    out.put(Reply::End)
-                })
-                .await
+                self.asked(move |desk, out| export(desk, &selection, format, out)).await
             }
         }
     }
@@ -253,6 +250,17 @@ fn withdraw(desk: &Desk, withdrawing: &Withdrawing, out: &mut Out) -> Result<(),
 fn erase(desk: &Desk, erasing: &Erasing, out: &mut Out) -> Result<(), DeskError> {
     // As for a reversal.
     out.put(Reply::Erased(desk.erase(Authority::LocalOperator, erasing)?))
+}
+
+fn export(
+    desk: &Desk,
+    selection: &Selection,
+    format: Format,
+    out: &mut Out,
+) -> Result<(), DeskError> {
+    desk.export(selection, format, out)?;
+    out.put(Reply::LeftOut(desk.imports_left_out(selection)?))?;
+    out.put(Reply::End)
 }
 
 fn proof(desk: &Desk, number: &str, out: &mut Out) -> Result<(), DeskError> {

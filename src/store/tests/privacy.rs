@@ -57,6 +57,22 @@ pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The texts and numbers of rows, and apart from them the octets that stand there as `\\\\x0a1b`: two
+/// of those side by side are no digits.
+fn told_by(rows: &str) -> (String, Vec<u8>) {
+    let mut pieces = rows.split("\\\\x");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    let mut octets = Vec::new();
+    for piece in pieces {
+        let end = piece.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (hex, rest) = piece.split_at(end);
+        let octet = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap_or_default();
+        octets.extend((0..end / 2).map(|place| octet(2 * place)));
+        text.push_str(rest);
+    }
+    (text, octets)
+}
+
 /// Where `number` is to be read: in which file or table, and how.
 pub(super) fn traces(stand: &Stand, dirs: &[&Path], number: Number) -> Vec<String> {
     let mut found = Vec::new();
@@ -68,9 +84,9 @@ pub(super) fn traces(stand: &Stand, dirs: &[&Path], number: Number) -> Vec<Strin
     for table in stand.server.iter().flat_map(|_server| tables::ALL) {
         let sql = format!("SELECT t::text FROM {} t", table.name);
         let rows = stand.server.as_ref().unwrap().psql(&sql);
+        let (text, octets) = told_by(&rows);
         for (name, form) in forms(number) {
-            let hex: String = form.iter().map(|octet| format!("{octet:02x}")).collect();
-            if holds(rows.as_bytes(), &form) || holds(rows.as_bytes(), hex.as_bytes()) {
+            if holds(text.as_bytes(), &form) || holds(&octets, &form) {
                 found.push(format!("{name} in the table {}", table.name));
             }
         }
@@ -121,7 +137,7 @@ fn filled(stand: &Stand) -> Vec<RecordId> {
     })));
     let listed: Vec<Number> = (6..=9).map(|n| stored(stand, number(n))).collect();
     let part = imports::segment_of(stand.path(), imports::Content::Listed, &listed);
-    submit(imports::import(Some(part), None));
+    submit(imports::publish(&store, imports::import(Some(part), None)));
     store.flush().unwrap();
     // Makes the snapshot of the import.
     store.reader().unwrap().fill(&Index::default()).unwrap();
