@@ -90,24 +90,18 @@ impl Postgres {
     /// is not known. What the server refuses for its own sake, the connection outlives, and whatever
     /// else it is asked need not wait.
     fn settle<T>(&mut self, done: Result<T, ServerError>) -> Result<T, StoreError> {
-        match done {
-            Ok(done) => {
-                self.pause.len = Duration::ZERO;
-                Ok(done)
-            }
-            Err(error) => {
-                let is_kept = matches!(error, ServerError::Refused { .. }) && !error.is_passing();
-                match &mut self.link {
-                    Some(link) if is_kept => link.forget_statements(),
-                    Some(_link) => {
-                        self.link = None;
-                        self.pause.lengthen();
-                    }
-                    None => {}
+        done.map_err(|error| {
+            let is_kept = matches!(error, ServerError::Refused { .. }) && !error.is_passing();
+            match &mut self.link {
+                Some(link) if is_kept => link.forget_statements(),
+                Some(_link) => {
+                    self.link = None;
+                    self.pause.lengthen();
                 }
-                Err(error.into())
+                None => {}
             }
-        }
+            error.into()
+        })
     }
 
     /// Whether all was as expected.
@@ -198,6 +192,7 @@ impl Postgres {
                 }
             }
             if rows.len() < CHUNK {
+                self.pause.end();
                 return Ok(());
             }
         }
@@ -215,7 +210,9 @@ impl Backend for Postgres {
 
     fn change(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let done = self.try_change(changes);
-        if self.settle(done)? { Ok(()) } else { Err(StoreError::Moved) }
+        let is_as_expected = self.settle(done)?;
+        self.pause.end();
+        if is_as_expected { Ok(()) } else { Err(StoreError::Moved) }
     }
 
     fn wait(&mut self, limit: Duration) {
@@ -251,6 +248,11 @@ impl Pause {
     fn is_on(&self) -> bool {
         let left = self.until.saturating_sub((self.clock)().0);
         left > 0 && left <= micros(self.len)
+    }
+
+    /// The server did what it was asked: the next pause is a short one.
+    const fn end(&mut self) {
+        self.len = Duration::ZERO;
     }
 
     fn lengthen(&mut self) {
