@@ -38,6 +38,10 @@ fn an_opt_out_of_a_topic_reaches_its_campaigns_and_no_others() {
     assert!(why.contains("an entry reaches the campaigns of its topic"), "{why}");
     folder.replace(other, "topic = \"energy\"", "topic = \"insurance\"");
     let (code, why) = explained(&folder, "600123456");
+    assert_eq!(code, 1, "a wish holds for what it was made about: {why}");
+    let add = ["optout", "add", "600123457", "--list", "themes", "--campaign", "encuesta"];
+    assert_eq!(folder.bajavoz(&add).code, 0);
+    let (code, why) = explained(&folder, "600123457");
     assert_eq!(code, 0, "{why}");
     assert!(why.contains("it does not reach this campaign"), "{why}");
 }
@@ -105,9 +109,12 @@ fn a_short_code_stands_on_a_list_in_its_region() {
     let added = folder.bajavoz(&["optout", "add", "1004", "--list", "comercial", "--json"]);
     assert_eq!(added.code, 0, "{}", added.errors);
     assert_eq!(added.json()[0]["number"], "ES:1004");
-    assert_eq!(explained(&folder, "1004").0, 1);
-    assert_eq!(explained(&folder, "ES:1004").0, 1);
-    assert_eq!(explained(&folder, "MX:1004").0, 0);
+    for (number, refused) in [("1004", true), ("ES:1004", true), ("MX:1004", false)] {
+        let (code, why) = explained(&folder, number);
+        assert_eq!(code, 1, "{why}");
+        assert!(why.contains("It is a short code, which no campaign calls (403)."), "{why}");
+        assert_eq!(why.contains("REFUSED by list `comercial`"), refused, "{why}");
+    }
     let exported = folder.bajavoz(&["optout", "export", "--list", "comercial"]);
     assert!(exported.out.contains("\"ES:1004\""), "{}", exported.out);
     assert_eq!(folder.bajavoz(&["optout", "add", "112", "--list", "comercial"]).code, 2);
