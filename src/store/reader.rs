@@ -1,5 +1,8 @@
 //! Questions to the database, on connections of their own that only read.
 
+#[cfg(test)]
+pub(in crate::store) use follow::PAGE;
+
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::Path;

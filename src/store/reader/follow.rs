@@ -1,5 +1,6 @@
 //! Questions of the follower: how far each stream is, and what comes next in one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::Number;
@@ -13,6 +14,26 @@ use crate::suppression::Fact;
 use super::Reader;
 use super::record_id;
 
+/// Records of a stream in a span of sequence numbers, in no order.
+///
+/// Each table is asked for the span by its primary key. A join is left to a plan that knows how
+/// many rows there are: while a server has not counted a new table, and it counts once a minute at
+/// best, it reads all opt-outs of the stream for each that comes.
+pub(in crate::store) const PAGE: &str = "SELECT writer_seq, 'fact', '' FROM fact
+        WHERE writer_id = $1 AND writer_seq > $2 AND writer_seq <= $3
+    UNION ALL
+    SELECT writer_seq, 'optout', body FROM optout
+        WHERE writer_id = $1 AND writer_seq > $2 AND writer_seq <= $3
+    UNION ALL
+    SELECT writer_seq, 'imports', body FROM imports
+        WHERE writer_id = $1 AND writer_seq > $2 AND writer_seq <= $3
+    UNION ALL
+    SELECT writer_seq, 'reversal', body FROM reversal
+        WHERE writer_id = $1 AND writer_seq > $2 AND writer_seq <= $3
+    UNION ALL
+    SELECT writer_seq, 'erasure', body FROM erasure
+        WHERE writer_id = $1 AND writer_seq > $2 AND writer_seq <= $3";
+
 impl Reader {
     /// The last record of each stream.
     pub(in crate::store) fn heads(&self) -> Result<Vec<(WriterId, u64)>, StoreError> {
@@ -24,45 +45,34 @@ impl Reader {
         Ok(heads)
     }
 
-    /// The records of `writer` behind `after`, `len_max` at most, each with what it says where that
-    /// concerns the index.
+    /// The records of `writer` behind `after`, as far as the `len_max` sequence numbers that come
+    /// next, each with what it says where that concerns the index.
     pub(in crate::store) fn page(
         &self,
         writer: WriterId,
         after: u64,
         len_max: usize,
     ) -> Result<Vec<(RecordId, Option<Fact>)>, StoreError> {
-        let sql = "SELECT fact.writer_seq, optout.body, imports.body, reversal.body,
-                       erasure.body
-                   FROM fact
-                       LEFT JOIN optout ON optout.writer_id = fact.writer_id
-                           AND optout.writer_seq = fact.writer_seq
-                       LEFT JOIN imports ON imports.writer_id = fact.writer_id
-                           AND imports.writer_seq = fact.writer_seq
-                       LEFT JOIN reversal ON reversal.writer_id = fact.writer_id
-                           AND reversal.writer_seq = fact.writer_seq
-                       LEFT JOIN erasure ON erasure.writer_id = fact.writer_id
-                           AND erasure.writer_seq = fact.writer_seq
-                   WHERE fact.writer_id = $1 AND fact.writer_seq > $2
-                   ORDER BY fact.writer_seq LIMIT $3";
-        let mut page = Vec::new();
-        let values = [writer.0.into(), after.into(), (len_max as u64).into()];
-        self.each(sql, &values, |row| {
-            let fact = if let Some(body) = row.maybe_text(1)? {
-                Some(Fact::OptOut(read(body)?))
-            } else if let Some(body) = row.maybe_text(2)? {
-                Some(Fact::Import(read(body)?))
-            } else if let Some(body) = row.maybe_text(3)? {
-                Some(Fact::Reversal(read(body)?))
-            } else if let Some(body) = row.maybe_text(4)? {
-                Some(Fact::Erasure(read(body)?))
-            } else {
-                None
+        let mut page = BTreeMap::new();
+        let up_to = after.saturating_add(len_max as u64);
+        self.each(PAGE, &[writer.0.into(), after.into(), up_to.into()], |row| {
+            let seq = row.unsigned(0)?;
+            let (kind, body) = (row.text(1)?, row.text(2)?);
+            let fact = match kind {
+                "optout" => Some(Fact::OptOut(read(body)?)),
+                "imports" => Some(Fact::Import(read(body)?)),
+                "reversal" => Some(Fact::Reversal(read(body)?)),
+                "erasure" => Some(Fact::Erasure(read(body)?)),
+                _ => None,
             };
-            page.push((RecordId { writer, seq: row.unsigned(0)? }, fact));
+            // A record is there when its fact is, which says nothing by itself.
+            let (is_there, said): &mut (bool, Option<Fact>) = page.entry(seq).or_default();
+            *is_there |= kind == "fact";
+            *said = fact.or(said.take());
             Ok(())
         })?;
-        Ok(page)
+        let there = page.into_iter().filter(|(_seq, (is_there, _fact))| *is_there);
+        Ok(there.map(|(seq, (_is_there, fact))| (RecordId { writer, seq }, fact)).collect())
     }
 
     /// Every erasure of `number`, or of all, with its record; the oldest first.

@@ -11,6 +11,7 @@ use super::stand::open_with;
 use super::*;
 use crate::model::WriterId;
 use crate::store::Following;
+use crate::store::reader::PAGE;
 use crate::suppression::ListMask;
 use crate::suppression::import::Imported;
 use crate::suppression::segment::Content;
@@ -289,4 +290,37 @@ fn whoever_asks_how_far_a_node_is_waits_for_nobody_who_is_told_of_a_number() {
         assert!(deadline, "it waited for the one who is told");
     });
     drop(go_on);
+}
+
+/// The most rows that a step of the plan reads: "rows=" of what was, times "loops=".
+fn rows_read(plan: &str) -> u64 {
+    let count = |line: &str, name: &str| -> Option<u64> {
+        let digits = line.split(name).nth(1)?;
+        digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+    };
+    let lines = plan.lines().filter_map(|line| line.split("(actual").nth(1));
+    let rows = lines.map(|line| count(line, "rows=").unwrap() * count(line, "loops=").unwrap());
+    rows.max().expect("the plan was run")
+}
+
+#[test]
+fn a_page_is_read_by_keys_alone_before_a_server_has_counted_its_tables() {
+    let stand = Stand::postgres();
+    drop(stand.archive());
+    let server = stand.server.clone().unwrap();
+    server.psql(
+        "ALTER TABLE fact SET (autovacuum_enabled = off); \
+         ALTER TABLE optout SET (autovacuum_enabled = off); \
+         INSERT INTO fact SELECT 7, n, '\\x00' FROM generate_series(1, 20000) AS n; \
+         INSERT INTO optout SELECT 7, n, n, 1, 1, NULL, NULL, NULL, NULL, '9', NULL, \
+             'dialled_code', 'n', '{}' FROM generate_series(1, 20000) AS n",
+    );
+    for mode in ["force_custom_plan", "force_generic_plan"] {
+        let plan = server.psql(&format!(
+            "SET plan_cache_mode = {mode}; PREPARE page (BIGINT, BIGINT, BIGINT) AS {PAGE}; \
+             EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) EXECUTE page (7, 19000, 20000)"
+        ));
+        // Facts and opt-outs of the page, and not those of the stream.
+        assert_eq!(rows_read(&plan), 2_000, "{mode}: {plan}");
+    }
 }

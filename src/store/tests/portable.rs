@@ -30,7 +30,7 @@ use crate::store::database::tables;
 /// OVER, CASE, LIKE, CAST, SERIAL, TRIGGER, SAVEPOINT, LOCK, TRUNCATE, COPY, DELETE.
 #[rustfmt::skip]
 const WORDS: &[&str] = &[
-    "AND", "AS", "BY", "CONFLICT", "COUNT", "DISTINCT", "DO", "EXISTS", "FROM", "IN", "INSERT",
+    "ALL", "AND", "AS", "BY", "CONFLICT", "COUNT", "DISTINCT", "DO", "EXISTS", "FROM", "IN", "INSERT",
     "INTO", "JOIN", "LEFT", "MAX", "NOT", "NOTHING", "ON", "OR", "ORDER", "SELECT", "SET", "UNION",
     "UPDATE", "VALUES", "WHERE", "LIMIT",
     // Names that statements give to what they join.
