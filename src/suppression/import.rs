@@ -19,6 +19,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::io::BufRead;
+use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
@@ -356,7 +357,13 @@ pub enum ImportError {
 ///
 /// Those of `input`.
 pub fn is_export(input: &mut impl BufRead) -> io::Result<bool> {
-    let begin = lines::fill(input)?;
+    let begin = loop {
+        match input.fill_buf() {
+            Ok(_ready) => break input.fill_buf()?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    };
     let begin = begin.strip_prefix(lines::UTF8_MARK).unwrap_or(begin).trim_ascii_start();
     Ok(exported::is_export(begin.split(|octet| *octet == b'\n').next().unwrap_or_default()))
 }
@@ -367,7 +374,7 @@ pub fn is_export(input: &mut impl BufRead) -> io::Result<bool> {
 ///
 /// [`ImportError`]; the file counts for nothing then.
 pub fn read(
-    input: impl BufRead,
+    input: impl Read,
     settings: Settings,
     sink: &mut impl Sink,
 ) -> Result<(Shape, Tally), ImportError> {
@@ -405,7 +412,7 @@ pub fn read(
 
 /// The range that `text` is meant for; nothing where it is meant for a number.
 fn meant_range(text: &[u8]) -> Option<Result<Range, RangeError>> {
-    // Nearly every line ends here: a number has neither a star nor a second plus.
+    // A number has neither a star nor a second plus.
     let is_odd = |(at, octet): (usize, &u8)| *octet == b'*' || (*octet == b'+' && at > 0);
     text.iter().enumerate().find(|it| is_odd(*it))?;
     let text = std::str::from_utf8(text).ok().filter(|text| Range::is_meant(text))?;
@@ -439,18 +446,25 @@ impl Reading {
         text: &[u8],
         sink: &mut impl Sink,
     ) -> Result<bool, ImportError> {
+        // Nearly every line ends here. What the byte path takes for a number is meant for one.
+        if let Some(number) = self.numbers.at_once(text) {
+            return self.listed(number, sink);
+        }
         if let Some(range) = meant_range(text) {
             return self.range(line, range, sink);
         }
         match self.numbers.read(text) {
-            Ok(number) => {
-                self.tally.read += 1;
-                self.tally.listed += 1;
-                sink.listed(number)?;
-                Ok(true)
-            }
+            Ok(number) => self.listed(number, sink),
             Err(error) => self.reject(line, Reason::Number(error), sink),
         }
+    }
+
+    /// Takes a number; always true.
+    fn listed(&mut self, number: Number, sink: &mut impl Sink) -> Result<bool, ImportError> {
+        self.tally.read += 1;
+        self.tally.listed += 1;
+        sink.listed(number)?;
+        Ok(true)
     }
 
     /// Takes a range, or says why it is none.
@@ -500,7 +514,7 @@ impl Reading {
         Ok(false)
     }
 
-    fn registry<R: BufRead>(
+    fn registry<R: Read>(
         &mut self,
         shape: Shape,
         lines: &mut Lines<R>,

@@ -25,7 +25,7 @@ impl BulkReader {
     ///
     /// As [`NumberReader::read`].
     pub fn read(&mut self, text: &[u8]) -> Result<Number, NumberError> {
-        if let Some(number) = self.reader.at_once(text) {
+        if let Some(number) = self.at_once(text) {
             return Ok(number);
         }
         self.asked += 1;
@@ -36,6 +36,12 @@ impl BulkReader {
                 self.reader.read(&text.iter().copied().map(char::from).collect::<String>())
             }
         }
+    }
+
+    /// The number where the byte path knows that it is one, as nearly always; [`Self::read`] says
+    /// the same of it.
+    pub fn at_once(&self, text: &[u8]) -> Option<Number> {
+        self.reader.at_once(text)
     }
 
     /// How many texts the byte path left to the library.

@@ -6,7 +6,7 @@
 //! the record of the import carries; what refuses whom is what is imported.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::Read;
 
 use crate::model::AccountName;
 use crate::model::BulkReader;
@@ -185,7 +185,7 @@ impl Exported {
 
 impl Reading {
     /// Reads lines of JSON.
-    pub(super) fn json<R: BufRead>(
+    pub(super) fn json<R: Read>(
         &mut self,
         lines: &mut Lines<R>,
         sink: &mut impl Sink,

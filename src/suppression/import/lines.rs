@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::io::BufRead;
+use std::io::Read;
+use std::ops::Range;
 
 use super::ImportError;
 use super::exported::is_export;
@@ -10,6 +11,10 @@ use super::exported::is_export;
 /// Longest line in octets; the rest of a longer one is skipped, and the line rejected. Our choice:
 /// a row with a long note fits, a file without line ends does not fill the memory.
 pub const LINE_LEN_MAX: usize = 64 * 1024;
+
+/// How much is held at a time, several times [`LINE_LEN_MAX`]. Our choice: a quarter of the
+/// second-level cache.
+const BUFFER_LEN: usize = 256 * 1024;
 
 /// The byte order mark of UTF-8.
 pub(super) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -40,6 +45,11 @@ struct Kept {
 }
 
 impl Kept {
+    fn of(line: &Line<'_>) -> Self {
+        let Line { number, text, is_ended, is_long } = *line;
+        Self { number, text: text.to_vec(), is_ended, is_long }
+    }
+
     fn line(&self) -> Line<'_> {
         let Self { number, is_ended, is_long, .. } = *self;
         Line { number, text: &self.text, is_ended, is_long }
@@ -64,32 +74,66 @@ pub(super) enum Joined {
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     input: R,
+    /// What was read, of which `ready` is still to be looked at.
+    buffer: Box<[u8]>,
+    ready: Range<usize>,
     read: u64,
     current: Kept,
     ahead: VecDeque<Kept>,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: Read> Lines<R> {
     /// The lines of `input`.
-    pub(super) fn new(mut input: R) -> Result<Self, ImportError> {
-        let begin = fill(&mut input)?;
+    pub(super) fn new(input: R) -> Result<Self, ImportError> {
+        let mut lines = Self {
+            input,
+            buffer: vec![0; BUFFER_LEN].into(),
+            ready: 0..0,
+            read: 0,
+            current: Kept::default(),
+            ahead: VecDeque::new(),
+        };
+        while lines.ready.len() < UTF8_MARK.len() && lines.refill()? {}
+        let begin = lines.ready();
         if begin.starts_with(b"\xff\xfe") || begin.starts_with(b"\xfe\xff") {
             return Err(ImportError::Utf16);
         }
         if begin.starts_with(UTF8_MARK) {
-            input.consume(UTF8_MARK.len());
+            lines.ready.start += UTF8_MARK.len();
         }
-        Ok(Self { input, read: 0, current: Kept::default(), ahead: VecDeque::new() })
+        Ok(lines)
     }
 
-    /// The next line.
+    /// The next line. It stands in what was read, and is copied only where it is longer than may be.
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
-        match self.ahead.pop_front() {
-            Some(kept) => self.current = kept,
-            None if !self.read_line()? => return Ok(None),
-            None => {}
+        if let Some(kept) = self.ahead.pop_front() {
+            self.current = kept;
+            return Ok(Some(self.current.line()));
         }
-        Ok(Some(self.current.line()))
+        let mut searched = 0;
+        let (len, is_ended) = loop {
+            let unsearched = self.ready().get(searched..).unwrap_or_default();
+            if let Some(end) = memchr::memchr(b'\n', unsearched) {
+                break (searched + end, true);
+            }
+            searched = self.ready.len();
+            if searched > LINE_LEN_MAX {
+                return self.long().map(Some);
+            }
+            if !self.refill()? {
+                if searched == 0 {
+                    return Ok(None);
+                }
+                break (searched, false);
+            }
+        };
+        self.read += 1;
+        let from = self.ready.start;
+        self.ready.start += len + usize::from(is_ended);
+        let is_long = len > LINE_LEN_MAX;
+        let text = self.buffer.get(from..from + len.min(LINE_LEN_MAX)).unwrap_or_default();
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        Ok(Some(Line { number: self.read, text, is_ended, is_long }))
     }
 
     /// Appends the lines behind `row` to it until `is_open` says no; so that a row has `lines_max`
@@ -107,7 +151,7 @@ impl<R: BufRead> Lines<R> {
             row.push(b'\n');
             row.extend_from_slice(line.text);
             let (is_long, is_ended) = (line.is_long, line.is_ended);
-            taken.push(std::mem::take(&mut self.current));
+            taken.push(Kept::of(&line));
             if is_long {
                 break;
             }
@@ -128,10 +172,11 @@ impl<R: BufRead> Lines<R> {
             let Some(line) = self.next()? else { return Ok(None) };
             let is_blank = line.text.trim_ascii().is_empty();
             if !is_blank {
+                let kept = Kept::of(&line);
+                self.ahead.push_front(kept);
                 break;
             }
         }
-        self.ahead.push_front(std::mem::take(&mut self.current));
         Ok(self.ahead.front().map(|kept| kept.text.as_slice()))
     }
 
@@ -168,50 +213,42 @@ impl<R: BufRead> Lines<R> {
         Ok(best.filter(|(count, _separator)| *count > 0).map(|(_count, separator)| separator))
     }
 
-    /// Reads a line into `current`; false at the end.
-    fn read_line(&mut self) -> io::Result<bool> {
-        let current = &mut self.current;
-        current.text.clear();
-        current.is_ended = false;
-        current.is_long = false;
-        loop {
-            let bytes = fill(&mut self.input)?;
-            if bytes.is_empty() {
-                break;
-            }
-            let end = memchr::memchr(b'\n', bytes);
-            let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-            let room = LINE_LEN_MAX.saturating_sub(current.text.len());
-            current.is_long |= part.len() > room;
-            current.text.extend_from_slice(part.get(..room).unwrap_or(part));
-            let len = part.len() + usize::from(end.is_some());
-            self.input.consume(len);
-            if end.is_some() {
-                current.is_ended = true;
-                break;
-            }
-        }
-        if current.text.is_empty() && !current.is_ended {
-            return Ok(false);
-        }
-        if current.text.last() == Some(&b'\r') {
-            current.text.pop();
-        }
+    /// The line that begins what is ready, which is longer than may be: its beginning, the rest
+    /// skipped.
+    fn long(&mut self) -> io::Result<Line<'_>> {
         self.read += 1;
-        current.number = self.read;
-        Ok(true)
+        let begin = self.ready().get(..LINE_LEN_MAX).unwrap_or_default();
+        let text = begin.strip_suffix(b"\r").unwrap_or(begin).to_vec();
+        let is_ended = loop {
+            if let Some(end) = memchr::memchr(b'\n', self.ready()) {
+                self.ready.start += end + 1;
+                break true;
+            }
+            self.ready.start = self.ready.end;
+            if !self.refill()? {
+                break false;
+            }
+        };
+        self.current = Kept { number: self.read, text, is_ended, is_long: true };
+        Ok(self.current.line())
     }
-}
 
-/// What the input holds ready; empty at its end.
-pub(super) fn fill(input: &mut impl BufRead) -> io::Result<&[u8]> {
-    // The borrow of a loop that returns it is beyond the compiler, so that it is filled twice.
-    loop {
-        match input.fill_buf() {
-            Ok(_ready) => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    fn ready(&self) -> &[u8] {
+        self.buffer.get(self.ready.clone()).unwrap_or_default()
     }
-    input.fill_buf()
+
+    /// Reads on behind what is ready, which must leave room; false at the end.
+    fn refill(&mut self) -> io::Result<bool> {
+        self.buffer.copy_within(self.ready.clone(), 0);
+        self.ready = 0..self.ready.len();
+        let room = self.buffer.get_mut(self.ready.end..).unwrap_or_default();
+        let len = loop {
+            match self.input.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.ready.end += len;
+        Ok(len > 0)
+    }
 }

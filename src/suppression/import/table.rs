@@ -1,7 +1,7 @@
 //! Tables: rows of fields, one of which is the number. A number a line is a table of one column.
 
 use std::borrow::Cow;
-use std::io::BufRead;
+use std::io::Read;
 
 use super::Columns;
 use super::ImportError;
@@ -41,7 +41,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads every row.
-    pub(super) fn read<R: BufRead>(
+    pub(super) fn read<R: Read>(
         mut self,
         lines: &mut Lines<R>,
         reading: &mut Reading,
