@@ -5,6 +5,8 @@
 //!                                                     have no name -> merge -> segment
 //! ```
 //!
+//! The first two are work of a thread of their own, which reads ahead.
+//!
 //! Nothing in the store says anything about a segment until a record names it, so that all of this
 //! may be ended at any moment and done again; the same file gives the same segment. It needs no
 //! lock of the store and happens in the process of whoever imports: a running engine reads the
@@ -30,6 +32,7 @@ use places::Places;
 use rejects::Rejects;
 use runs::Runs;
 
+mod ahead;
 mod error;
 mod input;
 mod places;

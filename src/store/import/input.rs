@@ -13,6 +13,7 @@ use std::rc::Rc;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
+use super::ahead::Ahead;
 use super::xlsx::MAGIC;
 use super::xlsx::Sheets;
 use super::xlsx::XlsxRows;
@@ -56,7 +57,7 @@ impl Input {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         let meter = Meter::default();
-        let hashing = Hashing { file, hasher: Sha256::new(), meter: meter.clone() };
+        let hashing = Hashing { file, hasher: Sha256::new(), ahead: None, meter: meter.clone() };
         let mut raw = BufReader::with_capacity(READ_LEN, hashing);
         let begin = raw.fill_buf()?;
         let is_gz = begin.starts_with(&GZ_MAGIC);
@@ -90,6 +91,7 @@ impl Input {
             let rows = XlsxRows::open(file, sheets.clone(), self.meter())?;
             return Ok(Box::new(BufReader::with_capacity(READ_LEN, rows)));
         }
+        self.raw.get_mut().read_ahead()?;
         if !self.is_gz {
             return Ok(Box::new(&mut self.raw));
         }
@@ -101,7 +103,7 @@ impl Input {
         loop {
             let len = self.raw.fill_buf()?.len();
             if len == 0 {
-                return Ok(self.raw.into_inner().hasher.finalize().into());
+                return self.raw.into_inner().finish();
             }
             self.raw.consume(len);
         }
@@ -111,14 +113,42 @@ impl Input {
 #[derive(Debug)]
 struct Hashing {
     file: File,
+    /// With what was read here.
     hasher: Sha256,
+    /// What reads the rest, once nobody else reads the file.
+    ahead: Option<Ahead>,
     meter: Meter,
+}
+
+impl Hashing {
+    /// Has the rest of the file read and hashed by a thread of its own.
+    fn read_ahead(&mut self) -> io::Result<()> {
+        if self.ahead.is_none() {
+            let begun = std::mem::take(&mut self.hasher);
+            self.ahead = Some(Ahead::start(self.file.try_clone()?, begun)?);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<[u8; 32]> {
+        let hasher = match self.ahead {
+            Some(ahead) => ahead.finish()?,
+            None => self.hasher,
+        };
+        Ok(hasher.finalize().into())
+    }
 }
 
 impl Read for Hashing {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let len = self.file.read(bytes)?;
-        self.hasher.update(bytes.get(..len).unwrap_or_default());
+        let len = match &mut self.ahead {
+            Some(ahead) => ahead.read(bytes)?,
+            None => {
+                let len = self.file.read(bytes)?;
+                self.hasher.update(bytes.get(..len).unwrap_or_default());
+                len
+            }
+        };
         self.meter.add(len);
         Ok(len)
     }
