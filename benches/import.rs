@@ -1,11 +1,14 @@
-//! How soon is a file of numbers a durable segment, beside `sort -u` of the same file?
+//! How soon is a file of numbers a durable segment, beside `sort -u` of the same file, and beside
+//! PostgreSQL's `COPY` of its numbers?
 //!
 //! In one run and by turns, for a table of E.164 numbers in no order with one bad line in a
 //! thousand, and for a registry's full list in order: our reading, sorting and writing with its
-//! syncs, and GNU sort with two threads, half a GiB and the C locale, which writes its output and
-//! does not sync it. Prints lines a second, octets a number and the ratios, and the most memory
-//! that we held; only the ratios mean anything on a machine that others use too.
-//! `cargo bench --bench import [LINES [FOLDER]]`, five million lines unless told otherwise.
+//! syncs; GNU sort with two threads, half a GiB and the C locale, which writes its output and
+//! does not sync it; and `COPY` of the bare numbers of the good lines into a table that has them as
+//! its primary key, and into one without any index, each committed durably. Prints lines a second,
+//! octets a number and the ratios, and the most memory that we held; only the ratios mean anything
+//! on a machine that others use too. `cargo bench --bench import [LINES [FOLDER]]`, five million
+//! lines unless told otherwise. Needs PostgreSQL's own programs.
 
 #![expect(
     clippy::print_stdout,
@@ -13,6 +16,7 @@
     reason = "a bench reads clocks and prints"
 )]
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::io::Write;
@@ -30,6 +34,12 @@ use bajavoz::store::import::write;
 use bajavoz::suppression::NumberStorage;
 use bajavoz::suppression::import::Settings;
 use bajavoz::suppression::import::Shape;
+use cluster::Cluster;
+use cluster::TestDatabase;
+
+#[expect(dead_code, reason = "the store's tests use all of it")]
+#[path = "../src/store/tests/cluster.rs"]
+mod cluster;
 
 const ROUNDS: usize = 3;
 /// Numbers behind an area code.
@@ -41,9 +51,12 @@ fn main() -> Outcome<()> {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
     let lines = words.next().map_or(Ok(5_000_000), |word| word.parse())?;
     let dir = tempfile::tempdir_in(words.next().as_deref().unwrap_or("."))?;
+    let cluster = Cluster::start();
+    let database = cluster.database();
     for (name, shape) in [("csv", Shape::Csv), ("ftc-full", Shape::FtcFull)] {
         let file = dir.path().join(name);
-        make(&file, shape, lines)?;
+        let bare = dir.path().join("bare");
+        make(&file, &bare, shape, lines)?;
         let octets = file.metadata()?.len();
         println!("{name}: {lines} lines, {octets} octets");
         for _ in 0..ROUNDS {
@@ -56,6 +69,14 @@ fn main() -> Outcome<()> {
                 sort.as_secs_f64() / ours.as_secs_f64(),
                 segment as f64 / numbers as f64,
             );
+            for (column, called) in [("BIGINT PRIMARY KEY", "with"), ("BIGINT", "without")] {
+                let copy = copied(&bare, &database, column)?;
+                println!(
+                    "    COPY {called} a key {:.2} M lines/s, ratio {:.1}",
+                    rate(lines, copy),
+                    copy.as_secs_f64() / ours.as_secs_f64(),
+                );
+            }
         }
     }
     let status = std::fs::read_to_string("/proc/self/status")?;
@@ -68,9 +89,12 @@ fn rate(lines: u64, took: Duration) -> f64 {
     lines as f64 / took.as_secs_f64() / 1e6
 }
 
-/// Numbers of the North American plan, strewn evenly; a full list in order, a table in none.
-fn make(path: &Path, shape: Shape, lines: u64) -> Outcome<()> {
+/// Numbers of the North American plan, strewn evenly; a full list in order, a table in none. `bare`
+/// gets the digits of each good line, once each, in the same order.
+fn make(path: &Path, bare: &Path, shape: Shape, lines: u64) -> Outcome<()> {
     let mut out = BufWriter::new(File::create(path)?);
+    let mut bare = BufWriter::new(File::create(bare)?);
+    let mut seen = HashSet::new();
     let reader = NumberReader::new("US")?;
     let is_in_use = |area: &u64| reader.read(&format!("+1{area}2345678")).is_ok();
     let areas: Vec<u64> = (201..990).filter(is_in_use).collect();
@@ -78,7 +102,7 @@ fn make(path: &Path, shape: Shape, lines: u64) -> Outcome<()> {
     let step = (span / lines).max(1);
     let mut state: u64 = 0x0123_4567_89ab_cdef;
     if shape == Shape::Csv {
-        writeln!(out, "name,phone,city")?;
+        writeln!(out, "phone,name,city")?;
     }
     for n in 0..lines {
         state =
@@ -87,14 +111,29 @@ fn make(path: &Path, shape: Shape, lines: u64) -> Outcome<()> {
         let place = if shape == Shape::Csv { random % span } else { n * step + random % step };
         let (area, line) = (place / NUMBERS_PER_AREA, place % NUMBERS_PER_AREA + 2_000_000);
         let area = areas.get(usize::try_from(area)?).ok_or("the place is within the span")?;
+        let is_bad = shape == Shape::Csv && n % 1000 == 999;
+        if !is_bad && seen.insert(place) {
+            writeln!(bare, "1{area}{line}")?;
+        }
         match shape {
-            Shape::Csv if n % 1000 == 999 => writeln!(out, "Somebody {n},none,Springfield")?,
-            Shape::Csv => writeln!(out, "Somebody {n},+1{area}{line},Springfield")?,
+            Shape::Csv if is_bad => writeln!(out, "none,Somebody {n},Springfield")?,
+            Shape::Csv => writeln!(out, "+1{area}{line},Somebody {n},Springfield")?,
             _ => writeln!(out, "{area},{line}")?,
         }
     }
     out.into_inner()?.sync_all()?;
+    bare.into_inner()?.sync_all()?;
     Ok(())
+}
+
+/// `COPY` of the file of bare numbers into a new table whose one column is `column`.
+fn copied(bare: &Path, database: &TestDatabase, column: &str) -> Outcome<Duration> {
+    database.psql("DROP TABLE IF EXISTS number");
+    database.psql("CHECKPOINT");
+    database.psql(&format!("CREATE TABLE number (number {column})"));
+    let begun = Instant::now();
+    database.psql(&format!(r"\copy number FROM '{}'", bare.display()));
+    Ok(begun.elapsed())
 }
 
 fn sorted(path: &Path, dir: &Path) -> Outcome<Duration> {

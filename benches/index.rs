@@ -1,7 +1,8 @@
 //! What does it cost, in bytes and in time, to ask whether a number is suppressed, at registry scale?
 //!
 //! Numbers are US-shaped: 340 area codes of 8 million lines each, of which a random part is
-//! suppressed; first on one list, then on eight of which each number is on a random few. Side by
+//! suppressed; first on one list, then on eight of which each number is on a random few; then as
+//! many keyed numbers, which is how `number-storage = "hmac"` keeps them, on one list. Side by
 //! side in one run and by turns of some thousand look-ups, so that all meet the same moods of the
 //! machine, over the same random numbers in another order, half of them suppressed:
 //!
@@ -15,7 +16,7 @@
 //! the ratio to `read`; and how long building took beside making the numbers up, and writing and
 //! loading the snapshot. Only ratios and bytes mean anything on a machine that others use too.
 //! `cargo bench --bench index`, a minute; `INDEX_NUMBERS=250000000` (default 10000000)
-//! for another size: 250 million take up to 1.5 GiB of memory and two minutes.
+//! for another size: 250 million take up to 4 GiB of memory and some minutes.
 
 #![expect(
     clippy::print_stdout,
@@ -54,8 +55,38 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 fn main() -> Outcome<()> {
     let count = std::env::var("INDEX_NUMBERS").ok().map(|text| text.parse()).transpose()?;
     let count = count.unwrap_or(10_000_000);
-    measure(count, 1)?;
-    measure(count, 8)
+    measure(count, 1, Storage::Plain)?;
+    measure(count, 8, Storage::Plain)?;
+    measure(count, 1, Storage::Keyed)
+}
+
+/// How the numbers are kept.
+#[derive(Clone, Copy, Debug)]
+enum Storage {
+    Plain,
+    Keyed,
+}
+
+impl Storage {
+    /// Any number, suppressed or not.
+    fn any(self, random: &mut Random) -> Number {
+        match self {
+            Self::Plain => number(random.below(AREAS * LINES)),
+            Self::Keyed => Number::keyed(random.next()),
+        }
+    }
+
+    /// Some `count` numbers at random distances, ascending.
+    fn ascending(
+        self,
+        seed: u64,
+        count: u64,
+    ) -> Box<dyn Iterator<Item = Result<Number, Infallible>>> {
+        match self {
+            Self::Plain => Box::new(numbers(seed, count)),
+            Self::Keyed => Box::new(keyed_numbers(seed, count)),
+        }
+    }
 }
 
 /// SplitMix64: quick, and random enough for places in memory.
@@ -92,6 +123,19 @@ fn numbers(seed: u64, count: u64) -> impl Iterator<Item = Result<Number, Infalli
     })
 }
 
+/// Some `count` keyed numbers, as far apart as hashes are.
+fn keyed_numbers(seed: u64, count: u64) -> impl Iterator<Item = Result<Number, Infallible>> {
+    let mut random = Random(seed);
+    let end = 1_u64 << Number::KEYED_BITS;
+    let mean = end as f64 / count as f64;
+    let mut hash = 0_u64;
+    std::iter::from_fn(move || {
+        let even = (random.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        hash += 1 + (-mean * (1.0 - even).ln()) as u64;
+        (hash < end).then(|| Ok(Number::keyed(hash)))
+    })
+}
+
 fn layer(place: u64) -> Layer {
     Layer {
         list: format!("registry-{place}").as_str().into(),
@@ -102,26 +146,26 @@ fn layer(place: u64) -> Layer {
     }
 }
 
-fn measure(count: u64, lists: u64) -> Outcome<()> {
+fn measure(count: u64, lists: u64, storage: Storage) -> Outcome<()> {
     let each = count / lists;
     let begin = Instant::now();
-    let made_up = (0..lists).flat_map(|place| numbers(place, each)).flatten();
+    let made_up = (0..lists).flat_map(|place| storage.ascending(place, each)).flatten();
     black_box(made_up.fold(0, |sum, number| sum ^ number.digits()));
     let making = begin.elapsed();
     let begin = Instant::now();
-    let sources =
-        (0..lists).map(|place| Source { layer: layer(place), numbers: numbers(place, each) });
+    let sources = (0..lists)
+        .map(|place| Source { layer: layer(place), numbers: storage.ascending(place, each) });
     let base = Base::build(sources)?;
     let building = begin.elapsed();
     let per_number = base.bytes() as f64 / base.len() as f64;
     println!(
-        "{} numbers on {lists} lists: {} MiB, {per_number:.3} B a number; built in {building:.2?}, \
+        "{} numbers ({storage:?}) on {lists} lists: {} MiB, {per_number:.3} B a number; built in {building:.2?}, \
          of which making the numbers up takes {making:.2?}",
         base.len(),
         base.bytes() >> 20,
     );
     snapshot(&base)?;
-    lookups(base, lists)
+    lookups(base, lists, storage, each)
 }
 
 fn snapshot(base: &Base) -> Outcome<()> {
@@ -145,28 +189,29 @@ fn snapshot(base: &Base) -> Outcome<()> {
     Ok(())
 }
 
-/// Numbers to ask for, half of them in `base`.
-fn asked(base: &Base) -> Vec<Number> {
+/// Numbers to ask for in random order, half of them on the first list and half in no place of
+/// `base`. A list has `each` numbers.
+fn asked(base: &Base, storage: Storage, each: u64) -> Vec<Number> {
     let mut random = Random(99);
-    let (mut hits, mut misses) = (Vec::new(), Vec::new());
-    while hits.len() + misses.len() < LOOKUPS {
-        let number = number(random.below(AREAS * LINES));
-        let side = if base.contains(number) { &mut hits } else { &mut misses };
-        if side.len() < LOOKUPS / 2 {
-            side.push(number);
+    let step = (each / (LOOKUPS as u64 / 2)).max(1) as usize;
+    let mut asked: Vec<Number> =
+        storage.ascending(0, each).flatten().step_by(step).take(LOOKUPS / 2).collect();
+    while asked.len() < LOOKUPS {
+        let number = storage.any(&mut random);
+        if !base.contains(number) {
+            asked.push(number);
         }
     }
-    hits.append(&mut misses);
-    for last in (1..hits.len()).rev() {
+    for last in (1..asked.len()).rev() {
         let other = random.below(last as u64 + 1) as usize;
-        hits.swap(last, other);
+        asked.swap(last, other);
     }
-    hits
+    asked
 }
 
 /// The index of `base` and later opt-outs, and the mask of all its lists.
-fn lookups(base: Base, lists: u64) -> Outcome<()> {
-    let asked = asked(&base);
+fn lookups(base: Base, lists: u64, storage: Storage, each: u64) -> Outcome<()> {
+    let asked = asked(&base, storage, each);
     let words: Vec<u64> = (0..base.bytes() as u64 / 8).map(|place| place ^ 7).collect();
     let mut random = Random(5);
     let places: Vec<usize> =
@@ -190,12 +235,12 @@ fn lookups(base: Base, lists: u64) -> Outcome<()> {
     report("dependent", dependent, Some(floor));
     report("contains", contains, Some(floor));
     report("find", find, Some(floor));
-    check(base, lists, &asked, floor, (&words, &places))
+    check(base, (lists, storage), &asked, floor, (&words, &places))
 }
 
 fn check(
     base: Base,
-    lists: u64,
+    (lists, storage): (u64, Storage),
     asked: &[Number],
     floor: f64,
     (words, places): (&[u64], &[usize]),
@@ -212,7 +257,7 @@ fn check(
     let mut random = Random(11);
     let own: Vec<ListName> = names.into_iter().take(1).collect();
     for _ in 0..LATER {
-        index.block(number(random.below(AREAS * LINES)), &own, &account, &campaign)?;
+        index.block(storage.any(&mut random), &own, &account, &campaign)?;
     }
     let (mut checks, mut reads) = (Vec::new(), Vec::new());
     for (numbers, places) in asked.chunks(TURN).zip(places.chunks(TURN)) {

@@ -17,9 +17,10 @@
 //! ```
 //!
 //! A number that is not there is told by the bitmaps alone: at 250 million US-shaped numbers one
-//! cache line of main memory beside three that a processor keeps. Marks are read for hits only. Numbers strewn over the whole of E.164 cost more, and never more than some 17 B each: a
-//! group with more than `FEW_MAX` numbers pays 12 KiB for its pages, and a number alone on its
-//! page 12 B for that. Keyed numbers are hashes, and stand in a table of their own (`keyed`), at some
+//! cache line of main memory beside three that a processor keeps. Marks are read for hits only.
+//! Numbers strewn over the whole of E.164 cost more, and never more than some 17 B each: a group
+//! with more than `FEW_MAX` numbers pays 12 KiB for its pages, and a number alone on its page 12 B
+//! for that. Keyed numbers are hashes, and stand in a table of their own (`keyed`), at some
 //! 5 to 7 B each. `benches/index.rs` measures bytes and time.
 
 use crate::model::AccountName;
@@ -46,8 +47,10 @@ const FEW_MAX: usize = 8192;
 /// Fewest numbers for which a page is a bitmap. Our choice: one cache line instead of a search,
 /// for at most 4 B a number.
 const BITMAP_MIN: usize = 2048;
-/// 64-bit words of a bitmap of 65,536.
-const WORDS: usize = 1024;
+/// Pages that numbers of one group can be on.
+const PAGES: usize = 65_536;
+/// 64-bit words of a bitmap of as many.
+const WORDS: usize = PAGES / 64;
 /// Places that share one entry of a bitmap's table of ranks: a cache line of 8 words.
 const RANK_LINE: usize = 512;
 /// Places that are looked at on each side of a guess. Our choice: two cache lines in all. Of random
@@ -55,6 +58,11 @@ const RANK_LINE: usize = 512;
 const NEAR: usize = 32;
 /// Groups that numbers can be in.
 const GROUPS_MAX: u32 = ((Number::KEYS_END - 1) >> 32) as u32 + 1;
+/// Fewest numbers of a group whose pages are found in one step. Our choice: 64 KiB for it, which is
+/// a quarter of an octet a number.
+const CROWD_MIN: u64 = 1 << 18;
+/// In slots: the group has no such page.
+const NO_PAGE: u8 = u8::MAX;
 /// In marks: the rest is the place in `coded`, not a set.
 const CODED: u32 = 1 << 31;
 
@@ -93,6 +101,9 @@ pub struct Base {
     groups: Vec<Group>,
     /// For each word of `columns.page_bits`, how many pages come before it.
     page_ranks: Vec<u32>,
+    /// For each page of a crowd, how many of the same word of `columns.page_bits` come before it,
+    /// or [`NO_PAGE`]: what the bits say, in one step.
+    page_slots: Vec<u8>,
     pages: Vec<Page>,
     coded: Vec<Coded>,
     len: u64,
@@ -110,6 +121,11 @@ enum Group {
     /// The bitmap of pages of this index.
     Many {
         index: u32,
+    },
+    /// The same, with the table of this index in `page_slots`.
+    Crowd {
+        index: u32,
+        slots: u32,
     },
 }
 
@@ -168,10 +184,23 @@ impl Base {
     /// so that a processor that is asked for many numbers looks some of them up at once.
     pub fn contains(&self, number: Number) -> bool {
         let digits = number.digits();
+        if !number.is_keyed()
+            && let Part::Bitmap { from, .. } = self.part(digits)
+        {
+            return self.bit(from, digits as u16); // The lower 16 bits: the cast is meant to cut.
+        }
+        self.has_elsewhere(number)
+    }
+
+    /// Whether a number is there that no bitmap of places has. Apart, so that the way to a bitmap
+    /// stays short: what a processor has at once in hand are so many instructions.
+    #[inline(never)]
+    fn has_elsewhere(&self, number: Number) -> bool {
+        let digits = number.digits();
         if number.is_keyed() {
             return self.columns.keyed.rank(hash_of(digits)).is_some();
         }
-        let place = digits as u16; // The lower 16 bits: the cast is meant to cut.
+        let place = digits as u16; // As above.
         match self.part(digits) {
             Part::Absent => false,
             Part::Few { suffixes, .. } => suffixes.binary_search(&(digits as u32)).is_ok(),
@@ -216,6 +245,15 @@ impl Base {
                 let suffixes = &self.columns.suffixes[from..from + usize::from(len)];
                 Part::Few { suffixes, marks }
             }
+            Some(&Group::Crowd { index, slots }) => {
+                let (page, from) = ((digits >> 16) as u16, slots as usize * PAGES);
+                let slot = self.page_slots[from + usize::from(page)];
+                if slot == NO_PAGE {
+                    return Part::Absent;
+                }
+                let rank = self.page_ranks[index as usize * WORDS + usize::from(page >> 6)];
+                self.part_of_page(rank as usize + usize::from(slot))
+            }
             Some(&Group::Many { index }) => self.part_of_group(index, (digits >> 16) as u16),
         }
     }
@@ -227,7 +265,11 @@ impl Base {
         if word & bit == 0 {
             return Part::Absent;
         }
-        let index = (self.page_ranks[at] + (word & (bit - 1)).count_ones()) as usize;
+        self.part_of_page((self.page_ranks[at] + (word & (bit - 1)).count_ones()) as usize)
+    }
+
+    #[inline(always)]
+    fn part_of_page(&self, index: usize) -> Part<'_> {
         let page = self.pages[index];
         let from = page.at as usize;
         if page.is_bitmap() {
@@ -314,6 +356,7 @@ impl Base {
         self.columns.bytes()
             + of(&self.groups)
             + of(&self.page_ranks)
+            + of(&self.page_slots)
             + of(&self.pages)
             + of(&self.coded)
             + of(&self.layers)

@@ -7,11 +7,14 @@
 
 use super::Base;
 use super::CODED;
+use super::CROWD_MIN;
 use super::Coded;
 use super::FEW_MAX;
 use super::GROUPS_MAX;
 use super::Group;
 use super::Layer;
+use super::NO_PAGE;
+use super::PAGES;
 use super::Page;
 use super::RANK_LINE;
 use super::WORDS;
@@ -165,10 +168,11 @@ impl Base {
             walk.group(place)?;
         }
         walk.check_used_up()?;
-        let Walk { groups, page_ranks, pages, coded, len, .. } = walk;
+        let Walk { groups, page_ranks, mut page_slots, pages, coded, len, .. } = walk;
+        page_slots.shrink_to_fit();
         let len = len + columns.keyed.len();
         columns.page_lasts = Vec::new();
-        Ok(Self { layers, columns, groups, page_ranks, pages, coded, len })
+        Ok(Self { layers, columns, groups, page_ranks, page_slots, pages, coded, len })
     }
 }
 
@@ -177,6 +181,7 @@ struct Walk<'a> {
     columns: &'a Columns,
     groups: Vec<Group>,
     page_ranks: Vec<u32>,
+    page_slots: Vec<u8>,
     pages: Vec<Page>,
     coded: Vec<Coded>,
     len: u64,
@@ -196,6 +201,7 @@ impl<'a> Walk<'a> {
             columns,
             groups: vec![Group::Absent; groups],
             page_ranks: Vec::with_capacity(columns.page_bits.len()),
+            page_slots: Vec::new(),
             pages: Vec::with_capacity(columns.page_lasts.len()),
             coded: Vec::with_capacity(columns.coded_dictionaries.len()),
             len: 0,
@@ -244,11 +250,23 @@ impl<'a> Walk<'a> {
             for _ in 0..word.count_ones() {
                 seen += self.page()?;
             }
+            if len >= CROWD_MIN {
+                let slots = &mut self.page_slots;
+                slots.extend((0..64).map(|bit| match word >> bit & 1 {
+                    0 => NO_PAGE,
+                    _ => (word & ((1 << bit) - 1)).count_ones() as u8, // 63 at most.
+                }));
+            }
         }
         if seen != len {
             return Err(misfit("pages"));
         }
-        Ok(Group::Many { index: index as u32 })
+        let index = index as u32;
+        if len < CROWD_MIN {
+            return Ok(Group::Many { index });
+        }
+        let slots = (self.page_slots.len() / PAGES - 1) as u32; // As many as groups at most.
+        Ok(Group::Crowd { index, slots })
     }
 
     /// The next page; how many numbers it has.

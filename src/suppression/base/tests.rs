@@ -71,6 +71,15 @@ fn range(from: u64, len: usize) -> Vec<u64> {
     (from..from + len as u64).collect()
 }
 
+/// Every other page full, every third thin, from some place in the group of `from` to its end.
+fn crowd(from: u64) -> Vec<u64> {
+    let full = (0..5).flat_map(|n| range(from + (3 + 2 * n << 16), 65_536));
+    let thin = (0..20_000).map(|n| from + (70 << 16) + n * (3 << 16));
+    let mut all: Vec<u64> = full.chain(thin.map(|at| at + at % 7)).collect();
+    all.push(from + (1 << 32) - 1);
+    all
+}
+
 #[test]
 fn edges_of_pages_and_groups_are_kept_apart() {
     let page = 34_600 << 16;
@@ -92,6 +101,9 @@ fn edges_of_pages_and_groups_are_kept_apart() {
         ("that over two pages",                 vec![range(page + 65_536 - 5, FEW_MAX + 1)]),
         ("a page one short of a bitmap",        vec![[range(page, FEW_MAX), range(page + (5 << 16), BITMAP_MIN - 1)].concat()]),
         ("a page just a bitmap",                vec![[range(page, FEW_MAX), range(page + (5 << 16), BITMAP_MIN)].concat()]),
+        ("a group one short of a crowd",        vec![range(page, CROWD_MIN as usize - 1)]),
+        ("a group just a crowd",                vec![range(page, CROWD_MIN as usize)]),
+        ("crowds with gaps, beside others",     vec![crowd(group), crowd(3 * group), range(5 * group, FEW_MAX + 1), crowd(7 * group)]),
         ("short codes beside numbers",          vec![all(&[112, 28_000, 116_111, 34_600_123_456])]),
         ("the same number twice in a layer",    vec![all(&[5, 5, 5])]),
         ("two layers of the same",              vec![range(page, 10_000), range(page, 10_000)]),
