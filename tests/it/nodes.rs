@@ -38,6 +38,7 @@ use crate::harness::dice::Dice;
 use crate::harness::machine;
 use crate::harness::number_from;
 use crate::harness::phones;
+use crate::harness::phones::CALL_MAX;
 use crate::harness::phones::Call;
 use crate::harness::phones::Phones;
 use crate::harness::site::Engine;
@@ -272,7 +273,8 @@ fn shut_all(nodes: &[Node], story: &Story, again: &str) {
     story.outage(0..NODES, || {
         std::thread::park_timeout(STALE_AFTER + SLACK);
         let before = story.calls.load(Ordering::Relaxed);
-        wait_for(&format!("{again}: calls are placed all the while"), CONVERGE_MAX, || {
+        // Two rounds of calls and what is left of one before.
+        wait_for(&format!("{again}: calls are placed all the while"), CALL_MAX * 4, || {
             (story.calls.load(Ordering::Relaxed) > before + NODES as u64 * 8).then_some(())
         });
     });

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 const DATAGRAM_LEN_MAX: usize = 4_096;
 
 /// How long a call may last before the test gives up on it.
-const CALL_MAX: Duration = Duration::from_secs(60);
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(60);
 
 /// One call to be placed.
 #[derive(Clone, Debug)]
