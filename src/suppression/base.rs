@@ -58,11 +58,13 @@ const RANK_LINE: usize = 512;
 const NEAR: usize = 32;
 /// Groups that numbers can be in.
 const GROUPS_MAX: u32 = ((Number::KEYS_END - 1) >> 32) as u32 + 1;
-/// Fewest numbers of a group whose pages are found in one step. Our choice: 64 KiB for it, which is
-/// a quarter of an octet a number.
-const CROWD_MIN: u64 = 1 << 18;
-/// In slots: the group has no such page.
-const NO_PAGE: u8 = u8::MAX;
+/// Fewest numbers of a group whose bitmaps are found in one step. Our choice: 256 KiB for it, which
+/// is a quarter of an octet a number.
+const CROWD_MIN: u64 = 1 << 20;
+/// Of a crowd: it has no such page.
+const NO_PAGE: u32 = u32::MAX;
+/// Of a crowd: the page is no bitmap.
+const THIN_PAGE: u32 = u32::MAX - 1;
 /// In marks: the rest is the place in `coded`, not a set.
 const CODED: u32 = 1 << 31;
 
@@ -101,9 +103,9 @@ pub struct Base {
     groups: Vec<Group>,
     /// For each word of `columns.page_bits`, how many pages come before it.
     page_ranks: Vec<u32>,
-    /// For each page of a crowd, how many of the same word of `columns.page_bits` come before it,
-    /// or [`NO_PAGE`]: what the bits say, in one step.
-    page_slots: Vec<u8>,
+    /// For each page of a crowd where its bitmap is in `columns.words`, or [`NO_PAGE`], or
+    /// [`THIN_PAGE`]: what the bits, their ranks and `pages` say, in one step.
+    crowds: Vec<u32>,
     pages: Vec<Page>,
     coded: Vec<Coded>,
     len: u64,
@@ -122,10 +124,10 @@ enum Group {
     Many {
         index: u32,
     },
-    /// The same, with the table of this index in `page_slots`.
+    /// The same, with the table of this index in `crowds`.
     Crowd {
         index: u32,
-        slots: u32,
+        crowd: u32,
     },
 }
 
@@ -184,16 +186,20 @@ impl Base {
     /// so that a processor that is asked for many numbers looks some of them up at once.
     pub fn contains(&self, number: Number) -> bool {
         let digits = number.digits();
-        if !number.is_keyed()
-            && let Part::Bitmap { from, .. } = self.part(digits)
-        {
-            return self.bit(from, digits as u16); // The lower 16 bits: the cast is meant to cut.
+        // Keyed numbers are beyond all groups.
+        if let Some(Group::Crowd { crowd, .. }) = self.groups.get((digits >> 32) as usize) {
+            let (place, page) = (digits as u16, (digits >> 16) as u16); // Cut on purpose.
+            match self.crowds[*crowd as usize * PAGES + usize::from(page)] {
+                NO_PAGE => return false,
+                THIN_PAGE => {}
+                bitmap => return self.bit(bitmap as usize * WORDS, place),
+            }
         }
         self.has_elsewhere(number)
     }
 
-    /// Whether a number is there that no bitmap of places has. Apart, so that the way to a bitmap
-    /// stays short: what a processor has at once in hand are so many instructions.
+    /// Whether a number is there that is in no bitmap of a crowd. Apart, so that the way to those
+    /// stays short: the fewer instructions, the more numbers a processor looks up at once.
     #[inline(never)]
     fn has_elsewhere(&self, number: Number) -> bool {
         let digits = number.digits();
@@ -245,16 +251,9 @@ impl Base {
                 let suffixes = &self.columns.suffixes[from..from + usize::from(len)];
                 Part::Few { suffixes, marks }
             }
-            Some(&Group::Crowd { index, slots }) => {
-                let (page, from) = ((digits >> 16) as u16, slots as usize * PAGES);
-                let slot = self.page_slots[from + usize::from(page)];
-                if slot == NO_PAGE {
-                    return Part::Absent;
-                }
-                let rank = self.page_ranks[index as usize * WORDS + usize::from(page >> 6)];
-                self.part_of_page(rank as usize + usize::from(slot))
+            Some(&(Group::Many { index } | Group::Crowd { index, .. })) => {
+                self.part_of_group(index, (digits >> 16) as u16)
             }
-            Some(&Group::Many { index }) => self.part_of_group(index, (digits >> 16) as u16),
         }
     }
 
@@ -265,11 +264,7 @@ impl Base {
         if word & bit == 0 {
             return Part::Absent;
         }
-        self.part_of_page((self.page_ranks[at] + (word & (bit - 1)).count_ones()) as usize)
-    }
-
-    #[inline(always)]
-    fn part_of_page(&self, index: usize) -> Part<'_> {
+        let index = (self.page_ranks[at] + (word & (bit - 1)).count_ones()) as usize;
         let page = self.pages[index];
         let from = page.at as usize;
         if page.is_bitmap() {
@@ -356,7 +351,7 @@ impl Base {
         self.columns.bytes()
             + of(&self.groups)
             + of(&self.page_ranks)
-            + of(&self.page_slots)
+            + of(&self.crowds)
             + of(&self.pages)
             + of(&self.coded)
             + of(&self.layers)

@@ -17,6 +17,7 @@ use super::NO_PAGE;
 use super::PAGES;
 use super::Page;
 use super::RANK_LINE;
+use super::THIN_PAGE;
 use super::WORDS;
 use super::keyed::Keyed;
 
@@ -168,11 +169,11 @@ impl Base {
             walk.group(place)?;
         }
         walk.check_used_up()?;
-        let Walk { groups, page_ranks, mut page_slots, pages, coded, len, .. } = walk;
-        page_slots.shrink_to_fit();
+        let Walk { groups, page_ranks, mut crowds, pages, coded, len, .. } = walk;
+        crowds.shrink_to_fit();
         let len = len + columns.keyed.len();
         columns.page_lasts = Vec::new();
-        Ok(Self { layers, columns, groups, page_ranks, page_slots, pages, coded, len })
+        Ok(Self { layers, columns, groups, page_ranks, crowds, pages, coded, len })
     }
 }
 
@@ -181,7 +182,7 @@ struct Walk<'a> {
     columns: &'a Columns,
     groups: Vec<Group>,
     page_ranks: Vec<u32>,
-    page_slots: Vec<u8>,
+    crowds: Vec<u32>,
     pages: Vec<Page>,
     coded: Vec<Coded>,
     len: u64,
@@ -201,7 +202,7 @@ impl<'a> Walk<'a> {
             columns,
             groups: vec![Group::Absent; groups],
             page_ranks: Vec::with_capacity(columns.page_bits.len()),
-            page_slots: Vec::new(),
+            crowds: Vec::new(),
             pages: Vec::with_capacity(columns.page_lasts.len()),
             coded: Vec::with_capacity(columns.coded_dictionaries.len()),
             len: 0,
@@ -243,19 +244,12 @@ impl<'a> Walk<'a> {
         let index = self.page_ranks.len() / WORDS;
         let from = index * WORDS;
         let bits = self.columns.page_bits.get(from..from + WORDS).ok_or(misfit("bitmaps"))?;
-        let mut seen = 0;
+        let (mut seen, first) = (0, self.pages.len());
         for word in bits {
             let rank = u32::try_from(self.pages.len()).map_err(|_error| misfit("pages"))?;
             self.page_ranks.push(rank);
             for _ in 0..word.count_ones() {
                 seen += self.page()?;
-            }
-            if len >= CROWD_MIN {
-                let slots = &mut self.page_slots;
-                slots.extend((0..64).map(|bit| match word >> bit & 1 {
-                    0 => NO_PAGE,
-                    _ => (word & ((1 << bit) - 1)).count_ones() as u8, // 63 at most.
-                }));
             }
         }
         if seen != len {
@@ -265,8 +259,20 @@ impl<'a> Walk<'a> {
         if len < CROWD_MIN {
             return Ok(Group::Many { index });
         }
-        let slots = (self.page_slots.len() / PAGES - 1) as u32; // As many as groups at most.
-        Ok(Group::Crowd { index, slots })
+        let bits = self.columns.page_bits.get(from..from + WORDS).unwrap_or_default();
+        let mut pages = self.pages.get(first..).unwrap_or_default().iter();
+        for page in 0..PAGES {
+            let is_there = bits.get(page / 64).is_some_and(|word| word >> (page % 64) & 1 == 1);
+            let page = if is_there { pages.next() } else { None };
+            self.crowds.push(match page {
+                None => NO_PAGE,
+                Some(page) if page.is_bitmap() => page.at,
+                Some(_thin) => THIN_PAGE,
+            });
+        }
+        // There are fewer of them than groups.
+        let crowd = (self.crowds.len() / PAGES - 1) as u32;
+        Ok(Group::Crowd { index, crowd })
     }
 
     /// The next page; how many numbers it has.

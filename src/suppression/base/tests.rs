@@ -71,15 +71,6 @@ fn range(from: u64, len: usize) -> Vec<u64> {
     (from..from + len as u64).collect()
 }
 
-/// Every other page full, every third thin, from some place in the group of `from` to its end.
-fn crowd(from: u64) -> Vec<u64> {
-    let full = (0..5).flat_map(|n| range(from + (3 + 2 * n << 16), 65_536));
-    let thin = (0..20_000).map(|n| from + (70 << 16) + n * (3 << 16));
-    let mut all: Vec<u64> = full.chain(thin.map(|at| at + at % 7)).collect();
-    all.push(from + (1 << 32) - 1);
-    all
-}
-
 #[test]
 fn edges_of_pages_and_groups_are_kept_apart() {
     let page = 34_600 << 16;
@@ -101,9 +92,6 @@ fn edges_of_pages_and_groups_are_kept_apart() {
         ("that over two pages",                 vec![range(page + 65_536 - 5, FEW_MAX + 1)]),
         ("a page one short of a bitmap",        vec![[range(page, FEW_MAX), range(page + (5 << 16), BITMAP_MIN - 1)].concat()]),
         ("a page just a bitmap",                vec![[range(page, FEW_MAX), range(page + (5 << 16), BITMAP_MIN)].concat()]),
-        ("a group one short of a crowd",        vec![range(page, CROWD_MIN as usize - 1)]),
-        ("a group just a crowd",                vec![range(page, CROWD_MIN as usize)]),
-        ("crowds with gaps, beside others",     vec![crowd(group), crowd(3 * group), range(5 * group, FEW_MAX + 1), crowd(7 * group)]),
         ("short codes beside numbers",          vec![all(&[112, 28_000, 116_111, 34_600_123_456])]),
         ("the same number twice in a layer",    vec![all(&[5, 5, 5])]),
         ("two layers of the same",              vec![range(page, 10_000), range(page, 10_000)]),
@@ -115,6 +103,31 @@ fn edges_of_pages_and_groups_are_kept_apart() {
     ];
     for (name, layers) in cases {
         check(name, &layers);
+    }
+}
+
+#[test]
+fn a_crowd_knows_its_full_pages_its_thin_ones_and_those_it_has_not() {
+    let group = 7 << 32;
+    let full = (0..16).flat_map(|n| range(group + (3 + 2 * n << 16), 65_536));
+    let thin = (0..20_000).map(|n| group + (70 + 3 * n << 16) + n % 1_000);
+    let all: Vec<u64> = full.chain(thin).collect();
+    let len = CROWD_MIN as usize;
+    for (len, is_crowd) in [(len - 1, false), (len, true), (all.len(), true)] {
+        let numbers = &all[..len];
+        let layers = [numbers.to_vec(), range(8 << 32, FEW_MAX + 1)];
+        let base = base(&layers);
+        assert_eq!(base.crowds.len(), if is_crowd { PAGES } else { 0 }, "{len}");
+        let beside =
+            numbers.iter().step_by(61).flat_map(|&digits| [digits - 1, digits, digits + 1]);
+        let far = numbers.iter().step_by(997).flat_map(|&digits| {
+            [digits ^ 1 << 16, digits ^ 1 << 20, digits ^ 1 << 31, digits ^ 15 << 32]
+        });
+        for digits in beside.chain(far).chain([group, group + u64::from(u32::MAX)]) {
+            let want = layers.iter().position(|layer| layer.binary_search(&digits).is_ok());
+            let want: Vec<u16> = want.map(|place| place as u16).into_iter().collect();
+            assert_eq!(find(&base, digits), want, "{len}: {digits}");
+        }
     }
 }
 
