@@ -25,6 +25,10 @@ const RATE_HZ: usize = 8000;
 /// said in seconds, and 240 kB a call are kept for both.
 pub const SIDE_MAX: Duration = Duration::from_secs(30);
 
+/// How much earlier than the end a packet may come late, in octets. Our choice: a second is far more
+/// than a network holds one packet back; what is earlier still is another clock.
+const LATE_MAX: usize = RATE_HZ;
+
 /// What is around the octets in a WAV file that is not linear: RIFF, `fmt ` of 18, `fact`, `data`.
 const WAV_HEADER_LEN: usize = 58;
 
@@ -72,14 +76,13 @@ impl Clip {
             self.codec = codec;
         }
         let gap = self.next.map_or(0, |next| timestamp.since(next));
-        if gap < 0 && gap.unsigned_abs() as usize <= self.len {
-            return self.put_late(codec, gap.unsigned_abs() as usize, payload);
+        let back = gap.unsigned_abs() as usize;
+        if gap < 0 && back <= LATE_MAX {
+            return self.put_late(codec, back, payload);
         }
         // Too far off is another clock, which nothing says the distance to.
-        let silence = usize::try_from(gap).ok().filter(|gap| *gap <= self.ring.len()).unwrap_or(0);
-        for _ in 0..silence {
-            self.push(silence_of(self.codec));
-        }
+        let silence = usize::try_from(gap).ok().filter(|gap| *gap <= self.ring.len());
+        self.push_silence(silence.unwrap_or_default());
         for octet in payload {
             let octet = self.recoded(codec, *octet);
             self.push(octet);
@@ -158,14 +161,32 @@ impl Clip {
         self.len = (self.len + 1).min(self.ring.len());
     }
 
-    /// Puts a packet in its place, `back` octets before the end.
+    /// Adds so many octets of silence, as many as the ring has at most: as slices, since a peer says
+    /// how many, and the media thread has other calls.
+    fn push_silence(&mut self, count: usize) {
+        let count = count.min(self.left.unwrap_or(count)).min(self.ring.len());
+        if let Some(left) = &mut self.left {
+            *left -= count;
+        }
+        let (silence, end) = (silence_of(self.codec), self.end);
+        let ahead = count.min(self.ring.len() - end);
+        self.ring[end..end + ahead].fill(silence);
+        self.ring[..count - ahead].fill(silence);
+        self.end = (end + count).checked_rem(self.ring.len()).unwrap_or_default();
+        self.len = (self.len + count).min(self.ring.len());
+    }
+
+    /// Puts a packet in its place, `back` octets before the end. What is before the first octet that
+    /// is kept has none.
     fn put_late(&mut self, codec: Codec, back: usize, payload: &[u8]) {
         // What came behind the last octet that was asked for has moved nothing.
         if self.left == Some(0) {
             return;
         }
-        let begin = self.end + self.ring.len() - back;
-        for (index, octet) in payload.iter().enumerate().take(back) {
+        let before = back.saturating_sub(self.len);
+        let begin = self.end + self.ring.len() - back.min(self.len);
+        let kept = payload.get(before..).unwrap_or_default();
+        for (index, octet) in kept.iter().enumerate().take(back - before) {
             let octet = self.recoded(codec, *octet);
             let at = (begin + index) % self.ring.len();
             if let Some(place) = self.ring.get_mut(at) {
@@ -241,7 +262,11 @@ mod tests {
             ("what was lost is silence",            "0:a 3:d",                          "a__d"),
             ("what comes late has its place",       "0:a 2:c 1:b 3:d",                  "abcd"),
             ("too late is nowhere",                 "0:a 1:b mark 2:c 3:d 4:e 2:x",     "abcd"),
+            ("silence over the end of the ring",    "0:a 1:b 2:c 3:d 4:e 7:h",          "cde__h"),
+            ("silence as long as the ring",         "0:a 6:g",                          "_____g"),
+            ("earlier than the first is nowhere",   "1:b 0:a 2:c 3:d",                  "bcd"),
             ("another clock follows at once",       "0:a 500:b 501:c",                  "abc"),
+            ("so does one that is behind",          "2000:a 500:b 501:c",               "abc"),
             ("silence fills the time after",        "0:a mark 5:b",                     "a__"),
         ];
         for (name, packets, want) in cases {
