@@ -15,13 +15,15 @@
 #[expect(dead_code, reason = "the tests use the rest of it")]
 #[path = "../src/store/tests/cluster.rs"]
 mod cluster;
+#[path = "../src/store/tests/sample.rs"]
+mod sample;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use std::time::Instant;
 
-use bajavoz::model::Number;
+use bajavoz::model;
 use bajavoz::net::clock;
 use bajavoz::store::AckPolicy;
 use bajavoz::store::Following;
@@ -29,14 +31,15 @@ use bajavoz::store::Settings;
 use bajavoz::store::Store;
 use bajavoz::store::Target;
 use bajavoz::store::postgres;
+use bajavoz::suppression;
 use bajavoz::suppression::Ack;
 use bajavoz::suppression::Fact;
 use bajavoz::suppression::FactLedger;
 use bajavoz::suppression::Index;
 use bajavoz::suppression::OptOut;
-use bajavoz::suppression::Origin;
 use cluster::Cluster;
 use cluster::TestDatabase;
+use sample::number;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -49,34 +52,6 @@ fn main() -> Outcome<()> {
     times.sort_unstable();
     tell(&times);
     Ok(())
-}
-
-fn number(n: u64) -> Number {
-    Number::from_e164_digits(34_600_000_000 + n).expect("it is E.164")
-}
-
-fn optout(n: u64) -> OptOut {
-    OptOut {
-        number: number(n),
-        lists: vec!["comercial".into()],
-        account: Some("acme".into()),
-        campaign: Some("spring".into()),
-        topic: None,
-        dialer: Some("vicidial".into()),
-        trunk: None,
-        digits: "9".parse().expect("a key"),
-        method: None,
-        origin: Origin::DialledCode,
-        sip_call_id: Some(format!("call-{n}@host")),
-        leg: None,
-        node: "madrid-1".into(),
-        call: None,
-        prompt_sha256: Some([7; 32]),
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: clock::unix_now(),
-    }
 }
 
 /// A store of its own folder on `database`, and its answers.
@@ -121,14 +96,15 @@ fn time(database: &TestDatabase) -> Outcome<Vec<Duration>> {
         .collect::<Outcome<Vec<_>>>()?;
     let lists = indexes
         .iter()
-        .map(|index| index.mask([&"comercial".into()]))
+        .map(|index| index.mask([&"global".into()]))
         .collect::<Result<Vec<_>, _>>()?;
     while indexes.iter().any(|index| index.is_stale(clock::now())) {
         std::thread::yield_now();
     }
     let mut times = Vec::with_capacity(TIMED);
     for n in 0..TIMED as u64 {
-        writer.store.submit(n, Fact::OptOut(Box::new(optout(n))))?;
+        let optout = OptOut { lists: vec!["global".into()], ..sample::optout(n) };
+        writer.store.submit(n, Fact::OptOut(Box::new(optout)))?;
         writer.acks.recv()?.result?;
         let answered = Instant::now();
         for (index, lists) in indexes.iter().zip(&lists) {

@@ -22,22 +22,24 @@ use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use bajavoz::model::Number;
+use bajavoz::model;
 use bajavoz::model::UnixMicros;
 use bajavoz::store::AckPolicy;
 use bajavoz::store::Settings;
 use bajavoz::store::Store;
 use bajavoz::store::Target;
 use bajavoz::store::postgres;
+use bajavoz::suppression;
 use bajavoz::suppression::Ack;
 use bajavoz::suppression::Fact;
 use bajavoz::suppression::FactLedger;
 use bajavoz::suppression::OptOut;
-use bajavoz::suppression::Origin;
 
 #[expect(dead_code, reason = "the store's tests use all of it")]
 #[path = "../src/store/tests/cluster.rs"]
 mod cluster;
+#[path = "../src/store/tests/sample.rs"]
+mod sample;
 
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
@@ -142,28 +144,9 @@ impl Node {
     }
 }
 
+/// An opt-out that makes three rows, as one of pgbench does.
 fn optout(n: u64) -> OptOut {
-    OptOut {
-        number: Number::from_e164_digits(34_600_000_000 + n % 99_999_999).expect("it is E.164"),
-        lists: vec!["global".into()],
-        account: Some("acme".into()),
-        campaign: Some("spring".into()),
-        topic: None,
-        dialer: Some("vicidial".into()),
-        trunk: None,
-        digits: "9".parse().expect("9 is a key"),
-        method: None,
-        origin: Origin::DialledCode,
-        sip_call_id: Some(format!("call-{n}@host")),
-        leg: None,
-        node: "madrid-1".into(),
-        call: None,
-        prompt_sha256: Some([7; 32]),
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(1_795_000_000_000_000),
-    }
+    OptOut { lists: vec!["global".into()], ..sample::optout(n % 99_999_999) }
 }
 
 /// Transactions a second of pgbench.

@@ -16,6 +16,7 @@ mod privacy;
 mod proxy;
 mod reversals;
 mod round_trip;
+mod sample;
 pub(crate) mod server;
 mod signing;
 pub(crate) mod stand;
@@ -28,6 +29,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::mpsc::channel;
 
 use super::*;
+use crate::model;
 use crate::model::CallId;
 use crate::model::ListName;
 use crate::model::Number;
@@ -36,6 +38,7 @@ use crate::record::Cdr;
 use crate::record::Disposition;
 use crate::record::KeyCounts;
 use crate::record::LegRecord;
+use crate::suppression;
 use crate::suppression::Ack;
 use crate::suppression::Confirmation;
 use crate::suppression::Fact;
@@ -46,7 +49,10 @@ use crate::suppression::OptOut;
 use crate::suppression::Origin;
 use crate::suppression::Outcome;
 use crate::suppression::Scope;
+use crate::suppression::export::Entry;
 use crate::suppression::export::Filter;
+use sample::number;
+pub(super) use sample::optout;
 use stand::Stand;
 use stand::on_both;
 use stand::open_with;
@@ -63,34 +69,6 @@ fn clock() -> Clock {
 
 fn settings(dir: &std::path::Path) -> Settings {
     Settings { segment_bytes: 16 * 1024, ..Settings::new(dir, clock()) }
-}
-
-fn number(n: u64) -> Number {
-    Number::from_e164_digits(34_600_000_000 + n).expect("the number is E.164")
-}
-
-pub(super) fn optout(n: u64) -> OptOut {
-    OptOut {
-        number: number(n),
-        lists: vec!["global".into(), "acme".into()],
-        account: Some("acme".into()),
-        campaign: Some("spring".into()),
-        topic: None,
-        dialer: Some("vicidial".into()),
-        trunk: None,
-        digits: "9".parse().expect("9 is a key"),
-        method: None,
-        origin: Origin::DialledCode,
-        sip_call_id: Some(format!("call-{n}@host")),
-        leg: None,
-        node: "madrid-1".into(),
-        call: None,
-        prompt_sha256: Some([7; 32]),
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(1_795_000_000_000_000 + n.cast_signed()),
-    }
 }
 
 fn open(dir: &std::path::Path) -> (Store, Recovered, Receiver<Ack>) {
@@ -353,7 +331,7 @@ fn opt_outs_are_found_by_every_condition(stand: &Stand) {
     ];
     for (name, filter, want) in cases {
         let mut found = Vec::new();
-        let visit = |entry: crate::suppression::export::Entry| {
+        let visit = |entry: Entry| {
             found.push(entry.optout);
             ControlFlow::Continue(())
         };

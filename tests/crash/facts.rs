@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
-use bajavoz::model::Number;
+use bajavoz::model;
 use bajavoz::model::UnixMicros;
 use bajavoz::store::Archive;
 use bajavoz::store::Clock;
 use bajavoz::store::Reader;
+use bajavoz::suppression;
 use bajavoz::suppression::OptOut;
-use bajavoz::suppression::Origin;
 use bajavoz::suppression::export::Entry;
 use bajavoz::suppression::export::Filter;
 
-/// Before the last digits of every number.
-const FIRST: u64 = 34_600_000_000;
+pub(crate) use sample::number;
+
+#[path = "../../src/store/tests/sample.rs"]
+mod sample;
 
 /// A clock that goes on by a millisecond at each reading.
 pub(crate) fn clock() -> Clock {
@@ -25,39 +27,16 @@ pub(crate) fn clock() -> Clock {
     Arc::new(move || UnixMicros(now.fetch_add(1_000, Ordering::Relaxed)))
 }
 
-pub(crate) fn number(n: u64) -> Number {
-    Number::from_e164_digits(FIRST + n).expect("the number is E.164")
-}
-
+/// The opt-out `n`, of a campaign with a topic.
 pub(crate) fn optout(n: u64) -> OptOut {
-    OptOut {
-        number: number(n),
-        lists: vec!["global".into(), "acme".into()],
-        account: Some("acme".into()),
-        campaign: Some("spring".into()),
-        topic: Some("energy".into()),
-        dialer: Some("vicidial".into()),
-        trunk: None,
-        digits: "9".parse().expect("9 is a key"),
-        method: None,
-        origin: Origin::DialledCode,
-        sip_call_id: Some(format!("call-{n}@host")),
-        leg: None,
-        node: "madrid-1".into(),
-        call: None,
-        prompt_sha256: Some([7; 32]),
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(1_795_000_000_000_000 + n.cast_signed()),
-    }
+    OptOut { topic: Some("energy".into()), ..sample::optout(n) }
 }
 
 /// The opt-outs that `reader` finds, each as often as it does.
 pub(crate) fn found_by(reader: &Reader) -> Vec<u64> {
     let mut found = Vec::new();
     let visit = |entry: Entry| {
-        found.push(entry.optout.number.digits() - FIRST);
+        found.push(entry.optout.number.digits() - number(0).digits());
         ControlFlow::Continue(())
     };
     reader.export(&Filter::default(), visit).expect("the rows are opt-outs");

@@ -17,7 +17,7 @@ fn numbers(dir: &Path) -> Vec<Number> {
         Archive::open_exclusive(dir).unwrap_or_else(|error| panic!("{error}"));
     let mut numbers = Vec::new();
     let reader = archive.reader().expect("the database can be read");
-    let visit = |entry: crate::suppression::export::Entry| {
+    let visit = |entry: Entry| {
         numbers.push(entry.optout.number);
         ControlFlow::Continue(())
     };

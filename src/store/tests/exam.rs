@@ -14,6 +14,7 @@ use crate::model::RecordId;
 use crate::store::archive::journal_dir;
 use crate::store::site::database_path;
 use crate::suppression::proof::Record;
+use crate::suppression::proof::Signer;
 use crate::suppression::segment::Content;
 
 /// A store of two streams: opt-outs, a confirmation, imports of the same segment,
@@ -125,7 +126,7 @@ fn a_whole_store_is_found_whole_and_left_as_it_was() {
     assert_eq!((examined.imports, examined.audio), (2, 2));
     assert_eq!((examined.checkpoints, examined.unsigned, examined.waiting), (3, 0, 0));
     assert_eq!(history_of(kept.path()), before);
-    let other = crate::suppression::proof::Signer::new(&[1; 32]).public();
+    let other = Signer::new(&[1; 32]).public();
     let faults = examine(kept.path(), Some(other), &[]).unwrap().faults;
     assert_eq!(faults.len(), 3, "each checkpoint is by another key: {faults:#?}");
 

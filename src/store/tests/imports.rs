@@ -100,7 +100,7 @@ fn what_is_taken_off_is_gone_from_the_imports_it_names_and_no_others(stand: &Sta
     assert_eq!(refused(&reader), [1, 3, 4, 8], "2 by none; 3 and 4 by the second");
     let all = Filter { list: Some("ftc".into()), ..Filter::default() };
     let mut exported = Vec::new();
-    let visit = |entry: crate::suppression::export::Entry| {
+    let visit = |entry: Entry| {
         exported.push(entry.optout.number);
         ControlFlow::Continue(())
     };

@@ -75,7 +75,7 @@ fn a_killed_process_loses_nothing_it_had_been_told() {
     }
     let (archive, _recovered) = Archive::open_exclusive(dir.path()).unwrap();
     let mut found = BTreeSet::new();
-    let visit = |entry: crate::suppression::export::Entry| {
+    let visit = |entry: Entry| {
         let n = entry.optout.number.digits() - 34_600_000_000;
         assert!(found.insert(n), "{n} is there twice, {seed:?}");
         ControlFlow::Continue(())

@@ -1,0 +1,39 @@
+//! The opt-out that the store's tests, the crash sweep and the benches put on record, as long as
+//! one of a real call.
+//!
+//! Whoever includes this file has the rooms `model` and `suppression` beside it by these names.
+
+use super::model::Number;
+use super::model::UnixMicros;
+use super::suppression::OptOut;
+use super::suppression::Origin;
+
+/// The number of the opt-out `n`.
+pub(crate) fn number(n: u64) -> Number {
+    Number::from_e164_digits(34_600_000_000 + n).expect("the number is E.164")
+}
+
+/// The opt-out `n`, on two lists.
+pub(crate) fn optout(n: u64) -> OptOut {
+    OptOut {
+        number: number(n),
+        lists: vec!["global".into(), "acme".into()],
+        account: Some("acme".into()),
+        campaign: Some("spring".into()),
+        topic: None,
+        dialer: Some("vicidial".into()),
+        trunk: None,
+        digits: "9".parse().expect("9 is a key"),
+        method: None,
+        origin: Origin::DialledCode,
+        sip_call_id: Some(format!("call-{n}@host")),
+        leg: None,
+        node: "madrid-1".into(),
+        call: None,
+        prompt_sha256: Some([7; 32]),
+        key_events: Vec::new(),
+        actor: None,
+        reason: None,
+        pressed_at: UnixMicros(1_795_000_000_000_000 + n.cast_signed()),
+    }
+}
