@@ -35,6 +35,7 @@ use crate::suppression::feed::Step;
 use super::StoreError;
 use super::erase::Erasures;
 use super::projection;
+use super::reader::Page;
 use super::reader::Reader;
 use super::site::Site;
 use super::watch::Watch;
@@ -303,9 +304,8 @@ impl Round {
     /// Reads one stream as far as it goes.
     fn read(&mut self, Due { writer, mut after }: Due) -> Result<(), StoreError> {
         loop {
-            let page = self.reader.page(writer, after, PAGE_LEN)?;
-            let is_last = page.len() < PAGE_LEN;
-            for (record, fact) in page {
+            let Page { records, is_last } = self.reader.page(writer, after, PAGE_LEN)?;
+            for (record, fact) in records {
                 // Nobody waits for the feed while others are told of a record.
                 let step = self.shared.feed().as_mut().map(|feed| feed.record(record));
                 match step {

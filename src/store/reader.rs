@@ -26,6 +26,7 @@ use super::backend::Row;
 use super::backend::Value;
 use super::backend::Visit;
 use super::segments::Segments;
+pub(super) use follow::Page;
 use reversals::undone;
 
 mod fill;

@@ -1,6 +1,7 @@
 //! Questions of the follower: how far each stream is, and what comes next in one.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::model::Number;
@@ -34,6 +35,18 @@ pub(in crate::store) const PAGE: &str = "SELECT writer_seq, 'fact', '' FROM fact
     SELECT writer_seq, 'erasure', body FROM erasure
         WHERE writer_id = $1 AND writer_seq > $2 AND writer_seq <= $3";
 
+/// Octets of records that are read at a time, a single one set aside. Our choice: a page of the
+/// longest opt-outs has 5 MB, and whoever can write to the database says how long one is.
+const PAGE_OCTETS_MAX: usize = if cfg!(test) { 64 * 1024 } else { 16 * 1024 * 1024 };
+
+/// Some of a stream's records.
+pub(in crate::store) struct Page {
+    /// Each with what it says, where that concerns the index.
+    pub(in crate::store) records: Vec<(RecordId, Option<Fact>)>,
+    /// Whether there were no more.
+    pub(in crate::store) is_last: bool,
+}
+
 impl Reader {
     /// The last record of each stream.
     pub(in crate::store) fn heads(&self) -> Result<Vec<(WriterId, u64)>, StoreError> {
@@ -46,18 +59,42 @@ impl Reader {
     }
 
     /// The records of `writer` behind `after`, as far as the `len_max` sequence numbers that come
-    /// next, each with what it says where that concerns the index.
+    /// next, or as half of them, and so on, where those have more than [`PAGE_OCTETS_MAX`].
     pub(in crate::store) fn page(
         &self,
         writer: WriterId,
         after: u64,
         len_max: usize,
-    ) -> Result<Vec<(RecordId, Option<Fact>)>, StoreError> {
-        let mut page = BTreeMap::new();
-        let up_to = after.saturating_add(len_max as u64);
-        self.each(PAGE, &[writer.0.into(), after.into(), up_to.into()], |row| {
+    ) -> Result<Page, StoreError> {
+        let mut len = len_max.max(1);
+        loop {
+            if let Some(records) = self.span(writer, after, len)? {
+                // A span without any is a hole, which is waited for.
+                let is_last = records.is_empty() || (len >= len_max && records.len() < len);
+                return Ok(Page { records, is_last });
+            }
+            len /= 2;
+        }
+    }
+
+    /// The records of `writer` in the `len` sequence numbers behind `after`, each with what it says
+    /// where that concerns the index; nothing where several are too long together.
+    fn span(
+        &self,
+        writer: WriterId,
+        after: u64,
+        len: usize,
+    ) -> Result<Option<Vec<(RecordId, Option<Fact>)>>, StoreError> {
+        let (mut page, mut octets) = (BTreeMap::new(), 0);
+        let is_long = |octets: usize| octets > PAGE_OCTETS_MAX && len > 1;
+        let up_to = after.saturating_add(len as u64);
+        self.select(PAGE, &[writer.0.into(), after.into(), up_to.into()], &mut |row| {
             let seq = row.unsigned(0)?;
             let (kind, body) = (row.text(1)?, row.text(2)?);
+            octets += body.len();
+            if is_long(octets) {
+                return Ok(ControlFlow::Break(()));
+            }
             let fact = match kind {
                 "optout" => Some(Fact::OptOut(read(body)?)),
                 "imports" => Some(Fact::Import(read(body)?)),
@@ -69,10 +106,14 @@ impl Reader {
             let (is_there, said): &mut (bool, Option<Fact>) = page.entry(seq).or_default();
             *is_there |= kind == "fact";
             *said = fact.or(said.take());
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
+        if is_long(octets) {
+            return Ok(None);
+        }
         let there = page.into_iter().filter(|(_seq, (is_there, _fact))| *is_there);
-        Ok(there.map(|(seq, (_is_there, fact))| (RecordId { writer, seq }, fact)).collect())
+        let record = |(seq, (_is_there, fact))| (RecordId { writer, seq }, fact);
+        Ok(Some(there.map(record).collect()))
     }
 
     /// Every erasure of `number`, or of all, with its record; the oldest first.

@@ -76,3 +76,31 @@ fn an_index_is_filled_in_short_answers_and_left_alone_when_nobody_wants_it() {
         assert_eq!(asked.get(), wanted + 1);
     }
 }
+
+#[test]
+fn a_page_of_a_stream_ends_with_so_many_octets_and_the_next_goes_on_from_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    const COUNT: u64 = 150;
+    for n in 0..COUNT {
+        let optout = OptOut { reason: Some("because ".repeat(100)), ..optout(n) };
+        store.submit(n, Fact::OptOut(Box::new(optout))).unwrap();
+        acks.recv().unwrap().result.unwrap();
+    }
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    let (writer, head) = reader.heads().unwrap()[0];
+    let (mut pages, mut read) = (0, Vec::new());
+    loop {
+        let after = read.last().copied().unwrap_or_default();
+        let page = reader.page(writer, after, 1_000).unwrap();
+        read.extend(page.records.iter().map(|(record, _fact)| record.seq));
+        pages += 1;
+        if page.is_last {
+            break;
+        }
+    }
+    assert_eq!(read, (1..=head).collect::<Vec<_>>(), "each once");
+    // A thousand, halved until they fit: 31 at a time.
+    assert_eq!(pages, head.div_ceil(31), "of {COUNT} kB");
+}
