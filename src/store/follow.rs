@@ -234,6 +234,7 @@ impl Round {
             return Ok(());
         }
         let asked_at = (shared.following.now)();
+        self.look_at_clocks(asked_at);
         let had = written.own();
         let mut heads = self.reader.heads()?;
         if written.hold_against(&had, &heads) > 0 {
@@ -258,6 +259,17 @@ impl Round {
         }
         self.erasures.look_after(&self.site);
         Ok(())
+    }
+
+    /// What was known before the machine stood still is not new any more.
+    fn look_at_clocks(&self, now: Instant) {
+        let mut feed = self.shared.feed();
+        let Some(feed) = feed.as_mut() else { return };
+        if let Some(stood) = feed.clocks(now, self.site.wall()) {
+            let seconds = stood.as_secs();
+            tracing::warn!(seconds, "this machine stood still, or its clock was put forward");
+            self.shared.tell(feed);
+        }
     }
 
     /// Begins with everything that is on record; of other nodes that reached as far as `heads` say.

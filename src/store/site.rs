@@ -60,6 +60,11 @@ impl Site {
         Self::new(dir, Target::Sqlite, NumberChoice::AsMade, Arc::new(|| UnixMicros(0)))
     }
 
+    /// What the wall clock shows.
+    pub(super) fn wall(&self) -> UnixMicros {
+        (self.clock)()
+    }
+
     /// Whether the database has to be made from the journal.
     pub(super) fn lacks_database(&self) -> bool {
         match self.target {

@@ -16,12 +16,18 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::RecordId;
+use crate::model::UnixMicros;
 use crate::model::WriterId;
 
 /// How long another node's import may take to come into force here, beyond the time for which the
 /// store may be out of reach: fetching a registry of 350 MB over 100 Mbit/s and making a base of
 /// 250 million numbers take a minute.
 pub const IMPORT_GRACE: Duration = Duration::from_secs(120);
+
+/// By how much the wall clock has to run ahead of the other between two looks to count as a
+/// standstill. Our choice: a clock that is set right is moved by less, and knowledge that is older
+/// by less is as good.
+const STANDSTILL_MIN: Duration = Duration::from_secs(1);
 
 /// How far a node is behind, and what it must read.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub struct Feed {
     lost: BTreeSet<WriterId>,
     /// Since when an import is known that is not in force.
     import_due_since: Option<Instant>,
+    /// What both clocks showed at the last look.
+    clocks: Option<(Instant, UnixMicros)>,
     /// When following began.
     began_at: Instant,
     stale_after: Duration,
@@ -113,10 +121,29 @@ impl Feed {
             complete_at: None,
             lost: BTreeSet::new(),
             import_due_since: None,
+            clocks: None,
             began_at: now,
             stale_after,
             counters: FeedCounters::default(),
         }
+    }
+
+    /// Takes what both clocks show, at each look before all else, and returns for how long the
+    /// machine has stood still since the last, if it has. While it sleeps or is held, the clock that
+    /// nobody sets stands still too; the wall clock is right again afterwards. By as much as it has
+    /// run ahead, what this node knows is older than it seems.
+    pub fn clocks(&mut self, now: Instant, wall: UnixMicros) -> Option<Duration> {
+        let (then, wall_then) = self.clocks.replace((now, wall))?;
+        let passed = u64::try_from(wall.0.saturating_sub(wall_then.0)).unwrap_or_default();
+        let stood =
+            Duration::from_micros(passed).saturating_sub(now.saturating_duration_since(then));
+        if stood < STANDSTILL_MIN {
+            return None;
+        }
+        let earlier = |at: Instant| at.checked_sub(stood);
+        self.asked_at = self.asked_at.and_then(earlier);
+        self.complete_at = self.complete_at.and_then(earlier);
+        Some(stood)
     }
 
     /// Takes how far each stream is in the store, as asked at `asked_at`, and returns what to read. A
@@ -336,6 +363,37 @@ mod tests {
         assert!(!stale(&feed, start + bound + STALE_AFTER), "it is in force");
         feed.import_due(Some(start + bound));
         assert!(stale(&feed, start + bound + STALE_AFTER * 2), "the grace is for imports alone");
+    }
+
+    #[test]
+    fn a_machine_that_stood_still_knows_what_it_knew_before() {
+        // By how many ms each clock goes on to the next look -> stale, and for how long it has
+        // known nothing new.
+        #[rustfmt::skip]
+        let cases = [
+            ("both go on",                           250, 250,       false, 250),
+            ("it sleeps for an hour",                250, 3_600_250, true,  3_600_250),
+            ("it is held for less than is allowed",  250, 4_250,     false, 4_250),
+            ("it is held for more",                  250, 5_001,     true,  5_001),
+            ("the wall clock is set right",          250, 1_249,     false, 250),
+            ("by a second",                          250, 1_250,     false, 1_250),
+            ("or back",                              250, -9_000,    false, 250),
+        ];
+        for (name, ms, wall_ms, is_stale, lag_ms) in cases {
+            let (mut feed, start) = feed();
+            let start = start + Duration::from_secs(7_200);
+            let wall = 1_795_293_016_000_000;
+            assert_eq!(feed.clocks(start, UnixMicros(wall)), None, "{name}");
+            feed.heads(start, []);
+            let now = start + Duration::from_millis(ms);
+            let stood = feed.clocks(now, UnixMicros(wall + wall_ms * 1_000));
+            assert_eq!(stood.is_some(), lag_ms > ms, "{name}");
+            assert_eq!(stale(&feed, now), is_stale, "{name}");
+            assert_eq!(feed.lag(now), Duration::from_millis(lag_ms), "{name}");
+            feed.heads(now, []);
+            assert_eq!(feed.clocks(now, UnixMicros(wall + wall_ms * 1_000)), None, "{name}");
+            assert!(!stale(&feed, now), "{name}: it has asked since");
+        }
     }
 
     #[test]
