@@ -268,8 +268,13 @@ pub struct Tally {
     pub listed: u64,
     /// Numbers that a change list took off, likewise.
     pub taken_off: u64,
-    /// Ranges that stand on the list, each once; [`RANGES_MAX`] at most.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Ranges that stand on the list, each once; [`RANGES_MAX`] at most, also of those that are read
+    /// back.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "fact::no_more_than::<_, _, RANGES_MAX>"
+    )]
     pub ranges: Vec<Range>,
     /// Rejected lines by [`Reason::word`].
     pub rejected: BTreeMap<String, u64>,

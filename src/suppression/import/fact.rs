@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::AccountName;
 use crate::model::CampaignName;
@@ -83,7 +84,8 @@ pub struct Part {
 pub struct TakenOff {
     /// The numbers.
     pub part: Part,
-    /// The imports of the same registry that they are taken off from.
+    /// The imports of the same registry that they are taken off from; [`REACH_MAX`] at most.
+    #[serde(deserialize_with = "no_more_than::<_, _, REACH_MAX>")]
     pub from: Vec<RecordId>,
 }
 
@@ -97,6 +99,20 @@ pub struct Withdrawal {
     pub authority: Authority,
     /// Why; nobody takes an import back without a reason.
     pub reason: String,
+}
+
+/// Reads a list of `MAX` at most: whoever can write to a shared database says how long it is.
+pub(super) fn no_more_than<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let list = Vec::<T>::deserialize(deserializer)?;
+    if list.len() > MAX {
+        let expected = format!("at most {MAX}");
+        return Err(D::Error::invalid_length(list.len(), &expected.as_str()));
+    }
+    Ok(list)
 }
 
 /// Which of `all` are taken back, and by which of them: the first in their order.
@@ -171,5 +187,30 @@ impl Imported {
         let record = self.record;
         let taken_off = standing(all).filter_map(|imported| imported.import.taken_off.as_ref());
         taken_off.filter(move |taken_off| taken_off.from.contains(&record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::WriterId;
+    use crate::suppression::import::RANGES_MAX;
+
+    #[test]
+    fn what_is_read_back_has_no_more_of_anything_than_what_is_written() {
+        let range: Range = "+34800*".parse().unwrap();
+        let ranges = |len| Tally { ranges: vec![range; len], ..Tally::default() };
+        let from = |len| TakenOff {
+            part: Part { segment: SegmentName([1; 32]), count: 1 },
+            from: vec![RecordId { writer: WriterId(1), seq: 1 }; len],
+        };
+        let read = |text: String| serde_json::from_str::<Tally>(&text).is_ok();
+        for (len, is_read) in [(0, true), (RANGES_MAX, true), (RANGES_MAX + 1, false)] {
+            assert_eq!(read(serde_json::to_string(&ranges(len)).unwrap()), is_read, "{len} ranges");
+        }
+        let read = |text: String| serde_json::from_str::<TakenOff>(&text).is_ok();
+        for (len, is_read) in [(1, true), (REACH_MAX, true), (REACH_MAX + 1, false)] {
+            assert_eq!(read(serde_json::to_string(&from(len)).unwrap()), is_read, "from {len}");
+        }
     }
 }
