@@ -26,6 +26,7 @@ use crate::suppression::proof::Record;
 
 use super::Clock;
 use super::StoreError;
+use super::chunks;
 use super::database::Cursor;
 use super::database::Database;
 use super::database::Projected;
@@ -179,6 +180,11 @@ impl Archive {
         let completed = erase::complete(&site.dir, &keys, &erasures)?;
         if completed > 0 {
             tracing::warn!(completed, "erasures that a crash had cut short are done to their end");
+        }
+        if database.is_shared()
+            && let Err(error) = chunks::sweep(&site.dir)
+        {
+            tracing::warn!(%error, "what was left of segments half fetched takes up the disk");
         }
         site.numbers = numbers;
         Ok((Self { site, database, keys, past, loose_ends, lock }, recovered))

@@ -15,6 +15,7 @@ use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
 use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentError;
+use crate::suppression::segment::SegmentHeader;
 use crate::suppression::segment::SegmentReader;
 use crate::suppression::segment::find;
 
@@ -108,6 +109,18 @@ impl Segments {
     ) -> Result<(), StoreError> {
         let verified = self.open(part, 1)?.verify();
         let header = verified.map_err(|error| self.failed(part, error))?;
+        self.check_header(&header, list, part, content)
+    }
+
+    /// Checks that the segment of `part`, which begins with `header`, is one of `list` and holds what
+    /// it should.
+    pub(super) fn check_header(
+        &self,
+        header: &SegmentHeader,
+        list: &ListName,
+        part: &Part,
+        content: Content,
+    ) -> Result<(), StoreError> {
         let what = if header.list != *list {
             "it is of another list"
         } else if header.content != content {

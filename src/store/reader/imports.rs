@@ -42,9 +42,7 @@ impl Reader {
         self.fetch_segments(&imports)?;
         Ok(imports)
     }
-}
 
-impl Reader {
     /// Hands the numbers of the imports that `filter` asks for to `visit`; see [`Self::export`]. What
     /// is asked about is as it is kept in `filter`, and `dialled`, by which ranges go.
     pub(super) fn export_imports(
@@ -93,8 +91,8 @@ impl Reader {
     }
 
     /// Hands the ranges of the imports that `filter` asks for to `visit`, by the time of the import,
-    /// until it breaks, save those that are taken back: each without the numbers for which it was reversed, in several parts where
-    /// there are any.
+    /// until it breaks, save those that are taken back: each without the numbers for which it was
+    /// reversed, in several parts where there are any.
     ///
     /// # Errors
     ///
@@ -129,8 +127,10 @@ impl Reader {
     fn fetch_segments(&self, imports: &[Imported]) -> Result<(), StoreError> {
         let mut backend = self.backend.borrow_mut();
         if backend.is_shared() {
-            for (part, _content) in imports.iter().flat_map(|imported| imported.import.parts()) {
-                fetch(backend.as_mut(), &self.segments(), part)?;
+            for Imported { import, .. } in imports {
+                for (part, content) in import.parts() {
+                    fetch(backend.as_mut(), &self.segments(), &import.list, part, content)?;
+                }
             }
         }
         Ok(())
