@@ -18,7 +18,7 @@ use crate::suppression::range::Ranges;
 use crate::suppression::registry::Registries;
 
 use super::Index;
-use super::Reason;
+use super::entry::Reason;
 
 /// The ranges that numbers stand on lists by.
 #[derive(Clone, Debug, Default)]

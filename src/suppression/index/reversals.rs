@@ -7,9 +7,9 @@ use crate::model::Number;
 use crate::model::RecordId;
 use crate::suppression::list::ListMask;
 
-use super::Entry;
 use super::Index;
-use super::Reason;
+use super::entry::Entry;
+use super::entry::Reason;
 
 /// Reversals whose cancelled record has not come that are kept at most, counted by number and
 /// record. Our choice: records come within seconds of each other, and one that is kept takes some
