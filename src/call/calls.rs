@@ -30,6 +30,7 @@ use super::voice::VoiceEvent;
 use super::voice::VoiceId;
 use crate::campaign::Mode;
 use crate::model::Number;
+use crate::model::RecordId;
 use crate::model::keyed::KeyedMap;
 use crate::model::time::WallAnchor;
 use crate::model::token::Seed;
@@ -182,6 +183,14 @@ impl Calls {
             self.step(now, key, |call, step| call.opted_out_elsewhere(step));
         }
         self.drain_endpoint(now);
+    }
+
+    /// The opt-out of `record` is durable by now, of which its call had been told that it is not. Its
+    /// audio was let go of then: where it was wanted, it is put on record that there is none.
+    pub fn handle_written_late(&mut self, record: RecordId) {
+        if self.rules.audio.is_some() {
+            self.out.push_back(Output::KeepAudio { record, clip: None });
+        }
     }
 
     /// Does what is due at `now`.

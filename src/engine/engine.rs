@@ -96,7 +96,7 @@ impl Engine {
         let on_number = Arc::new(move |number| {
             far_inbox.send(ShardInput::Command(Command::OptedOut(number)));
         });
-        let on_event = hear(vital.clone(), &figures, &index);
+        let on_event = hear(vital.clone(), &figures, &index, inbox_sender.clone());
         // On a thread of its own, since the way to a server is a small runtime that blocks, and we
         // may be called by another.
         let open = || open_store(&checked, &index, on_ack, on_event, on_number);

@@ -15,6 +15,7 @@ use super::control::Command;
 use crate::call::Acknowledgement;
 use crate::call::VoiceEvent;
 use crate::call::VoiceId;
+use crate::model::RecordId;
 
 /// Most messages that wait for a shard: half a second of 32,000 keys a second.
 const INBOX_LEN_MAX: usize = 16_384;
@@ -28,6 +29,8 @@ pub(super) enum ShardInput {
     PortClosed(SocketAddr),
     /// The ledger answered.
     Acknowledgement(Acknowledgement),
+    /// A press is on record by now, of which its call was told that it is not.
+    WrittenLate(RecordId),
     /// Somebody steers the engine.
     Command(Command),
 }

@@ -216,6 +216,7 @@ impl Shard {
                     }
                     self.calls.handle_acknowledgement(now, &ack);
                 }
+                ShardInput::WrittenLate(record) => self.calls.handle_written_late(record),
                 ShardInput::Command(Command::Stop) => return false,
                 ShardInput::Command(command) => self.command(now, command),
             }

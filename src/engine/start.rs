@@ -62,7 +62,12 @@ pub(super) fn answer(
 }
 
 /// Turns what the store tells unasked into alarms and the engine's end.
-pub(super) fn hear(vital: Vital, figures: &Arc<Figures>, index: &Arc<Index>) -> OnEvent {
+pub(super) fn hear(
+    vital: Vital,
+    figures: &Arc<Figures>,
+    index: &Arc<Index>,
+    inbox: InboxSender,
+) -> OnEvent {
     let (figures, index) = (Arc::clone(figures), Arc::clone(index));
     Arc::new(move |event| match event {
         StoreEvent::DatabaseBack => figures.note_database(false),
@@ -74,6 +79,9 @@ pub(super) fn hear(vital: Vital, figures: &Arc<Figures>, index: &Arc<Index>) -> 
         StoreEvent::WrittenLate { optout, record } => {
             settle(&index, &optout, record);
             figures.note_durable();
+            if optout.leg.is_some() {
+                inbox.send(ShardInput::WrittenLate(record));
+            }
         }
     })
 }

@@ -35,6 +35,10 @@ fn the_audio_around_a_press_is_kept_once_the_opt_out_is_on_record() {
          "100:key=9 101:fail 300:kept 1000:played",
          "10:voice<capture(B) 100:ledger<opt-out(9) 100:voice<keep(B) 101:voice<play(B,failed) \
           300:voice<capture(B)"),
+        ("what comes on record later had some, which is gone",
+         "100:key=9 101:fail 300:kept 1000:played 1100:B.BYE 9000:late=7",
+         "10:voice<capture(B) 100:ledger<opt-out(9) 100:voice<keep(B) 101:voice<play(B,failed) \
+          300:voice<capture(B) 9000:audio(7,false)"),
         ("who presses nothing is not kept",
          "100:B.BYE",
          "10:voice<capture(B)"),
@@ -46,6 +50,6 @@ fn the_audio_around_a_press_is_kept_once_the_opt_out_is_on_record() {
 
 #[test]
 fn no_audio_is_captured_unless_the_operator_wants_it() {
-    let told = played("100:key=9 101:ack 1000:played 1001:ack", false);
+    let told = played("100:key=9 101:ack 1000:played 1001:ack 9000:late=7", false);
     assert_eq!(told, "100:ledger<opt-out(9) 101:voice<play(B,done) 1000:ledger<confirmed(Played)");
 }

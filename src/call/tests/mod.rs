@@ -186,6 +186,10 @@ impl<'a> Play<'a> {
             "key" => self.key(self.person, argument, Method::Event),
             "key-other" => self.key(self.person.other(), argument, Method::Event),
             "kept" => self.kept(),
+            "late" => {
+                let seq = argument.parse().unwrap_or(1);
+                self.calls.handle_written_late(RecordId { writer: WriterId(9), seq });
+            }
             "played" => self.played(argument.parse().unwrap_or(50)),
             "ack" | "fail" => self.acknowledge(order == "ack"),
             "drain" => self.calls.hang_up_all(now),
