@@ -179,9 +179,7 @@ fn warning(origin: &Origin, message: String, hint: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
-    use crate::config::Source;
-    use crate::engine::Rooms;
+    use crate::engine::rooms::checked_from;
 
     const BASE: &str = r#"
         [node]
@@ -208,20 +206,12 @@ mod tests {
         codes."9".add-to = ["own"]
     "#;
 
-    fn read(text: &str) -> Checked {
-        let audio = concat!(env!("CARGO_MANIFEST_DIR"), "/audio");
-        let text = text.replace("AUDIO", audio);
-        let sources = [Source::new("a.toml", text)];
-        config::check(&sources, std::path::Path::new("/"), &Rooms)
-            .unwrap_or_else(|faults| panic!("{faults:?}"))
-    }
-
     /// Its name, what is put in place of what, and what is told.
     type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
     #[test]
     fn what_gets_narrower_is_named_and_nothing_else_is() {
-        let before = Reach::of(&read(BASE));
+        let before = Reach::of(&checked_from(BASE));
         #[rustfmt::skip]
         let cases: [Case; 10] = [
             ("nothing",                  &[], ""),
@@ -246,7 +236,7 @@ mod tests {
                 assert!(text.contains(from), "{name}");
                 text.replace(from, to)
             });
-            let found = before.narrowed_by(&read(&text));
+            let found = before.narrowed_by(&checked_from(&text));
             let told = |it: &Finding| format!("{}:{} {}", it.file, it.line, it.message);
             let found: Vec<String> = found.iter().map(told).collect();
             assert_eq!(found.join("\n"), want, "{name}");

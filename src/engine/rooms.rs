@@ -47,6 +47,16 @@ pub fn target(store: &config::Store) -> Result<Target, StoreError> {
     Ok(Target::Postgres(Box::new(settings)))
 }
 
+/// The configuration `text`, in which `AUDIO` stands for the folder of the prompts that we ship.
+#[cfg(test)]
+pub(super) fn checked_from(text: &str) -> config::Checked {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = text.replace("AUDIO", &root.join("audio").display().to_string());
+    let sources = [config::Source::new("a.toml", text)];
+    config::check(&sources, std::path::Path::new("/"), &Rooms)
+        .unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

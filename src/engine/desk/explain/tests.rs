@@ -1,17 +1,14 @@
 //! People are told what the gate does: by every ground that it has, in both directions.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::config;
-use crate::config::Source;
-use crate::engine::Rooms;
+use crate::engine::rooms::checked_from;
 use crate::engine::rules;
 use crate::net::clock;
 use crate::suppression::Freshness;
 
-const CONFIG: &str = r#"
+const LISTS: &str = r#"
     [node]
     default-region = "ES"
     [listen.main]
@@ -31,42 +28,39 @@ const CONFIG: &str = r#"
     [lists.us]
     scope = "global"
     kind = "registry"
-    [campaigns.promo]
-    account = "acme"
-    mode = "bridge"
-    route = ["carrier"]
-    match.from-user = ["1"]
-    check = ["out"]
-    codes."9".add-to = ["out"]
-    [campaigns.brave]
-    account = "acme"
-    mode = "bridge"
-    route = ["carrier"]
-    match.from-user = ["2"]
-    check = ["out"]
-    on-stale = "call"
-    codes."9".add-to = ["out"]
-    [campaigns.far]
-    account = "acme"
-    mode = "bridge"
-    route = ["carrier"]
-    match.from-user = ["3"]
-    check = ["us"]
-    codes."9".add-to = ["out"]
-    [campaigns.desk]
-    account = "acme"
-    mode = "bridge"
-    subject = "calling"
-    route = ["carrier"]
-    match.from-user = ["4"]
-    check = ["in"]
-    codes."9".add-to = ["out"]
 "#;
 
+/// Campaigns, and what each has of its own.
+const CAMPAIGNS: [(&str, &str); 4] = [
+    ("promo", r#"check = ["out"]"#),
+    ("brave", "check = [\"out\"]\non-stale = \"call\""),
+    ("far", r#"check = ["us"]"#),
+    ("desk", "check = [\"in\"]\nsubject = \"calling\""),
+];
+
 fn checked() -> Checked {
-    let text = CONFIG.replace("AUDIO", concat!(env!("CARGO_MANIFEST_DIR"), "/audio"));
-    config::check(&[Source::new("a.toml", text)], Path::new("/"), &Rooms)
-        .unwrap_or_else(|faults| panic!("{faults:?}"))
+    let mut text = LISTS.to_owned();
+    for (user, (name, own)) in CAMPAIGNS.iter().enumerate() {
+        text += &format!(
+            r#"
+            [campaigns.{name}]
+            account = "acme"
+            mode = "bridge"
+            route = ["carrier"]
+            match.from-user = ["{user}"]
+            codes."9".add-to = ["out"]
+            {own}
+            "#
+        );
+    }
+    checked_from(&text)
+}
+
+/// The configuration, and an index that has it.
+fn configured() -> (Checked, Index) {
+    let (checked, index) = (checked(), Index::default());
+    rules::configure(&index, &checked).expect("few lists");
+    (checked, index)
 }
 
 fn number(text: &str) -> Number {
@@ -114,9 +108,7 @@ fn the_answer_is_that_of_the_gate() {
 
 #[test]
 fn the_lists_of_both_directions_are_looked_at_once_each() {
-    let checked = checked();
-    let index = Index::default();
-    rules::configure(&index, &checked).expect("few lists");
+    let (checked, index) = configured();
     let looked_at = |campaign: &str| {
         let told = explained(&checked, &index, campaign, number("+5511900000001"));
         told.lists.iter().map(|look| look.list.to_string()).collect::<Vec<_>>().join(" ")
@@ -127,9 +119,7 @@ fn the_lists_of_both_directions_are_looked_at_once_each() {
 
 #[test]
 fn the_closest_range_is_the_one_that_is_named() {
-    let checked = checked();
-    let index = Index::default();
-    rules::configure(&index, &checked).expect("few lists");
+    let (checked, index) = configured();
     let told = explained(&checked, &index, "promo", number("+34803000001"));
     let hit = told.lists[0].hit.as_ref().expect("it is in two ranges");
     assert_eq!(hit.range.as_deref(), Some("+34803*"));
