@@ -117,15 +117,18 @@ impl Play {
         }
     }
 
-    /// `known` is every fact that has come, `fact` the last of them.
-    fn know(&self, known: &[&Fact], fact: &Fact) {
+    /// `known` is every fact that has come, `fact` the last of them, its lists one by one if it comes
+    /// `by_rows`.
+    fn know(&self, known: &[&Fact], fact: &Fact, by_rows: bool) {
         match fact {
             Fact::Add { record, of, number: digits, lists } => {
                 let (account, campaign) = self.names_of(*of);
                 let lists = self.lists(lists);
-                let settled =
-                    self.index.settle(number(*digits), &lists, account, campaign, *record);
-                settled.expect("the lists have their bits");
+                for lists in lists.chunks(if by_rows { 1 } else { lists.len() }) {
+                    let settled =
+                        self.index.settle(number(*digits), lists, account, campaign, *record);
+                    settled.expect("the lists have their bits");
+                }
             }
             Fact::Import(_) | Fact::Withdrawal { .. } => self.mount(known),
             Fact::Reversal { number: digits, cancels } => {
@@ -266,11 +269,11 @@ fn play(case: u64) -> Result<(), String> {
                 play.block(&facts[at]);
                 blocked.push(at);
             }
-            Arrival::Known(at) => {
+            Arrival::Known(at) | Arrival::Rows(at) => {
                 if !std::mem::replace(&mut is_known[at], true) {
                     known.push(&facts[at]);
                 }
-                play.know(&known, &facts[at]);
+                play.know(&known, &facts[at], matches!(arrival, Arrival::Rows(_)));
             }
         }
         let is_settled = blocked.iter().all(|&at| is_known[at]);

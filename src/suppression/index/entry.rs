@@ -48,6 +48,13 @@ impl Reason {
         of(self) == of(other) && self.account == other.account && self.campaign == other.campaign
     }
 
+    /// Whether it says all that `other` does of the same record, whether or not either knows of its
+    /// topic. A table has a row for each list of an act, the act itself all of them.
+    fn says(&self, other: &Self) -> bool {
+        let is_one = self.record == other.record && self.account == other.account;
+        is_one && self.campaign == other.campaign && other.lists.without(self.lists).is_empty()
+    }
+
     pub(super) fn pending(
         lists: ListMask,
         account: Option<&AccountName>,
@@ -156,13 +163,16 @@ impl Index {
 
     fn settle_reason(&self, number: Number, pending: Reason, record: RecordId) {
         let number = self.stored(number);
-        let settled = Reason { record: Some(record), ..pending.clone() };
+        let mut settled = Reason { record: Some(record), ..pending.clone() };
         let mut entry = self.numbers.entry(number).or_default();
         entry.mask = entry.mask.union(settled.lists);
-        if let Some(known) = entry.reasons.iter_mut().find(|known| known.is_of_act(&settled)) {
+        if let Some(known) = entry.reasons.iter_mut().find(|known| known.says(&settled)) {
             known.topic = settled.topic.or_else(|| known.topic.take());
             return;
         }
+        let said_before = entry.reasons.extract_if(.., |known| settled.says(known));
+        let topic = said_before.filter_map(|known| known.topic).last();
+        settled.topic = settled.topic.or(topic);
         match entry.reasons.iter_mut().find(|reason| reason.is_of_act(&pending)) {
             Some(reason) => {
                 reason.record = settled.record;

@@ -220,6 +220,31 @@ fn settling_twice_or_without_a_block_leaves_one_reason() {
     assert_eq!((index.explain(number(1)).len(), index.explain(number(2)).len()), (1, 1));
 }
 
+#[test]
+fn an_act_is_told_once_for_each_list_however_it_is_read() {
+    let (index, _) = index();
+    let (acme, promo) = (AccountName::from("acme"), CampaignName::from("promo"));
+    let both = [ListName::from("global"), ListName::from("own")];
+    let settle = |n: u64, lists: &[ListName]| {
+        index.settle(number(n), lists, Some(&acme), Some(&promo), record(n)).expect("known");
+    };
+    let apart = |n| both.iter().for_each(|list| settle(n, std::slice::from_ref(list)));
+    // By a journal, which has it whole, and by a table, which has a row for each list.
+    settle(1, &both);
+    apart(1);
+    apart(2);
+    settle(2, &both);
+    // Its answer comes behind what the table has of it.
+    index.block(number(3), &both, &acme, &promo).expect("known");
+    apart(3);
+    settle(3, &both);
+    for n in 1..=3 {
+        let told: Vec<_> =
+            index.explain(number(n)).into_iter().map(|hit| (hit.list, hit.record)).collect();
+        assert_eq!(told, both.clone().map(|list| (list, Some(record(n)))), "{n}");
+    }
+}
+
 /// A layer: list, `account/campaign` or nothing, seq of the import, numbers.
 type Import<'a> = (&'a str, &'a str, u64, &'a [u64]);
 

@@ -50,6 +50,8 @@ pub(super) enum Arrival {
     Block(usize),
     /// This fact is known.
     Known(usize),
+    /// The same by a table, which has a row for each list.
+    Rows(usize),
 }
 
 pub(super) struct Dice(pub(super) TokenSource);
@@ -143,6 +145,14 @@ impl Dice {
                 let first = arrivals.iter().position(is_first).unwrap_or_default();
                 let place = self.below(first as u64 + 1) as usize;
                 arrivals.insert(place, Arrival::Block(at));
+            } else if matches!(fact, Fact::Add { .. }) {
+                let is_it =
+                    |arrival: &&mut Arrival| matches!(arrival, Arrival::Known(it) if *it == at);
+                for arrival in arrivals.iter_mut().filter(is_it) {
+                    if self.below(2) == 0 {
+                        *arrival = Arrival::Rows(at);
+                    }
+                }
             }
         }
         arrivals
