@@ -104,29 +104,17 @@ impl Age {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suppression::import::Tally;
 
     /// 2026-11-22, 12:00 UTC.
     const NOW: UnixMicros = UnixMicros(1_795_348_800_000_000);
 
     fn import(list: &str, account: Option<&str>, shape: Shape, days: &[i64]) -> Import {
         let ago = |days: &i64| UnixMicros(NOW.0 - days * DAY_US);
+        let imported_at = days.first().map_or(NOW, ago);
         Import {
-            list: list.into(),
             account: account.map(AccountName::from),
-            campaign: None,
-            said: None,
-            source: String::new(),
             as_of: days.get(1).map(ago),
-            shape,
-            tally: Tally::default(),
-            file_sha256: [0; 32],
-            listed: None,
-            taken_off: None,
-            withdraws: None,
-            node: "node".into(),
-            actor: None,
-            imported_at: days.first().map_or(NOW, ago),
+            ..Import::new(list.into(), shape, "node".into(), imported_at)
         }
     }
 

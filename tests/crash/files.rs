@@ -111,23 +111,8 @@ pub(crate) fn segment(dir: &Path, count: u64) -> Part {
 
 /// The fact of an import.
 pub(crate) fn fact(listed: Part) -> Fact {
-    Fact::Import(Box::new(Import {
-        list: "ftc".into(),
-        account: None,
-        campaign: None,
-        said: None,
-        source: String::new(),
-        as_of: None,
-        shape: Shape::Txt,
-        tally: suppression::import::Tally::default(),
-        file_sha256: [0; 32],
-        listed: Some(listed),
-        taken_off: None,
-        withdraws: None,
-        node: "madrid-1".into(),
-        actor: None,
-        imported_at: UnixMicros(1),
-    }))
+    let import = Import::new("ftc".into(), Shape::Txt, "madrid-1".into(), UnixMicros(1));
+    Fact::Import(Box::new(Import { listed: Some(listed), ..import }))
 }
 
 impl Story for Imported {

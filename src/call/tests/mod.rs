@@ -62,7 +62,6 @@ use crate::suppression::Leg;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Shape;
-use crate::suppression::import::Tally;
 
 use peer::Opening;
 use peer::Peer;
@@ -259,21 +258,8 @@ impl<'a> Play<'a> {
     fn import_registry(&self, days: i64) {
         let day = UnixMicros(WALL.0 - days * 86_400_000_000);
         let import = Import {
-            list: "us".into(),
-            account: None,
-            campaign: None,
-            said: None,
-            source: String::new(),
             as_of: Some(day),
-            shape: Shape::FtcFull,
-            tally: Tally::default(),
-            file_sha256: [0; 32],
-            listed: None,
-            taken_off: None,
-            withdraws: None,
-            node: "node".into(),
-            actor: None,
-            imported_at: WALL,
+            ..Import::new("us".into(), Shape::FtcFull, "node".into(), WALL)
         };
         let record = RecordId { writer: WriterId(9), seq: 9 };
         self.index.take_imports(&[Imported { record, written_at: WALL, import }]);

@@ -383,23 +383,18 @@ fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskErr
 /// The import of `claim`, with what it takes off from.
 fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import, DeskError> {
     let Claim { list, account, campaign, said, source, as_of, .. } = claim;
-    let Claim { shape, tally, file_sha256, .. } = claim;
+    let Claim { shape, tally, file_sha256, listed, actor, .. } = claim;
     let mut import = Import {
-        list,
         account,
         campaign,
         said,
         source,
         as_of,
-        shape,
         tally,
         file_sha256,
-        listed: claim.listed,
-        taken_off: None,
-        withdraws: None,
-        node: checked.node.name.clone(),
-        actor: claim.actor,
-        imported_at: clock::unix_now(),
+        listed,
+        actor,
+        ..Import::new(list, shape, checked.node.name.clone(), clock::unix_now())
     };
     if let Some(part) = claim.taken_off {
         let of_registry = standing(all).filter(|it| it.import.is_of_registry(&import));

@@ -9,7 +9,6 @@ use crate::suppression::import::Import;
 use crate::suppression::import::Part;
 use crate::suppression::import::Shape;
 use crate::suppression::import::TakenOff;
-use crate::suppression::import::Tally;
 use crate::suppression::import::Withdrawal;
 pub(super) use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentHeader;
@@ -54,23 +53,8 @@ pub(super) fn publish(store: &Store, fact: Fact) -> Fact {
 }
 
 pub(super) fn import(listed: Option<Part>, taken_off: Option<TakenOff>) -> Fact {
-    Fact::Import(Box::new(Import {
-        list: "ftc".into(),
-        account: None,
-        campaign: None,
-        said: None,
-        source: String::new(),
-        as_of: None,
-        shape: Shape::FtcChange,
-        tally: Tally::default(),
-        file_sha256: [0; 32],
-        listed,
-        taken_off,
-        withdraws: None,
-        node: "madrid-1".into(),
-        actor: None,
-        imported_at: UnixMicros(1),
-    }))
+    let import = Import::new("ftc".into(), Shape::FtcChange, "madrid-1".into(), UnixMicros(1));
+    Fact::Import(Box::new(Import { listed, taken_off, ..import }))
 }
 
 /// Who of the numbers 0 to 9 is refused, by an index filled from `reader`.

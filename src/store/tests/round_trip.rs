@@ -206,22 +206,15 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
     let parts = write_placed(&mut prepared, &title, dir, &mut |_| {}).unwrap();
     for (Placed { place, count, ranges, said, .. }, part) in prepared.placed().iter().zip(parts) {
         assert_eq!(part.map_or(0, |part| part.count), *count);
+        let list = place.list.clone();
         let import = Import {
-            list: place.list.clone(),
             account: place.account.clone(),
             campaign: place.campaign.clone(),
             said: Some(*said),
-            source: String::new(),
-            as_of: None,
-            shape: Shape::Export,
             tally: Tally { ranges: ranges.clone(), ..Tally::default() },
             file_sha256: prepared.file_sha256,
             listed: part,
-            taken_off: None,
-            withdraws: None,
-            node: "madrid-2".into(),
-            actor: None,
-            imported_at: UnixMicros(8),
+            ..Import::new(list, Shape::Export, "madrid-2".into(), UnixMicros(8))
         };
         store.submit(1, Fact::Import(Box::new(import))).unwrap();
         acks.recv().unwrap().result.unwrap();

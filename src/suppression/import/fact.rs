@@ -145,6 +145,28 @@ pub struct Imported {
 }
 
 impl Import {
+    /// What `node` imports into `list` from a file of `shape`, for everybody, as long as nothing else
+    /// is said of it: no number of it was read.
+    pub fn new(list: ListName, shape: Shape, node: NodeName, imported_at: UnixMicros) -> Self {
+        Self {
+            list,
+            account: None,
+            campaign: None,
+            said: None,
+            source: String::new(),
+            as_of: None,
+            shape,
+            tally: Tally::default(),
+            file_sha256: [0; 32],
+            listed: None,
+            taken_off: None,
+            withdraws: None,
+            node,
+            actor: None,
+            imported_at,
+        }
+    }
+
     /// What becomes on its list of an entry by the import that it takes back, where it takes one
     /// back; `record` is its own.
     pub fn undone(&self, record: RecordId) -> Option<Undone> {

@@ -188,23 +188,10 @@ impl Play {
     /// An import that says nothing yet.
     fn import(&self, list: usize, of: Of) -> Import {
         let (account, campaign) = self.names_of(of);
-        Import {
-            list: self.names[list].clone(),
-            account: account.cloned(),
-            campaign: campaign.cloned(),
-            said: None,
-            source: String::new(),
-            as_of: None,
-            shape: Shape::FtcChange,
-            tally: Tally::default(),
-            file_sha256: [0; 32],
-            listed: None,
-            taken_off: None,
-            withdraws: None,
-            node: "node".into(),
-            actor: None,
-            imported_at: UnixMicros(0),
-        }
+        let (account, campaign) = (account.cloned(), campaign.cloned());
+        let name = self.names[list].clone();
+        let import = Import::new(name, Shape::FtcChange, "node".into(), UnixMicros(0));
+        Import { account, campaign, ..import }
     }
 
     /// Asks the index everything and holds it against the definition.
