@@ -242,7 +242,9 @@ fn prepare(
         copy(&database_path(from), &database_path(unfinished))?;
         Sqlite::open(&database_path(unfinished))?.forget_projection()?;
     }
-    let (archive, recovered) = Archive::open_exclusive(unfinished)?;
+    let (mut archive, recovered) = Archive::open_exclusive(unfinished)?;
+    let keys = unfinished.join("keys");
+    archive.keys.leave_free_slots().map_err(StoreError::io("write", keys))?;
     compare("facts", manifest.facts, recovered.facts)?;
     compare("call records", manifest.calls, archive.reader()?.count_calls()?)?;
     drop(archive);

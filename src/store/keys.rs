@@ -5,6 +5,7 @@
 //! | header 4 KiB: magic, tag key, CRC-32 | slot 0 | slot 1 | ...    32 octets each
 //! |   at 64: signing key, CRC-32         |        |        |
 //! |   at 128: how numbers are kept, CRC  |        |        |
+//! |   at 160: the first free slot, CRC   |        |        |
 //! +--------------------------------------+--------+--------+-----
 //! ```
 //!
@@ -48,6 +49,9 @@ const MARK_AT: usize = 128;
 const MARK_LEN: usize = 21;
 /// In the first of these octets: as keyed hashes.
 const MARK_KEYED: u8 = 1;
+/// Where it says which slot is the first that may be given out, with its CRC-32 behind it.
+const FREE_AT: usize = 160;
+const FREE_LEN: usize = 8;
 /// Slots made at a time: one sync for as many numbers.
 const CHUNK_SLOTS: u32 = 4096;
 
@@ -60,6 +64,8 @@ pub(super) struct KeyFile {
     slots: HashMap<KeyTag, u32>,
     /// The first slot that no number has taken.
     next_slot: u32,
+    /// Whether slots were left free, since the file is a copy.
+    is_copy: bool,
     /// Slots that are filled and durable.
     slots_len: u32,
 }
@@ -87,7 +93,11 @@ impl KeyFile {
         let slots_len = file.metadata()?.len().saturating_sub(HEADER_LEN) / SLOT_LEN;
         let slots_len = u32::try_from(slots_len).unwrap_or(u32::MAX);
         let numbers = NumberStorage::default();
-        Ok(Self { file, tag_key, numbers, slots: HashMap::new(), next_slot: 0, slots_len })
+        let mut free = [0; FREE_LEN];
+        file.read_exact_at(&mut free, FREE_AT as u64)?;
+        let next_slot = read_free(&free).ok_or(io::ErrorKind::InvalidData)?;
+        let (slots, is_copy) = (HashMap::new(), next_slot > 0);
+        Ok(Self { file, tag_key, numbers, slots, next_slot, is_copy, slots_len })
     }
 
     /// Makes the newest slots durable: the process that filled them may have ended before the disk
@@ -166,6 +176,21 @@ impl KeyFile {
             file.write_all_at(&[0; SLOT_LEN as usize], at)?;
         }
         file.sync_all()
+    }
+
+    /// Gives out none of the slots that are filled by now, save to the numbers that have one: this file
+    /// is a copy, and of records that came after it was made nobody knows here which they took. Two
+    /// numbers with one key would be erased together.
+    pub(super) fn leave_free_slots(&mut self) -> io::Result<()> {
+        self.next_slot = self.next_slot.max(self.slots_len);
+        self.is_copy = true;
+        self.file.write_all_at(&written_free(self.next_slot), FREE_AT as u64)?;
+        self.file.sync_all()
+    }
+
+    /// Whether it is known to be a copy, so that this was done.
+    pub(super) const fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     /// The key under which checkpoints are signed; drawn and made durable when there is none.
@@ -278,6 +303,21 @@ fn read_mark(stored: &[u8; MARK_LEN]) -> Option<StorageMark> {
     }
 }
 
+fn written_free(slot: u32) -> [u8; FREE_LEN] {
+    let mut stored = [0; FREE_LEN];
+    stored[..4].copy_from_slice(&slot.to_be_bytes());
+    let crc = crc32fast::hash(&stored[..4]);
+    stored[4..].copy_from_slice(&crc.to_be_bytes());
+    stored
+}
+
+/// Files that are no copies have zeros there.
+fn read_free(stored: &[u8; FREE_LEN]) -> Option<u32> {
+    let (slot, crc) = stored.split_first_chunk::<4>()?;
+    let is_whole = *stored == [0; FREE_LEN] || crc == crc32fast::hash(slot).to_be_bytes();
+    is_whole.then_some(u32::from_be_bytes(*slot))
+}
+
 fn random_chunk() -> io::Result<Vec<u8>> {
     let mut chunk = vec![0; (u64::from(CHUNK_SLOTS) * SLOT_LEN) as usize];
     random::fill(&mut chunk)?;
@@ -365,6 +405,25 @@ mod tests {
         }
         keys.file.write_all_at(&[0; MARK_LEN], MARK_AT as u64).unwrap();
         assert_eq!(keys.mark().unwrap(), StorageMark::Plain, "a file of before");
+    }
+
+    #[test]
+    fn a_copy_gives_out_no_slot_that_records_behind_it_may_have_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let open = || KeyFile::open(&path, true, NumberStorage::Plain).unwrap();
+        let mut keys = open();
+        let first = keys.key_of(number(1)).unwrap();
+        keys.leave_free_slots().unwrap();
+        assert_eq!(keys.key_of(number(2)).unwrap().slot, CHUNK_SLOTS);
+        assert_eq!(keys.key_of(number(1)).unwrap().key, first.key, "who had one keeps it");
+        let mut keys = open();
+        assert_eq!(keys.key_of(number(3)).unwrap().slot, CHUNK_SLOTS, "at the next start too");
+        keys.leave_free_slots().unwrap();
+        assert_eq!(open().key_of(number(4)).unwrap().slot, 2 * CHUNK_SLOTS, "a copy of a copy");
+        keys.file.write_all_at(b"x", FREE_AT as u64 + 2).unwrap();
+        let damaged = KeyFile::open(&path, true, NumberStorage::Plain);
+        assert_eq!(damaged.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -77,6 +77,9 @@ impl Opening {
             }
             // It may have been told so by whoever ran a copy of this folder.
             let end = stream.end()?;
+            if end.seq < cursor.seq {
+                note_older(&mut self.keys, stream.writer, end.seq, cursor.seq)?;
+            }
             if end.seq <= cursor.seq {
                 self.note(stream, end.seq, end.seq);
                 return Ok(());
@@ -116,6 +119,22 @@ impl Opening {
     }
 }
 
+/// A shared database has more of a stream than its journal, as after a restore: what is missing here
+/// is safe there, and names slots of keys that nobody here knows to be taken.
+fn note_older(
+    keys: &mut KeyFile,
+    writer: WriterId,
+    journal: u64,
+    database: u64,
+) -> Result<(), StoreError> {
+    tracing::warn!(%writer, journal, database, "the journal is older");
+    if keys.is_copy() {
+        Ok(())
+    } else {
+        keys.leave_free_slots().map_err(StoreError::io("write", "keys"))
+    }
+}
+
 /// Takes the journal into the database.
 struct Taking<'a> {
     database: &'a mut Database,
@@ -141,8 +160,7 @@ impl<'a> Taking<'a> {
         if end.seq < known {
             let writer = stream.writer;
             if self.database.is_shared() {
-                // As after a restore: what is missing here is safe there.
-                tracing::warn!(%writer, journal = end.seq, database = known, "the journal is older");
+                note_older(self.keys, writer, end.seq, known)?;
                 stream.close(&end)?;
                 return Ok(end.seq);
             }

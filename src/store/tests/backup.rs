@@ -52,6 +52,32 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_store_that_was_put_back_gives_nobody_a_key_that_was_given_out_behind_its_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, _manifest) = backed_up(dir.path());
+    let slot_of = |dir: &Path, n: u64| {
+        let (store, _recovered, acks) = open(dir);
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        let id = acks.recv().unwrap().result.unwrap().record;
+        store.close().unwrap();
+        let streams = journal::streams(&dir.join("journal")).unwrap();
+        let stream = streams.iter().find(|stream| stream.writer == id.writer).unwrap();
+        let mut slot = None;
+        let read = stream.read(0, |record| {
+            slot = record.key_slot().filter(|_key| record.id == id).or(slot);
+            Ok::<_, StoreError>(())
+        });
+        read.unwrap();
+        slot.unwrap().1
+    };
+    let lost = slot_of(&dir.path().join("data"), 900);
+    let again = dir.path().join("again");
+    restore(&backup, &again, Calls::Keep).unwrap();
+    assert_eq!(slot_of(&again, 3), 3, "who had one keeps it");
+    assert!(slot_of(&again, 901) > lost + 1_000, "another number is not erased with that one");
+}
+
+#[test]
 fn a_store_that_is_being_written_is_copied_whole_and_put_back() {
     let dir = tempfile::tempdir().unwrap();
     let from = dir.path().join("data");
