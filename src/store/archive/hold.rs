@@ -47,17 +47,27 @@ pub fn held_by(dir: &Path) -> Option<String> {
             let _ = file.read_to_string(&mut text);
             Some(text)
         }
-        // What was taken is let go of with the file.
-        Ok(()) | Err(TryLockError::Error(_)) => None,
+        Ok(()) => {
+            drop(Hold(file));
+            None
+        }
+        Err(TryLockError::Error(_)) => None,
     }
 }
 
-/// The lock on a store's folder.
+/// A lock on a folder of a store.
 ///
 /// It is let go of in so many words: a child that this process has just begun shares the open
 /// file until it runs a program of its own, and closing ours would leave the lock with it so long.
 #[derive(Debug)]
 pub(in crate::store) struct Hold(File);
+
+impl Hold {
+    /// The lock on `file`, which is locked.
+    pub(in crate::store) const fn of(file: File) -> Self {
+        Self(file)
+    }
+}
 
 impl Drop for Hold {
     fn drop(&mut self) {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
+use crate::store::archive::Hold;
 use crate::store::journal::sync_dir;
 use crate::store::segments::segments_dir;
 use crate::suppression::import::Part;
@@ -105,7 +106,7 @@ pub fn write_placed(
 }
 
 /// The folder of the segments of `store`, made where it is missing, and the lock on it.
-fn folder(store: &Path) -> Result<(PathBuf, File), PrepareError> {
+fn folder(store: &Path) -> Result<(PathBuf, Hold), PrepareError> {
     let dir = segments_dir(store);
     let mut builder = fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
@@ -114,7 +115,7 @@ fn folder(store: &Path) -> Result<(PathBuf, File), PrepareError> {
     let lock_path = dir.join("lock");
     let lock = File::create(&lock_path).map_err(PrepareError::io("open", &lock_path))?;
     match lock.try_lock() {
-        Ok(()) => Ok((dir, lock)),
+        Ok(()) => Ok((dir, Hold::of(lock))),
         Err(TryLockError::WouldBlock) => Err(PrepareError::Busy { path: dir }),
         Err(TryLockError::Error(error)) => Err(PrepareError::io("lock", &lock_path)(error)),
     }
