@@ -1,15 +1,12 @@
 //! Hashing for tables that an outsider can key (Call-ID, branch, tag): SipHash-1-3 under a secret.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use siphasher::sip::SipHasher13;
 
 /// A map whose keys come from the wire.
 pub type KeyedMap<K, V> = HashMap<K, V, KeyedHash>;
-
-/// A set whose members come from the wire.
-pub type KeyedSet<K> = HashSet<K, KeyedHash>;
 
 /// The secret key of such tables; the driver draws it once a process.
 #[derive(Clone, Copy)]

@@ -16,7 +16,8 @@ pub enum StoreEvent {
     DatabaseBack,
     /// The database cannot be written: facts wait in the journal, and nothing is lost.
     DatabaseFailed,
-    /// A thread of the store has panicked, `commit` or `projection`; the store is of no more use.
+    /// A thread of the store has panicked: `commit`, `projection`, `follow` or `publish`; the store is
+    /// of no more use.
     Died(&'static str),
     /// The journal is written again, and so are the opt-outs that were refused meanwhile.
     JournalBack,
