@@ -15,6 +15,7 @@
     reason = "a bench reads the thread's clock and prints its figures"
 )]
 
+#[expect(dead_code, reason = "`tests/bounded.rs` asks for the rest")]
 mod counting;
 
 use std::hint::black_box;

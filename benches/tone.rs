@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
+#[expect(dead_code, reason = "`tests/bounded.rs` asks for the rest")]
 mod counting;
 
 use std::f64::consts::TAU;

@@ -5,6 +5,7 @@
 //! rubbish, and its wheel turns; then the same while prompts play.
 
 #[path = "../benches/counting/mod.rs"]
+#[expect(dead_code, reason = "`tests/bounded.rs` asks for the rest")]
 mod counting;
 
 use std::io::Cursor;

@@ -92,7 +92,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("csv",                &["suppression", "store", "cli"]),
     foreign("dashmap",            &["suppression", "engine"]),
     foreign("ed25519-dalek",       &["suppression/proof/signature.rs"]), // signed checkpoints and bundles
-    foreign("flate2",             &["store/import/input.rs", "store/import/xlsx/zip.rs"]),
+    foreign("flate2",             &["store/import/input.rs"]),
     foreign("futures-util",       &["store/postgres/link.rs"]),
     foreign("getrandom",           &["net", "store/random.rs"]), // in store: keys and salts of the sealed fields
     foreign("hmac",               &["suppression"]),
@@ -102,6 +102,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("libc",               &["net"]),
     foreign("memchr",              &["sip", "suppression", "net"]),
     foreign("prometheus-client",  &["telemetry"]),
+    foreign("quick-xml",          &["store/import/xlsx/xml.rs"]),
     foreign("refinery",           &["store"]),
     foreign("rlibphonenumber",     &["model/number.rs", "model/number/exam.rs", "model/number/reader.rs"]),
     foreign("rsip",               &["cli"]), // the demo's phones: never judge our parser by itself
@@ -128,6 +129,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("tracing-subscriber", &["telemetry"]),
     foreign("uuid",               &["model"]),
     foreign("webrtc-util",        &["media"]), // the replay window only
+    foreign("zip",                &["store/import/xlsx/archive.rs"]),
 ];
 
 /// Crates that only tests, benches and examples name.

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::ahead::Ahead;
 use super::xlsx::MAGIC;
 use super::xlsx::Sheets;
-use super::xlsx::XlsxRows;
+use super::xlsx::Workbook;
 
 /// How much is read at a time. Our choice: a quarter of the second-level cache.
 const READ_LEN: usize = 256 * 1024;
@@ -31,6 +31,7 @@ pub(super) struct Input {
     is_gz: bool,
     /// Those of a spreadsheet, as far as it is read.
     sheets: Option<Sheets>,
+    workbook: Option<Workbook>,
     len: u64,
     meter: Meter,
 }
@@ -62,7 +63,7 @@ impl Input {
         let begin = raw.fill_buf()?;
         let is_gz = begin.starts_with(&GZ_MAGIC);
         let sheets = begin.starts_with(MAGIC).then(Sheets::default);
-        Ok(Self { raw, is_gz, sheets, len, meter })
+        Ok(Self { raw, is_gz, sheets, workbook: None, len, meter })
     }
 
     /// How long the file is; zero for what is no file, such as a pipe.
@@ -83,12 +84,14 @@ impl Input {
         self.meter.clone()
     }
 
-    /// The text; of a spreadsheet its rows as CSV. A gz file of several members is one text; an end that is missing is an error
-    /// `UnexpectedEof`, and what stands behind the last member is an error too.
+    /// The text; of a spreadsheet its rows as CSV. A gz file of several members is one text; an end
+    /// that is missing is an error `UnexpectedEof`, and what stands behind the last member is an
+    /// error too.
     pub(super) fn lines(&mut self) -> io::Result<Box<dyn BufRead + '_>> {
         if let Some(sheets) = &self.sheets {
             let file = self.raw.get_ref().file.try_clone()?;
-            let rows = XlsxRows::open(file, sheets.clone(), self.meter())?;
+            let workbook = self.workbook.insert(Workbook::open(file, self.meter.clone())?);
+            let rows = workbook.rows(sheets.clone());
             return Ok(Box::new(BufReader::with_capacity(READ_LEN, rows)));
         }
         self.raw.get_mut().read_ahead()?;

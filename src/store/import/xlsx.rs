@@ -11,8 +11,9 @@
 //! it: a cell is what stands in it. Whoever made the file may mean us harm: everything that is kept
 //! in memory has a maximum, and a sheet that unpacks to far more than a table would is refused.
 //!
-//! Deliberately absent: ZIP64 and encryption, which are refused, and XLS. A crate was looked at:
-//! calamine 0.38 brings ten more and keeps shared texts, tags and sheets without a limit.
+//! ZIP and XML are read by crates ([`archive`], [`xml`]), which take what they find; the limits are
+//! ours. Deliberately absent: ZIP64 and encryption, which are refused, and XLS. calamine 0.38 would do
+//! all of it, but keeps shared texts and tags of any length in memory, and unpacks whatever there is.
 //!
 //! Source: ECMA-376 part 1, sections 18.2 (workbook), 18.3 (sheets) and 18.4 (shared texts).
 
@@ -25,15 +26,15 @@ use std::rc::Rc;
 
 use super::input::Meter;
 use crate::suppression::import::LINE_LEN_MAX;
+use archive::Archive;
+use archive::Entry;
+use archive::Window;
 use xml::Xml;
-use zip::Archive;
-use zip::Entry;
-use zip::Place;
 
+mod archive;
 mod xml;
-mod zip;
 
-pub(super) use zip::MAGIC;
+pub(super) use archive::MAGIC;
 
 /// Sheets at most: 268 million rows.
 const SHEETS_MAX: usize = 256;
@@ -72,14 +73,72 @@ impl Sheets {
     }
 }
 
-/// The rows of all sheets as CSV.
-pub(super) struct XlsxRows {
+/// An open workbook.
+#[derive(Debug)]
+pub(super) struct Workbook {
     archive: Archive,
-    /// Those that are still to come.
-    coming: std::vec::IntoIter<(String, Place)>,
-    sheets: Sheets,
+    found: Vec<Found>,
     shared: Shared,
-    current: Option<Current>,
+}
+
+/// A sheet of it.
+#[derive(Debug)]
+struct Found {
+    name: String,
+    /// Where it is in the archive.
+    place: usize,
+    window: Window,
+}
+
+impl Workbook {
+    /// Opens the workbook in `file`; `meter` learns how far it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] for what is no workbook, and those of the file.
+    pub(super) fn open(file: File, meter: Meter) -> io::Result<Self> {
+        Self::with_shared_max(file, meter, SHARED_LEN_MAX)
+    }
+
+    fn with_shared_max(file: File, meter: Meter, shared_len_max: usize) -> io::Result<Self> {
+        let archive = Archive::open(file, meter)?;
+        let found = sheets_of(&archive)?;
+        let shared = match archive.place("xl/sharedStrings.xml") {
+            Some(place) => {
+                let mut window = archive.window();
+                Shared::read(Xml::new(archive.entry(place, &mut window)?), shared_len_max)?
+            }
+            None => Shared::default(),
+        };
+        Ok(Self { archive, found, shared })
+    }
+
+    /// Its rows; `sheets` learns which is which.
+    pub(super) fn rows(&mut self, sheets: Sheets) -> XlsxRows<'_> {
+        sheets.0.borrow_mut().clear();
+        let Self { archive, found, shared } = self;
+        XlsxRows {
+            archive,
+            coming: found.iter_mut(),
+            sheets,
+            shared,
+            current: None,
+            header: None,
+            lines: 0,
+            ready: Vec::new(),
+            at: 0,
+        }
+    }
+}
+
+/// The rows of all sheets as CSV.
+pub(super) struct XlsxRows<'a> {
+    archive: &'a Archive,
+    /// Those that are still to come.
+    coming: std::slice::IterMut<'a, Found>,
+    sheets: Sheets,
+    shared: &'a Shared,
+    current: Option<Current<'a>>,
     /// The header of the first sheet that has any row.
     header: Option<Vec<String>>,
     /// Lines that were made so far.
@@ -89,54 +148,30 @@ pub(super) struct XlsxRows {
 }
 
 /// The sheet that is read.
-struct Current {
-    name: String,
-    xml: Xml<Entry>,
+struct Current<'a> {
+    name: &'a str,
+    xml: Xml<Entry<'a>>,
     /// The row that was read last; 0 before the first.
     row: u64,
     has_begun: bool,
 }
 
-impl XlsxRows {
-    /// Opens the workbook in `file`; `sheets` and `meter` learn how far it is read.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::InvalidData`] for what is no whole workbook, and those of the file.
-    pub(super) fn open(file: File, sheets: Sheets, meter: Meter) -> io::Result<Self> {
-        Self::with_shared_max(file, sheets, meter, SHARED_LEN_MAX)
-    }
-
-    fn with_shared_max(
-        file: File,
-        sheets: Sheets,
-        meter: Meter,
-        shared_len_max: usize,
-    ) -> io::Result<Self> {
-        let archive = Archive::open(file, meter)?;
-        let coming = sheets_of(&archive)?.into_iter();
-        let shared = match archive.entry("xl/sharedStrings.xml")? {
-            Some(entry) => Shared::read(Xml::new(entry), shared_len_max)?,
-            None => Shared::default(),
-        };
-        sheets.0.borrow_mut().clear();
-        let (current, header, ready) = (None, None, Vec::new());
-        Ok(Self { archive, coming, sheets, shared, current, header, lines: 0, ready, at: 0 })
-    }
-
+impl XlsxRows<'_> {
     /// Makes the next line ready, or some blank ones; false behind the last.
     fn advance(&mut self) -> io::Result<bool> {
         self.ready.clear();
         self.at = 0;
         loop {
             if self.current.is_none() {
-                let Some((name, place)) = self.coming.next() else { return Ok(false) };
-                self.sheets.begin(&name, self.lines);
-                let xml = Xml::new(self.archive.open_at(place)?);
+                let Some(Found { name, place, window }) = self.coming.next() else {
+                    return Ok(false);
+                };
+                self.sheets.begin(name, self.lines);
+                let xml = Xml::new(self.archive.entry(*place, window)?);
                 self.current = Some(Current { name, xml, row: 0, has_begun: false });
             }
             let Some(current) = &mut self.current else { return Ok(false) };
-            let Some((row, cells)) = current.next(&self.shared)? else {
+            let Some((row, cells)) = current.next(self.shared)? else {
                 self.current = None;
                 continue;
             };
@@ -150,7 +185,7 @@ impl XlsxRows {
             match &self.header {
                 Some(header) if is_first && *header == cells => self.ready.push(b'\n'),
                 Some(_) if is_first => {
-                    let name = &current.name;
+                    let name = current.name;
                     return Err(damaged(&format!("its sheet `{name}` has other columns")));
                 }
                 Some(_) => put(&cells, &mut self.ready),
@@ -164,7 +199,7 @@ impl XlsxRows {
     }
 }
 
-impl Read for XlsxRows {
+impl Read for XlsxRows<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         if self.at == self.ready.len() && !self.advance()? {
             return Ok(0);
@@ -203,13 +238,14 @@ fn damaged(what: &str) -> io::Error {
 }
 
 /// The sheets of the workbook in their order, with the name that people see.
-fn sheets_of(archive: &Archive) -> io::Result<Vec<(String, Place)>> {
-    let part = |name: &str| {
-        let entry = archive.entry(name)?;
-        entry.map(Xml::new).ok_or_else(|| damaged("it is a ZIP file without a workbook"))
+fn sheets_of(archive: &Archive) -> io::Result<Vec<Found>> {
+    let (mut window, mut other) = (archive.window(), archive.window());
+    let part = |name| {
+        let place = archive.place(name);
+        place.ok_or_else(|| damaged("it is a ZIP file without a workbook"))
     };
     let mut targets = BTreeMap::new();
-    let mut xml = part("xl/_rels/workbook.xml.rels")?;
+    let mut xml = Xml::new(archive.entry(part("xl/_rels/workbook.xml.rels")?, &mut window)?);
     while xml.next()? {
         let kind = xml.attribute("Type")?.unwrap_or_default();
         if !xml.is("Relationship") || !kind.ends_with("/worksheet") {
@@ -220,7 +256,7 @@ fn sheets_of(archive: &Archive) -> io::Result<Vec<(String, Place)>> {
         }
     }
     let mut sheets = Vec::new();
-    let mut xml = part("xl/workbook.xml")?;
+    let mut xml = Xml::new(archive.entry(part("xl/workbook.xml")?, &mut other)?);
     while xml.next()? {
         if !xml.is("sheet") {
             continue;
@@ -233,7 +269,8 @@ fn sheets_of(archive: &Archive) -> io::Result<Vec<(String, Place)>> {
             None => format!("xl/{target}"),
         };
         let place = archive.place(&path).ok_or_else(|| damaged("one of its sheets is missing"))?;
-        sheets.push((name.unwrap_or_default(), place));
+        let name = name.unwrap_or_default();
+        sheets.push(Found { name, place, window: archive.window() });
         if sheets.len() > SHEETS_MAX {
             return Err(damaged(&format!("it has more than {SHEETS_MAX} sheets")));
         }
@@ -253,7 +290,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn read(mut xml: Xml<Entry>, len_max: usize) -> io::Result<Self> {
+    fn read(mut xml: Xml<Entry<'_>>, len_max: usize) -> io::Result<Self> {
         let mut shared = Self::default();
         while xml.next()? {
             if xml.is("si") {
@@ -275,7 +312,7 @@ impl Shared {
     }
 }
 
-impl Current {
+impl Current<'_> {
     /// The next row and its cells; nothing behind the last. Of a row that is too long for a line,
     /// only so much is kept as tells it to be.
     fn next(&mut self, shared: &Shared) -> io::Result<Option<(u64, Vec<String>)>> {
@@ -299,13 +336,12 @@ impl Current {
         };
         let row = row.filter(|row| (self.row + 1..=ROWS_MAX).contains(row));
         let row = row.ok_or_else(|| damaged("a row is out of its place"))?;
-        let cells = if xml.is_closed() { Vec::new() } else { cells(xml, shared)? };
-        Ok(Some((row, cells)))
+        Ok(Some((row, cells(xml, shared)?)))
     }
 }
 
 /// The cells up to the end of the row.
-fn cells(xml: &mut Xml<Entry>, shared: &Shared) -> io::Result<Vec<String>> {
+fn cells(xml: &mut Xml<Entry<'_>>, shared: &Shared) -> io::Result<Vec<String>> {
     let (mut cells, mut len) = (Vec::new(), 0);
     loop {
         if !xml.next()? {
@@ -330,32 +366,28 @@ fn cells(xml: &mut Xml<Entry>, shared: &Shared) -> io::Result<Vec<String>> {
     }
 }
 
-/// The text of the cell whose tag was read.
-fn cell(xml: &mut Xml<Entry>, shared: &Shared) -> io::Result<String> {
+/// The text of the cell whose tag was read; none where it has no value.
+fn cell(xml: &mut Xml<Entry<'_>>, shared: &Shared) -> io::Result<String> {
     let kind = xml.attribute("t")?.unwrap_or_default();
-    if xml.is_closed() {
-        return Ok(String::new());
-    }
     if kind == "inlineStr" {
         return xml.texts("c");
     }
-    let mut value = String::new();
-    loop {
+    let mut value = None;
+    while !xml.is("/c") {
         if !xml.next()? {
             return Err(damaged("it is cut"));
         }
         if xml.is("/v") {
-            value = xml.text()?;
-        }
-        if xml.is("/c") {
-            break;
+            value = Some(xml.text());
         }
     }
-    if kind != "s" {
-        return Ok(value);
+    match value {
+        Some(place) if kind == "s" => {
+            let text = place.trim().parse().ok().and_then(|place| shared.get(place));
+            text.map(str::to_owned).ok_or_else(|| damaged("a text is missing"))
+        }
+        value => Ok(value.unwrap_or_default()),
     }
-    let text = value.trim().parse().ok().and_then(|place| shared.get(place));
-    text.map(str::to_owned).ok_or_else(|| damaged("a text is missing"))
 }
 
 /// The column of a place such as `AB12`, from 0.

@@ -7,6 +7,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
+use super::xml::DEPTH_MAX;
 use super::xml::TEXT_LEN_MAX;
 use super::*;
 use crate::model::NumberReader;
@@ -86,9 +87,9 @@ fn file(bytes: &[u8]) -> File {
 fn read_with(bytes: &[u8], shared_max: usize) -> io::Result<(String, Sheets)> {
     let sheets = Sheets::default();
     let meter = Meter::default();
-    let mut rows = XlsxRows::with_shared_max(file(bytes), sheets.clone(), meter, shared_max)?;
+    let mut workbook = Workbook::with_shared_max(file(bytes), meter, shared_max)?;
     let mut text = String::new();
-    rows.read_to_string(&mut text)?;
+    workbook.rows(sheets.clone()).read_to_string(&mut text)?;
     Ok((text, sheets))
 }
 
@@ -126,6 +127,70 @@ fn a_workbook_is_its_rows_however_its_texts_are_kept() {
 }
 
 #[test]
+fn a_cell_says_what_its_xml_says() {
+    #[rustfmt::skip]
+    let cases = [
+        ("text",                                "<v>1 2</v>",                            "1 2"),
+        ("references, by name and number",      "<v>&lt;&amp;&#65;&#x42;&apos;</v>",     "<&AB'"),
+        ("a reference to nothing",              "<v>&foo;&#0;&#xD800;</v>",              "&foo;&#0;&#xD800;"),
+        ("an ampersand alone",                  "<v>A & B &amp</v>",                     "A & B &amp"),
+        ("an escape of spreadsheets",           "<v>_x0041__x005F_x0042__x</v>",         "A_x0042__x"),
+        ("what is none",                        "<v>_x00g1_ _xD800_ _xé</v>",            "_x00g1_ _xD800_ _xé"),
+        ("nothing",                             "<v/>",                                  ""),
+        ("no value",                            "",                                      ""),
+        ("a formula beside it",                 "<f>1+1</f><v>2</v><extLst><v2/></extLst>", "2"),
+        ("a declaration in mid-text",           "<v>1<?x y?>2</v>",                      "12"),
+    ];
+    for (name, cell, want) in cases {
+        let sheet = format!(
+            "<worksheet><dimension ref='A1:XFD1048576'/><row><c>{cell}</c></row></worksheet>"
+        );
+        let text = read(&zip(&workbook(SHARED, &[("One", &sheet)]), false)).unwrap();
+        assert_eq!(text, format!("\"{want}\"\n"), "{name}");
+    }
+}
+
+/// As ZIP64 says it: the last end has no figures, and those of another claim `count` entries.
+fn zip64(file: &[u8], count: u64) -> Vec<u8> {
+    let (begin, end) = file.split_at(file.len() - 22);
+    let (len, at) = (&end[12..16], &end[16..20]);
+    let mut out = begin.to_vec();
+    out.extend_from_slice(b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0");
+    for figure in [&count.to_le_bytes()[..], &count.to_le_bytes(), len, &[0; 4], at, &[0; 4]] {
+        out.extend_from_slice(figure);
+    }
+    out.extend_from_slice(b"PK\x06\x07\0\0\0\0");
+    out.extend_from_slice(&(begin.len() as u64).to_le_bytes());
+    out.extend_from_slice(b"\x01\0\0\0PK\x05\x06\0\0\0\0");
+    out.extend_from_slice(&[0xff; 12]);
+    out.extend_from_slice(&[0, 0]);
+    out
+}
+
+/// With an octet of Latin-1 in place of `\x01` and the checksums of that.
+fn latin1(file: &[u8]) -> Vec<u8> {
+    let entry = file.windows(4).position(|four| four == b"PK\x03\x04").expect("there are entries");
+    let begin = entry + 30 + usize::from(file[entry + 26]);
+    let end =
+        begin + u32::from_le_bytes(file[entry + 22..entry + 26].try_into().expect("four")) as usize;
+    let mut out = file.to_vec();
+    let at = begin + file[begin..end].iter().position(|octet| *octet == 1).expect("it is there");
+    let before = crc32fast::hash(&file[begin..end]).to_le_bytes();
+    out[at] = 0xf1;
+    let crc = crc32fast::hash(&out[begin..end]).to_le_bytes();
+    for at in 0..out.len() - 4 {
+        if out[at..at + 4] == before {
+            out[at..at + 4].copy_from_slice(&crc);
+        }
+    }
+    out
+}
+
+/// Entities of entities: what stands for a billion words.
+const LAUGHS: &str = "<!DOCTYPE x [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">\
+    <!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\">]>";
+
+#[test]
 fn what_is_no_whole_workbook_is_refused() {
     let other = SHEET.replace("why", "how");
     let change = |from: &str, to: &str| {
@@ -136,6 +201,11 @@ fn what_is_no_whole_workbook_is_refused() {
         let entries = workbook(SHARED, &[("One", SHEET)]).into_iter();
         zip(&entries.filter(|(found, _text)| found != name).collect::<Vec<_>>(), false)
     };
+    let whole = without("");
+    let latin1 =
+        latin1(&zip(&workbook(SHARED, &[("One", &SHEET.replace("why", "wh\u{1}"))]), false));
+    // An older end, of ZIP64, stands behind one that is no good.
+    let hidden = [zip64(&whole, 1 << 40).as_slice(), b"PK\x05\x06", &[0; 18]].concat();
     let mut encrypted = without("");
     let flags = encrypted.windows(4).position(|four| four == b"PK\x01\x02").unwrap() + 8;
     encrypted[flags] |= 1;
@@ -154,6 +224,15 @@ fn what_is_no_whole_workbook_is_refused() {
         ("a row that is none",         change("row r=\"1\"", "row r=\"x\""),              "a row is out of its place"),
         ("a text that is not there",   change("<v>2</v></c></row><row r=\"5\"", "<v>4</v></c></row><row r=\"5\""), "a text is missing"),
         ("a document type",            change("<cols>", "<!DOCTYPE x [<!ENTITY a \"b\">]><cols>"), "what no spreadsheet writes"),
+        ("entities of entities",       change("<worksheet>", &format!("{LAUGHS}<worksheet>&c;")), "what no spreadsheet writes"),
+        ("a comment",                  change("<cols>", "<!-- x --><cols>"),              "what no spreadsheet writes"),
+        ("a text as it comes",         change("<cols>", "<![CDATA[x]]><cols>"),           "what no spreadsheet writes"),
+        ("an element with another's end", change("</sheetData>", "</sheet>"),             "a tag of it is none"),
+        ("an attribute without a value", change("t='s'", "t"),                            "a tag of it is none"),
+        ("no UTF-8",                   latin1,                                           "it is no UTF-8"),
+        ("ZIP64",                      zip64(&whole, 6),                                  "longer than 4 GiB"),
+        ("ZIP64 of a billion entries", zip64(&whole, 1 << 40),                            "longer than 4 GiB"),
+        ("the same behind another end", hidden,                                           "longer than 4 GiB"),
         ("a tag without its quote",    change("t='s'", "t='s"),                           "a tag of it is none"),
         ("an XML that ends early",     change("</sheetData></worksheet>", ""),            "it is cut"),
     ];
@@ -199,6 +278,7 @@ fn everything_has_its_limit_and_is_refused_beyond_it() {
         let digits: String = (0..len).map(|at| char::from(b'0' + (at * at % 7) as u8)).collect();
         rows(&format!("<row><c><v>{digits}</v></c></row>"))
     };
+    let deep = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
     #[rustfmt::skip]
     let cases = [
         ("the last row",        row(ROWS_MAX),             None),
@@ -208,6 +288,11 @@ fn everything_has_its_limit_and_is_refused_beyond_it() {
         ("no column",           column("ZZZZZZZZZZZZZZZ"), Some("a cell is out of its place")),
         ("the longest cell",    cell(TEXT_LEN_MAX),        None),
         ("a longer one",        cell(TEXT_LEN_MAX + 1),    Some("a cell is too long")),
+        ("a text of references", rows(&format!("<row><c><v>{}</v></c></row>", "&lt;".repeat(TEXT_LEN_MAX + 1))), Some("a cell is too long")),
+        ("an endless tag",      cell(TEXT_LEN_MAX + 9).replace("<v>", "<v "), Some("a cell is too long")),
+        ("the deepest element", rows(&deep(DEPTH_MAX - 1)), None),
+        ("a deeper one",        rows(&deep(DEPTH_MAX)),    Some("too deep in each other")),
+        ("elements without end", rows(&"<a>".repeat(500_000)), Some("too deep in each other")),
     ];
     for (name, sheet, want) in cases {
         match (is_read(&sheet), want) {
