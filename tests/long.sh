@@ -13,6 +13,11 @@ part_mutations() {
     BAJAVOZ_MUTATIONS="${BAJAVOZ_MUTATIONS:-1000000}" cargo test --locked --release --lib no_mutation
 }
 
+# A hundred thousand seeded mutants of spreadsheets: each is read as a table or refused in our words.
+part_workbooks() {
+    BAJAVOZ_WORKBOOKS="${BAJAVOZ_WORKBOOKS:-100000}" cargo test --locked --lib no_mutant_of_a_workbook
+}
+
 # Whole calls on virtual time: 100,000 campaigns, with the assertions that a release leaves out.
 part_calls() {
     BAJAVOZ_CAMPAIGNS="${BAJAVOZ_CAMPAIGNS:-100000}" cargo test --locked --test it sim

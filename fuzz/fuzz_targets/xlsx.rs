@@ -6,6 +6,7 @@ use std::io::Write;
 use bajavoz::model::NumberReader;
 use bajavoz::store::import::Order;
 use bajavoz::store::import::prepare;
+use bajavoz::suppression::NumberStorage;
 use bajavoz::suppression::import::Settings;
 use libfuzzer_sys::fuzz_target;
 
@@ -15,11 +16,12 @@ fuzz_target!(|data: &[u8]| {
     let numbers = NumberReader::new("ES").expect("the plans know Spain");
     let order = Order {
         file: file.path().to_owned(),
-        settings: Settings { shape: None, numbers, column: None },
+        settings: Settings::new(numbers),
         rejects: None,
         runs_in: None,
         run_numbers: 64,
         is_one_list: false,
+        numbers: NumberStorage::Plain,
     };
     if let Ok(prepared) = prepare(&order, &mut |_progress| {}) {
         // No number comes from nowhere.

@@ -16,6 +16,8 @@ use crate::store::import::prepare;
 use crate::suppression::NumberStorage;
 use crate::suppression::import::Settings;
 
+mod mutants;
+
 /// A ZIP file, APPNOTE 4.3; entries are packed where `is_packed`.
 fn zip(entries: &[(String, String)], is_packed: bool) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
