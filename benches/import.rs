@@ -155,6 +155,7 @@ fn imported(path: &Path, shape: Shape, dir: &Path) -> Outcome<(Duration, u64, u6
         settings: Settings { shape: Some(shape), ..Settings::new(numbers) },
         rejects: Some(dir.join("rejects.csv")),
         runs_in: Some(store.clone()),
+        keeping: None,
         run_numbers: RUN_NUMBERS,
         is_one_list: true,
         numbers: NumberStorage::Plain,

@@ -59,6 +59,7 @@ fn import(path: &Path) -> Result<u64, String> {
         settings: Settings::new(NumberReader::new("ES").expect("a region")),
         rejects: None,
         runs_in: None,
+        keeping: None,
         run_numbers: RUN_NUMBERS,
         is_one_list: true,
         numbers: NumberStorage::Plain,

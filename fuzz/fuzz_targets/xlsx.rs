@@ -19,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
         settings: Settings::new(numbers),
         rejects: None,
         runs_in: None,
+        keeping: None,
         run_numbers: 64,
         is_one_list: false,
         numbers: NumberStorage::Plain,

@@ -29,12 +29,15 @@ use crate::engine::desk::ImportPlace;
 use crate::model::ListName;
 use crate::model::NumberReader;
 use crate::model::UnixMicros;
+use crate::net::clock;
 use crate::store::import;
+use crate::store::import::Keeping;
 use crate::store::import::Order;
 use crate::store::import::Place;
 use crate::store::import::Placed;
 use crate::store::import::Prepared;
 use crate::store::import::Progress;
+use crate::store::import::Resumed;
 use crate::store::import::Title;
 use crate::suppression::import::Settings;
 use crate::suppression::import::Shape;
@@ -66,6 +69,10 @@ struct Outcome {
     is_pending: bool,
     /// What an export put where.
     places: Vec<PlaceOutcome>,
+    /// How many lines an earlier try had read, which this one went on behind.
+    resumed_after_lines: Option<u64>,
+    /// When that one was begun.
+    begun_at: Option<UnixMicros>,
 }
 
 /// What an export put on one list for one account and campaign, each a record of its own.
@@ -110,6 +117,9 @@ pub(super) fn import(common: &Common, what: Import, page: &mut Page) -> Result<C
         Some(counter) => take_down(counter, claims, &what, &place, &mut prepared, &bar)?,
         None => vec![None; claims.len()],
     };
+    if !what.dry_run {
+        prepared.done();
+    }
     let outcome = outcome(&what, &prepared, done);
     bar.end();
     if common.json {
@@ -166,6 +176,7 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
     let number_key = stored.is_keyed().then(|| stored.mark().to_string());
     let shape = what.format.shape();
     let runs_in = place.store.is_dir().then(|| place.store.clone()).filter(|_dir| !what.dry_run);
+    let keeping = runs_in.clone().map(|store| Keeping { store, now: clock::unix_now() });
     Ok(Order {
         file: what.file.clone(),
         settings: Settings {
@@ -182,6 +193,7 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
         },
         rejects: what.rejects.clone(),
         runs_in,
+        keeping,
         run_numbers: import::RUN_NUMBERS,
         is_one_list: what.list.is_some(),
         numbers: stored,
@@ -276,12 +288,17 @@ fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) ->
         durable_at: one.map(|done| done.durable_at),
         is_pending,
         places,
+        resumed_after_lines: prepared.resumed.map(|resumed| resumed.lines),
+        begun_at: prepared.resumed.map(|resumed| resumed.begun_at),
     }
 }
 
 fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()> {
     let (file, shape) = (&outcome.file, outcome.shape);
     writeln!(page, "{file}: {shape}, {}", lines(outcome.tally.read))?;
+    if let (Some(lines), Some(begun_at)) = (outcome.resumed_after_lines, outcome.begun_at) {
+        writeln!(page, "  resumed    {}", goes_on(Resumed { lines, begun_at }))?;
+    }
     if let Some(list) = &outcome.list {
         writeln!(page, "  listed     {} on `{list}`", numbers(outcome.numbers))?;
         if !outcome.tally.ranges.is_empty() {
@@ -355,6 +372,11 @@ fn describe_place(place: &PlaceOutcome, page: &mut Page) -> io::Result<()> {
     }
 }
 
+fn goes_on(Resumed { lines, begun_at }: Resumed) -> String {
+    let at = begun_at.iso8601();
+    format!("goes on at line {} of an import begun at {at}", lines + 1)
+}
+
 fn lines(of: u64) -> String {
     count(usize::try_from(of).unwrap_or(usize::MAX), "line")
 }
@@ -376,6 +398,8 @@ impl Bar {
 
     fn tell(&self, progress: Progress) {
         match progress {
+            // Nobody sees it where the bar is hidden.
+            Progress::Resumed(resumed) => self.0.println(goes_on(resumed)),
             Progress::Read { octets, of } => {
                 self.show("reading  {wide_bar} {bytes}/{total_bytes} {eta}", octets, of);
             }

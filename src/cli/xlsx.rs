@@ -227,6 +227,7 @@ mod tests {
             settings: Settings::new(NumberReader::new("ES").unwrap()),
             rejects: None,
             runs_in: None,
+            keeping: None,
             run_numbers: 10,
             is_one_list: false,
             numbers: NumberStorage::Plain,

@@ -1,14 +1,15 @@
 //! A file of numbers becomes segments: read, sorted in bounded memory, written durably.
 //!
 //! ```text
-//! file -> SHA-256 -> gunzip -> suppression::import -> runs of 16 million, sorted, in files that
-//!                                                     have no name -> merge -> segment
+//! file -> SHA-256 -> gunzip -> suppression::import -> runs of 16 million, sorted, in files
+//!                                                     -> merge -> segment
 //! ```
 //!
 //! The first two are work of a thread of their own, which reads ahead.
 //!
 //! Nothing in the store says anything about a segment until a record names it, so that all of this
-//! may be ended at any moment and done again; the same file gives the same segment. It needs no
+//! may be ended at any moment and done again; the same file gives the same segment. What was read and
+//! sorted by then is kept (`kept`), so that the next try goes on behind it. It needs no
 //! lock of the store and happens in the process of whoever imports: a running engine reads the
 //! finished segment and writes one record.
 
@@ -16,32 +17,37 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
-use crate::model::Number;
 use crate::suppression::NumberStorage;
 use crate::suppression::import;
-use crate::suppression::import::Exported;
 use crate::suppression::import::ImportError;
-use crate::suppression::import::Rejected;
+use crate::suppression::import::Mark;
 use crate::suppression::import::Shape;
-use crate::suppression::import::Sink;
 use crate::suppression::import::Tally;
-use crate::suppression::import::Whom;
 
+use checked::Watch;
 use input::Input;
+use kept::Kept;
+use kept::Left;
+use kept::Whole;
 use places::Places;
 use rejects::Rejects;
 use runs::Runs;
+use sorter::Sorter;
 
 mod ahead;
+mod checked;
 mod error;
 mod input;
+mod kept;
 mod places;
 mod rejects;
 mod runs;
 mod segments;
+mod sorter;
 mod xlsx;
 
 pub use error::PrepareError;
+pub use kept::{Keeping, Resumed};
 pub use places::{PLACES_MAX, Place, Placed};
 pub use segments::{Title, write, write_placed};
 
@@ -64,6 +70,8 @@ pub struct Order {
     /// Where runs are kept while they are sorted; the system's folder for temporary files unless
     /// given. 8 octets a number are needed there.
     pub runs_in: Option<PathBuf>,
+    /// Where runs are kept for a later try, should this one be ended; they have no name otherwise.
+    pub keeping: Option<Keeping>,
     /// Numbers sorted at a time; [`RUN_NUMBERS`] but for tests.
     pub run_numbers: usize,
     /// Whether all numbers go on one list, also those of our exports, whose rows say others.
@@ -75,6 +83,8 @@ pub struct Order {
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// It goes on where an earlier try stood.
+    Resumed(Resumed),
     /// So much of the file is read.
     Read {
         /// Octets of it.
@@ -111,12 +121,30 @@ pub struct Prepared {
     pub listed: u64,
     /// Numbers that it takes off, each once; one that it lists too stays listed.
     pub taken_off: u64,
+    /// Where it went on, if an earlier try was ended.
+    pub resumed: Option<Resumed>,
     listed_runs: Runs,
     taken_off_runs: Runs,
     places: Places,
+    kept: Option<Kept>,
 }
 
 impl Prepared {
+    /// The import is on record, so that nothing is kept of it for a later try.
+    pub fn done(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.forget();
+        }
+    }
+
+    /// What came of writing it; nothing is kept where the disk is full.
+    fn unless_final<T>(&mut self, written: Result<T, PrepareError>) -> Result<T, PrepareError> {
+        if written.as_ref().is_err_and(PrepareError::is_final) {
+            self.done();
+        }
+        written
+    }
+
     /// What one of our exports puts where, unless the order has it all on one list.
     pub fn placed(&self) -> &[Placed] {
         self.places.placed()
@@ -130,52 +158,111 @@ impl Prepared {
     }
 }
 
-/// Reads the file that `order` names.
+/// Reads the file that `order` names; from where an earlier try ended, where that was kept.
 ///
 /// # Errors
 ///
-/// [`PrepareError`].
+/// [`PrepareError`]. What is kept then lets the next try go on, unless the file is at fault or the
+/// disk is full.
 pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared, PrepareError> {
     let path = &order.file;
-    let mut input = Input::open(path).map_err(PrepareError::io("read", path))?;
-    let create = |path| Rejects::create(path, input.sheets());
-    let rejects = order.rejects.as_deref().map(create).transpose()?;
-    let new_runs = || Runs::new(order.runs_in.clone(), order.run_numbers);
-    // Half as many of twice the size.
-    let placed_runs = Runs::new(order.runs_in.clone(), order.run_numbers.div_ceil(2));
-    let meter = input.meter();
-    let of = input.len();
-    let mut told = |octets| tell(Progress::Read { octets, of });
-    let mut sorter = Sorter {
-        listed: new_runs(),
-        taken_off: new_runs(),
-        places: Places::new(placed_runs),
-        is_one_list: order.is_one_list,
-        one_list_rows: 0,
-        numbers: &order.numbers,
-        rejects,
-        lines: 0,
-        tell: &mut || told(meter.octets()),
-    };
-    let is_gz = input.is_gz();
-    let lines = input.lines().map_err(PrepareError::io("read", path))?;
-    let read = import::read(lines, order.settings.clone(), &mut sorter);
-    let Sorter { listed: mut listed_runs, taken_off: mut taken_off_runs, .. } = sorter;
-    let Sorter { mut places, one_list_rows, rejects, .. } = sorter;
-    let (shape, mut tally) = read.map_err(|source| match source {
-        ImportError::Io(error) if is_gz && error.kind() == io::ErrorKind::UnexpectedEof => {
-            PrepareError::GzCut { path: path.clone() }
+    let mut kept = Kept::of(order).map_err(PrepareError::io("read", path))?;
+    let mut left = kept.as_mut().and_then(|kept| kept.left(order));
+    loop {
+        let (is_anew, watch) = (left.is_none(), Watch::default());
+        if let (true, Some(kept)) = (is_anew, &mut kept) {
+            kept.forget();
         }
-        source => PrepareError::Content { path: path.clone(), source },
-    })?;
+        let read = read_file(order, left.take(), &mut kept, &watch, tell);
+        let prepared = read.and_then(|read| sorted(order, read, tell));
+        match prepared {
+            Ok(prepared) => return Ok(Prepared { kept, ..prepared }),
+            Err(_) if watch.has_changed() && !is_anew => {}
+            Err(error) => {
+                if let (true, Some(kept)) = (error.is_final(), &mut kept) {
+                    kept.forget();
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// A file that is read, whose numbers are in runs.
+struct Sorted {
+    shape: Shape,
+    mark: Mark,
+    file_sha256: [u8; 32],
+    listed: Runs,
+    taken_off: Runs,
+    places: Places,
+    one_list_rows: u64,
+    resumed: Option<Resumed>,
+}
+
+fn read_file(
+    order: &Order,
+    left: Option<Left>,
+    kept: &mut Option<Kept>,
+    watch: &Watch,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Sorted, PrepareError> {
+    let path = &order.file;
+    let mut input = Input::open(path).map_err(PrepareError::io("read", path))?;
+    let (meter, of, is_gz) = (input.meter(), input.len(), input.is_gz());
+    let (mut left, mut mark, mut was_whole) = (left, None, None);
+    let resumed = left.as_ref().map(|left| left.resumed);
+    let mut rejects = None;
+    if let Some(left) = &mut left {
+        tell(Progress::Resumed(left.resumed));
+        let resume = |file| order.rejects.as_deref().map(|path| (path, file));
+        let file = left.rejects.take().and_then(resume);
+        rejects = file.map(|(path, file)| Rejects::resume(path, file, input.sheets()));
+        watch.expect(left.state.text);
+        (mark, was_whole) = (Some(left.state.mark.clone()), left.state.whole);
+    } else if let Some(path) = &order.rejects {
+        rejects = Some(Rejects::create(path, input.sheets())?);
+    }
+    let mut told = || tell(Progress::Read { octets: meter.octets(), of });
+    let mut sorter = Sorter::new(order, left, rejects, kept, watch.clone(), &mut told);
+    let (shape, mark, file_sha256) = match (was_whole, mark) {
+        (Some(Whole { shape, file_sha256 }), Some(mark)) => (shape, mark, file_sha256),
+        (_, mark) => {
+            let lines = input.lines(watch.clone()).map_err(PrepareError::io("read", path))?;
+            let read = import::read_from(lines, order.settings.clone(), mark, &mut sorter);
+            let (shape, mark) = read.map_err(|source| match source {
+                ImportError::Io(error) if is_gz && error.kind() == io::ErrorKind::UnexpectedEof => {
+                    PrepareError::GzCut { path: path.clone() }
+                }
+                source => PrepareError::Content { path: path.clone(), source },
+            })?;
+            let file_sha256 = input.finish().map_err(PrepareError::io("read", path))?;
+            if sorter.is_kept() {
+                let whole = Whole { shape, file_sha256 };
+                let keeping = sorter.keep(&mark, Some(whole));
+                keeping.map_err(PrepareError::io("sort the numbers of", path))?;
+            }
+            (shape, mark, file_sha256)
+        }
+    };
+    let Sorter { listed, taken_off, places, one_list_rows, rejects, .. } = sorter;
+    rejects.map_or(Ok(()), Rejects::finish)?;
+    Ok(Sorted { shape, mark, file_sha256, listed, taken_off, places, one_list_rows, resumed })
+}
+
+/// Counts what is in the runs.
+fn sorted(
+    order: &Order,
+    read: Sorted,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Prepared, PrepareError> {
+    let sorting = || PrepareError::io("sort the numbers of", &order.file);
+    let Sorted { shape, file_sha256, mut places, one_list_rows, resumed, .. } = read;
+    let (mut listed_runs, mut taken_off_runs) = (read.listed, read.taken_off);
+    let mut tally = read.mark.tally;
     if shape == Shape::Export && order.is_one_list {
         tally.listed = one_list_rows;
     }
-    if let Some(rejects) = rejects {
-        rejects.finish()?;
-    }
-    let file_sha256 = input.finish().map_err(PrepareError::io("read", path))?;
-    let sorting = || PrepareError::io("sort the numbers of", path);
     let of = tally.listed + tally.taken_off;
     let mut sorted = |numbers| tell(Progress::Sorted { numbers, of });
     let listed = count(listed_runs.merged().map_err(sorting())?, &mut sorted).map_err(sorting())?;
@@ -188,9 +275,11 @@ pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared
         file_sha256,
         listed,
         taken_off,
+        resumed,
         listed_runs,
         taken_off_runs,
         places,
+        kept: None,
     })
 }
 
@@ -201,7 +290,8 @@ pub fn prepare(order: &Order, tell: &mut dyn FnMut(Progress)) -> Result<Prepared
 /// [`PrepareError::Io`].
 pub fn is_export(path: &Path) -> Result<bool, PrepareError> {
     let mut input = Input::open(path).map_err(PrepareError::io("read", path))?;
-    let mut lines = input.lines().map_err(PrepareError::io("read", path))?;
+    let lines = input.lines(Watch::default()).map_err(PrepareError::io("read", path))?;
+    let mut lines = io::BufReader::with_capacity(import::LINE_LEN_MAX, lines);
     import::is_export(&mut lines).map_err(PrepareError::io("read", path))
 }
 
@@ -234,59 +324,6 @@ fn count(
         }
     }
     Ok(count)
-}
-
-/// Takes what is read to the runs.
-struct Sorter<'a> {
-    listed: Runs,
-    taken_off: Runs,
-    places: Places,
-    is_one_list: bool,
-    /// Rows of an export that go on one list, whatever lists they say.
-    one_list_rows: u64,
-    numbers: &'a NumberStorage,
-    rejects: Option<Rejects>,
-    lines: u64,
-    tell: &'a mut dyn FnMut(),
-}
-
-impl Sorter<'_> {
-    fn line(&mut self) {
-        self.lines += 1;
-        if self.lines.is_multiple_of(TELL_EVERY) {
-            (self.tell)();
-        }
-    }
-}
-
-impl Sink for Sorter<'_> {
-    fn listed(&mut self, number: Number) -> io::Result<()> {
-        self.line();
-        self.listed.push(self.numbers.stored(number).digits())
-    }
-
-    fn taken_off(&mut self, number: Number) -> io::Result<()> {
-        self.line();
-        self.taken_off.push(self.numbers.stored(number).digits())
-    }
-
-    fn exported(&mut self, exported: &Exported) -> io::Result<()> {
-        self.line();
-        match exported.whom {
-            _ if !self.is_one_list => self.places.push(exported, self.numbers),
-            Whom::One(number) if !exported.lists.is_empty() => {
-                self.one_list_rows += 1;
-                self.listed.push(self.numbers.stored(number).digits())
-            }
-            // Ranges are in the tally.
-            Whom::One(_) | Whom::Range(_) => Ok(()),
-        }
-    }
-
-    fn rejected(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
-        self.line();
-        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.write(rejected))
-    }
 }
 
 #[cfg(test)]

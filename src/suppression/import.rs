@@ -49,6 +49,7 @@ use lines::Joined;
 use lines::Line;
 use lines::Lines;
 use registry::Record;
+use table::Head;
 use table::Table;
 
 /// The shape of a file.
@@ -184,6 +185,34 @@ pub trait Sink {
     ///
     /// As [`Self::listed`].
     fn rejected(&mut self, rejected: &Rejected<'_>) -> io::Result<()>;
+
+    /// Whether it wants to hear how far the file is read: asked before each row.
+    fn wants_mark(&self) -> bool {
+        false
+    }
+
+    /// So far the file is read, and everything before is handed over: reading [`from`](read_from)
+    /// there gives the rest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::listed`].
+    fn marked(&mut self, _mark: &Mark) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How far a file is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Octets of its text before the next line.
+    pub octets: u64,
+    /// Lines before it.
+    pub lines: u64,
+    /// What was read of them.
+    pub tally: Tally,
+    last: Last,
+    head: Option<Head>,
 }
 
 /// A line that is no number.
@@ -383,13 +412,29 @@ pub fn read(
     settings: Settings,
     sink: &mut impl Sink,
 ) -> Result<(Shape, Tally), ImportError> {
+    read_from(input, settings, None, sink).map(|(shape, mark)| (shape, mark.tally))
+}
+
+/// As [`read`], from where `mark` says that the same text was read before; and where it ends.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_from(
+    input: impl Read,
+    settings: Settings,
+    mark: Option<Mark>,
+    sink: &mut impl Sink,
+) -> Result<(Shape, Mark), ImportError> {
     let mut lines = Lines::new(input)?;
-    let wide_ranges = settings.wide_ranges;
+    let place = mark.as_ref().map(|mark| (mark.octets, mark.lines));
+    let Mark { tally, last, head, .. } = mark.unwrap_or_default();
     let mut reading = Reading {
         numbers: BulkReader::new(settings.numbers),
-        wide_ranges,
+        wide_ranges: settings.wide_ranges,
         number_key: settings.number_key,
-        tally: Tally::default(),
+        tally,
+        last,
     };
     let shape = match settings.shape {
         Some(shape) => shape,
@@ -397,22 +442,23 @@ pub fn read(
         None if settings.column.is_some() || lines.looks_like_table()? => Shape::Csv,
         None => Shape::Txt,
     };
-    let last = match shape {
-        Shape::Csv | Shape::Txt => {
-            let separator = if shape == Shape::Csv { lines.separator()? } else { None };
-            let table = Table::new(separator, settings.column.as_deref());
-            table.read(&mut lines, &mut reading, sink)?
-        }
-        Shape::Export if lines.looks_like_json()? => reading.json(&mut lines, sink)?,
-        Shape::Export => {
-            Table::of_export(lines.separator()?).read(&mut lines, &mut reading, sink)?
-        }
-        Shape::FtcFull | Shape::FtcChange | Shape::Tps => {
-            reading.registry(shape, &mut lines, sink)?
-        }
+    let table = match shape {
+        Shape::Csv => Some(Table::new(lines.separator()?, settings.column.as_deref())),
+        Shape::Txt => Some(Table::new(None, settings.column.as_deref())),
+        Shape::Export if lines.looks_like_json()? => None,
+        Shape::Export => Some(Table::of_export(lines.separator()?)),
+        Shape::FtcFull | Shape::FtcChange | Shape::Tps => None,
+    };
+    // The first line has been looked at; all before the place is known.
+    place.map_or(Ok(()), |place| lines.skip_to(place))?;
+    let last = match table {
+        Some(table) => table.with_head(head).read(&mut lines, &mut reading, sink)?,
+        None if shape == Shape::Export => reading.json(&mut lines, sink)?,
+        None => reading.registry(shape, &mut lines, sink)?,
     };
     reading.judge(shape, &last, settings.whole)?;
-    Ok((shape, reading.tally))
+    let (octets, lines) = lines.place();
+    Ok((shape, Mark { octets, lines, tally: reading.tally, last, head: None }))
 }
 
 /// The range that `text` is meant for; nothing where it is meant for a number.
@@ -425,7 +471,7 @@ fn meant_range(text: &[u8]) -> Option<Result<Range, RangeError>> {
 }
 
 /// How the file's last record went.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Last {
     line: u64,
     /// Whether it lacks what every whole file ends with.
@@ -441,9 +487,26 @@ struct Reading {
     wide_ranges: bool,
     number_key: Option<String>,
     tally: Tally,
+    /// Of what was read before.
+    last: Last,
 }
 
 impl Reading {
+    /// Tells the sink how far the file is read, where it wants to hear that.
+    fn tell_place<R: Read>(
+        &self,
+        lines: &Lines<R>,
+        last: Last,
+        head: Option<&Head>,
+        sink: &mut impl Sink,
+    ) -> io::Result<()> {
+        if !sink.wants_mark() {
+            return Ok(());
+        }
+        let (octets, lines) = lines.place();
+        sink.marked(&Mark { octets, lines, tally: self.tally.clone(), last, head: head.cloned() })
+    }
+
     /// Takes the text of a number, and says whether it is one.
     fn text(
         &mut self,
@@ -525,8 +588,10 @@ impl Reading {
         lines: &mut Lines<R>,
         sink: &mut impl Sink,
     ) -> Result<Last, ImportError> {
-        let mut last = Last::default();
-        while let Some(line) = lines.next()? {
+        let mut last = self.last;
+        loop {
+            self.tell_place(lines, last, None, sink)?;
+            let Some(line) = lines.next()? else { return Ok(last) };
             let text = line.text.trim_ascii();
             if text.is_empty() && !line.is_long {
                 continue;
@@ -550,7 +615,6 @@ impl Reading {
             let is_cut = !line.is_ended && (is_rejected || shape == Shape::Tps);
             last = Last { line: line.number, is_cut, is_unended: false };
         }
-        Ok(last)
     }
 
     /// Refuses what is no whole file of numbers.

@@ -15,6 +15,7 @@ use bajavoz::store::Calls;
 use bajavoz::store::Snapshot;
 use bajavoz::store::StoreError;
 use bajavoz::store::examine;
+use bajavoz::store::import::Keeping;
 use bajavoz::store::import::Order;
 use bajavoz::store::import::PrepareError;
 use bajavoz::store::import::Title;
@@ -77,6 +78,7 @@ impl Imported {
             settings: Settings::new(numbers),
             rejects: None,
             runs_in: Some(watch.path().to_owned()),
+            keeping: Some(Keeping { store: store_in(watch.path()), now: UnixMicros(1) }),
             run_numbers: 16,
             is_one_list: true,
             numbers: NumberStorage::Plain,
@@ -85,6 +87,7 @@ impl Imported {
         let title = Title { list: "ftc".into(), source: String::new(), as_of: None };
         let store = store_in(watch.path());
         let parts = store::import::write(&mut prepared, &title, &store, &mut |_progress| {})?;
+        prepared.done();
         Ok(parts.0.expect("some are listed"))
     }
 }

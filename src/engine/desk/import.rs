@@ -437,6 +437,7 @@ mod tests {
             settings: crate::suppression::import::Settings::new(numbers),
             rejects: None,
             runs_in: None,
+            keeping: None,
             run_numbers: import::RUN_NUMBERS,
             is_one_list: true,
             numbers: crate::suppression::NumberStorage::Plain,

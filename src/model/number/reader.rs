@@ -117,6 +117,11 @@ impl NumberReader {
         Ok(Self { region, country, is_itu_prefix: has_itu_prefix(region), home })
     }
 
+    /// Whose national numbers are meant, ISO 3166-1 alpha-2.
+    pub fn region(&self) -> String {
+        self.region.to_string()
+    }
+
     /// The subscriber number that `raw` stands for; for what a campaign may call.
     ///
     /// # Errors

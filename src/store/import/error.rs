@@ -47,6 +47,21 @@ pub enum PrepareError {
 }
 
 impl PrepareError {
+    /// Whether nothing is kept for a later try: the file is to be fetched again, or the disk is full,
+    /// whose last room is for opt-outs.
+    pub(super) fn is_final(&self) -> bool {
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::Busy { .. } => false,
+            Self::Content { source: ImportError::Io(error), .. } => is_full(error),
+            Self::Content { .. } | Self::GzCut { .. } => true,
+            Self::Io { source, .. } | Self::Segment(SegmentError::Io(source)) => is_full(source),
+            Self::Segment(_) => true,
+        }
+    }
+
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }

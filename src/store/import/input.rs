@@ -14,6 +14,8 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::ahead::Ahead;
+use super::checked::Watch;
+use super::checked::WatchedText;
 use super::xlsx::MAGIC;
 use super::xlsx::Sheets;
 use super::xlsx::Workbook;
@@ -86,19 +88,20 @@ impl Input {
 
     /// The text; of a spreadsheet its rows as CSV. A gz file of several members is one text; an end
     /// that is missing is an error `UnexpectedEof`, and what stands behind the last member is an
-    /// error too.
-    pub(super) fn lines(&mut self) -> io::Result<Box<dyn BufRead + '_>> {
-        if let Some(sheets) = &self.sheets {
+    /// error too. What is read of it is summed in `watch`.
+    pub(super) fn lines(&mut self, watch: Watch) -> io::Result<WatchedText<Box<dyn Read + '_>>> {
+        let text: Box<dyn Read + '_> = if let Some(sheets) = &self.sheets {
             let file = self.raw.get_ref().file.try_clone()?;
             let workbook = self.workbook.insert(Workbook::open(file, self.meter.clone())?);
-            let rows = workbook.rows(sheets.clone());
-            return Ok(Box::new(BufReader::with_capacity(READ_LEN, rows)));
-        }
-        self.raw.get_mut().read_ahead()?;
-        if !self.is_gz {
-            return Ok(Box::new(&mut self.raw));
-        }
-        Ok(Box::new(BufReader::with_capacity(READ_LEN, MultiGzDecoder::new(&mut self.raw))))
+            Box::new(workbook.rows(sheets.clone()))
+        } else {
+            self.raw.get_mut().read_ahead()?;
+            match self.is_gz {
+                true => Box::new(MultiGzDecoder::new(&mut self.raw)),
+                false => Box::new(&mut self.raw),
+            }
+        };
+        Ok(watch.over(text))
     }
 
     /// SHA-256 of the whole file, read to its end.

@@ -7,7 +7,11 @@
 //! So a file of any size and any mixture is sorted in the same bounded memory as a plain list.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
+
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::model::AccountName;
 use crate::model::CampaignName;
@@ -19,6 +23,8 @@ use crate::suppression::import::Whom;
 use crate::suppression::range::Range;
 use crate::suppression::segment::SegmentError;
 
+use super::kept::Held;
+use super::kept::Kept;
 use super::runs::Runs;
 
 /// Bits of the key of a number, of whatever kind.
@@ -29,7 +35,7 @@ const NUMBER_BITS: u32 = u64::BITS;
 pub const PLACES_MAX: usize = 1024;
 
 /// Where numbers of an export go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The list.
     pub list: ListName,
@@ -40,7 +46,7 @@ pub struct Place {
 }
 
 /// What an export puts in one place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     /// The place.
     pub place: Place,
@@ -68,6 +74,28 @@ impl Places {
         Self { known: HashMap::new(), placed: Vec::new(), runs }
     }
 
+    /// Goes on behind rows that were taken before.
+    pub(super) fn resume(&mut self, placed: Vec<Placed>) {
+        let known = placed.iter().enumerate().map(|(at, placed)| (placed.place.clone(), at));
+        self.known = known.collect();
+        self.placed = placed;
+    }
+
+    /// Takes a sorted run of them.
+    pub(super) fn add(&mut self, run: File) {
+        self.runs.add(run);
+    }
+
+    /// As [`Runs::is_full`].
+    pub(super) const fn is_full(&self) -> bool {
+        self.runs.is_full()
+    }
+
+    /// As [`Runs::spill`].
+    pub(super) fn spill(&mut self, kept: Option<&mut Kept>) -> io::Result<()> {
+        self.runs.spill(Held::Placed, kept)
+    }
+
     /// Takes a row; those that were reversed everywhere have no list and go nowhere.
     /// Numbers are kept as `numbers` says.
     pub(super) fn push(&mut self, exported: &Exported, numbers: &NumberStorage) -> io::Result<()> {
@@ -81,7 +109,7 @@ impl Places {
                 Whom::One(number) => {
                     placed.rows += 1;
                     let key = u128::from(numbers.stored(*number).digits());
-                    self.runs.push((at as u128) << NUMBER_BITS | key)?;
+                    self.runs.push((at as u128) << NUMBER_BITS | key);
                 }
                 // A file has few of them.
                 Whom::Range(range) if !placed.ranges.contains(range) => placed.ranges.push(*range),
@@ -117,6 +145,7 @@ impl Places {
     /// Counts the numbers of each place.
     pub(super) fn count(&mut self) -> io::Result<()> {
         let Self { placed, runs, .. } = self;
+        placed.iter_mut().for_each(|placed| placed.count = 0);
         for packed in runs.merged()? {
             if let Some(placed) = placed.get_mut(place_of(packed?)) {
                 placed.count += 1;

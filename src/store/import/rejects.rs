@@ -1,6 +1,5 @@
 //! The lines of an import that are no number, as a file of their own.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -9,6 +8,8 @@ use crate::suppression::export::defused;
 use crate::suppression::import::Rejected;
 
 use super::PrepareError;
+use super::checked::Checked;
+use super::checked::Sum;
 use super::xlsx::Sheets;
 
 /// Rejected lines as CSV: line, or sheet and row of a spreadsheet; reason as it is counted, the reason
@@ -16,23 +17,31 @@ use super::xlsx::Sheets;
 #[derive(Debug)]
 pub(super) struct Rejects {
     path: PathBuf,
-    out: csv::Writer<File>,
+    out: csv::Writer<Checked>,
     sheets: Option<Sheets>,
 }
 
 impl Rejects {
     /// Makes the file anew, for our user alone; `sheets` are those of a spreadsheet.
     pub(super) fn create(path: &Path, sheets: Option<Sheets>) -> Result<Self, PrepareError> {
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        // Numbers are in it: for our user alone, as the store is.
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(PrepareError::io("create", path))?;
+        let file = Checked::create(path).map_err(PrepareError::io("create", path))?;
         let mut out = csv::Writer::from_writer(file);
         let place: &[&str] = if sheets.is_some() { &["sheet", "row"] } else { &["line"] };
         let header = out.write_record(place.iter().chain(&["reason", "why", "text"]));
         header.map_err(|error| PrepareError::io("write", path)(error.into()))?;
         Ok(Self { path: path.to_owned(), out, sheets })
+    }
+
+    /// Goes on with what is in `file`.
+    pub(super) fn resume(path: &Path, file: Checked, sheets: Option<Sheets>) -> Self {
+        Self { path: path.to_owned(), out: csv::Writer::from_writer(file), sheets }
+    }
+
+    /// What is in the file, all of which survives a power cut.
+    pub(super) fn sync(&mut self) -> io::Result<Sum> {
+        self.out.flush()?;
+        self.out.get_ref().sync()?;
+        Ok(self.out.get_ref().sum())
     }
 
     /// Writes a line.

@@ -12,6 +12,10 @@ use std::io::Seek;
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::checked::Checked;
+use super::kept::Held;
+use super::kept::Kept;
+
 /// How much of each run is read at a time; with sixteen runs, 4 MiB.
 const READ_LEN: usize = 256 * 1024;
 
@@ -55,7 +59,7 @@ pub(super) struct Runs<T = u64> {
     run_numbers: usize,
     current: Vec<T>,
     is_sorted: bool,
-    /// Files without a name, which end with us whatever happens.
+    /// Files without a name, which end with us whatever happens; or kept ones.
     files: Vec<File>,
 }
 
@@ -66,10 +70,19 @@ impl<T: Item> Runs<T> {
     }
 
     /// Takes a number.
-    pub(super) fn push(&mut self, number: T) -> io::Result<()> {
+    pub(super) fn push(&mut self, number: T) {
         self.is_sorted &= self.current.last().is_none_or(|last| *last < number);
         self.current.push(number);
-        if self.current.len() >= self.run_numbers { self.spill() } else { Ok(()) }
+    }
+
+    /// Whether the run in memory is to be spilt.
+    pub(super) const fn is_full(&self) -> bool {
+        self.current.len() >= self.run_numbers
+    }
+
+    /// Takes a sorted run.
+    pub(super) fn add(&mut self, run: File) {
+        self.files.push(run);
     }
 
     /// All numbers, ascending, each once. May be asked again.
@@ -97,17 +110,28 @@ impl<T: Item> Runs<T> {
         }
     }
 
-    fn spill(&mut self) -> io::Result<()> {
+    /// Writes the run in memory to a file, which is kept as one that holds such numbers where there
+    /// is somebody who keeps it.
+    pub(super) fn spill(&mut self, held: Held, kept: Option<&mut Kept>) -> io::Result<()> {
         self.sort();
-        let file = match &self.dir {
-            Some(dir) => tempfile::tempfile_in(dir)?,
-            None => tempfile::tempfile()?,
+        if self.current.is_empty() {
+            return Ok(());
+        }
+        let file = match (&kept, &self.dir) {
+            (Some(kept), _) => kept.new_run()?,
+            (None, Some(dir)) => Checked::new(tempfile::tempfile_in(dir)?),
+            (None, None) => Checked::new(tempfile::tempfile()?),
         };
         let mut out = BufWriter::with_capacity(READ_LEN, file);
-        for number in self.current.drain(..) {
+        for number in &self.current {
             number.put(&mut out)?;
         }
-        self.files.push(out.into_inner().map_err(io::IntoInnerError::into_error)?);
+        let run = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if let Some(kept) = kept {
+            kept.written(held, &run)?;
+        }
+        self.current.clear();
+        self.files.push(run.into_file());
         Ok(())
     }
 }

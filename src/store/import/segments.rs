@@ -49,6 +49,16 @@ pub fn write(
     store: &Path,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(Option<Part>, Option<Part>), PrepareError> {
+    let written = write_all(prepared, title, store, tell);
+    prepared.unless_final(written)
+}
+
+fn write_all(
+    prepared: &mut Prepared,
+    title: &Title,
+    store: &Path,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<(Option<Part>, Option<Part>), PrepareError> {
     let (dir, _lock) = folder(store)?;
     let sorting = || PrepareError::io("merge the numbers for", &dir);
     let of = prepared.listed + prepared.taken_off;
@@ -81,6 +91,16 @@ pub fn write(
 ///
 /// [`PrepareError`].
 pub fn write_placed(
+    prepared: &mut Prepared,
+    title: &Title,
+    store: &Path,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Option<Part>>, PrepareError> {
+    let written = write_places(prepared, title, store, tell);
+    prepared.unless_final(written)
+}
+
+fn write_places(
     prepared: &mut Prepared,
     title: &Title,
     store: &Path,

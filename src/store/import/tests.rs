@@ -18,6 +18,8 @@ use crate::model::token::TokenSource;
 use crate::suppression::import::Part;
 use crate::suppression::segment::SegmentReader;
 
+mod resume;
+
 struct Place {
     dir: TempDir,
 }
@@ -40,6 +42,7 @@ impl Place {
             settings: import::Settings { shape, ..import::Settings::new(numbers) },
             rejects: Some(self.dir.path().join("rejects.csv")),
             runs_in: None,
+            keeping: None,
             run_numbers,
             is_one_list: true,
             numbers: NumberStorage::Plain,

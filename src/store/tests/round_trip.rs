@@ -197,6 +197,7 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
         settings: import::Settings { shape: Some(Shape::Export), ..import::Settings::new(numbers) },
         rejects: None,
         runs_in: None,
+        keeping: None,
         run_numbers: 3,
         is_one_list: false,
         numbers: NumberStorage::Plain,

@@ -1,5 +1,8 @@
 //! Which column of a table holds the number.
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::model::BulkReader;
 
 use super::ImportError;
@@ -37,7 +40,7 @@ const NAMES: &[&str] = &[
 const NAME_DIGITS_MAX: usize = 6;
 
 /// The place of the number in a row, and whether the first row is a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Columns {
     /// From 0.
     pub(super) number: usize,

@@ -8,6 +8,9 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::model::AccountName;
 use crate::model::BulkReader;
 use crate::model::CampaignName;
@@ -66,8 +69,8 @@ pub(super) fn is_export(first: &[u8]) -> bool {
 }
 
 /// Where the columns of an export's table are; spreadsheets may have moved them.
-#[derive(Debug)]
-pub(super) struct Columns(BTreeMap<&'static str, usize>);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Columns(BTreeMap<String, usize>);
 
 /// The column that says under which key numbers are hashed.
 const NUMBER_KEY: &str = "number_key";
@@ -89,11 +92,11 @@ impl Columns {
                 named: name.to_owned(),
                 found: format!("{} of the {} of an export", header.len(), COLUMNS.len()),
             })?;
-            places.insert(name, place);
+            places.insert(name.to_owned(), place);
         }
         // Tables of before have no such column, and no hashes.
         let place = header.iter().position(|cell| cell == NUMBER_KEY.as_bytes());
-        places.extend(place.map(|place| (NUMBER_KEY, place)));
+        places.extend(place.map(|place| (NUMBER_KEY.to_owned(), place)));
         Ok(Self(places))
     }
 
@@ -190,15 +193,16 @@ impl Reading {
         lines: &mut Lines<R>,
         sink: &mut impl Sink,
     ) -> Result<Last, ImportError> {
-        let mut last = Last::default();
-        while let Some(line) = lines.next()? {
+        let mut last = self.last;
+        loop {
+            self.tell_place(lines, last, None, sink)?;
+            let Some(line) = lines.next()? else { return Ok(last) };
             last = Last { line: line.number, is_cut: !line.is_ended, is_unended: false };
             if line.text.trim_ascii().is_empty() && !line.is_long {
                 continue;
             }
             self.exported(&line, of_json(&line), sink)?;
         }
-        Ok(last)
     }
 
     /// Takes what a row says, or rejects it.

@@ -27,6 +27,8 @@ const SEPARATORS: [u8; 3] = [b';', b'\t', b','];
 pub(super) struct Line<'a> {
     /// Which, from 1.
     pub(super) number: u64,
+    /// Octets of the text before it.
+    pub(super) begin: u64,
     /// Without its end, be it LF or CR LF.
     pub(super) text: &'a [u8],
     /// Whether it had an end.
@@ -39,6 +41,7 @@ pub(super) struct Line<'a> {
 #[derive(Debug, Default)]
 struct Kept {
     number: u64,
+    begin: u64,
     text: Vec<u8>,
     is_ended: bool,
     is_long: bool,
@@ -46,13 +49,13 @@ struct Kept {
 
 impl Kept {
     fn of(line: &Line<'_>) -> Self {
-        let Line { number, text, is_ended, is_long } = *line;
-        Self { number, text: text.to_vec(), is_ended, is_long }
+        let Line { number, begin, text, is_ended, is_long } = *line;
+        Self { number, begin, text: text.to_vec(), is_ended, is_long }
     }
 
     fn line(&self) -> Line<'_> {
-        let Self { number, is_ended, is_long, .. } = *self;
-        Line { number, text: &self.text, is_ended, is_long }
+        let Self { number, begin, is_ended, is_long, .. } = *self;
+        Line { number, begin, text: &self.text, is_ended, is_long }
     }
 }
 
@@ -77,6 +80,9 @@ pub(super) struct Lines<R> {
     /// What was read, of which `ready` is still to be looked at.
     buffer: Box<[u8]>,
     ready: Range<usize>,
+    /// Octets of the text before the buffer.
+    before: u64,
+    /// Lines that were read.
     read: u64,
     current: Kept,
     ahead: VecDeque<Kept>,
@@ -89,6 +95,7 @@ impl<R: Read> Lines<R> {
             input,
             buffer: vec![0; BUFFER_LEN].into(),
             ready: 0..0,
+            before: 0,
             read: 0,
             current: Kept::default(),
             ahead: VecDeque::new(),
@@ -102,6 +109,32 @@ impl<R: Read> Lines<R> {
             lines.ready.start += UTF8_MARK.len();
         }
         Ok(lines)
+    }
+
+    /// Octets and lines before the next line.
+    pub(super) fn place(&self) -> (u64, u64) {
+        let ahead = self.ahead.front().map(|line| (line.begin, line.number - 1));
+        ahead.unwrap_or_else(|| (self.octets(), self.read))
+    }
+
+    /// Leaves out everything before the place that [`Self::place`] told of the same input, which lies
+    /// ahead; its first line may have been looked at.
+    pub(super) fn skip_to(&mut self, (octets, lines): (u64, u64)) -> io::Result<()> {
+        self.ahead.clear();
+        while self.octets() < octets {
+            if self.ready.is_empty() && !self.refill()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let len = usize::try_from(octets - self.octets()).unwrap_or(usize::MAX);
+            self.ready.start += len.min(self.ready.len());
+        }
+        self.read = lines;
+        Ok(())
+    }
+
+    /// Octets of the text before what is ready.
+    const fn octets(&self) -> u64 {
+        self.before + self.ready.start as u64
     }
 
     /// The next line. It stands in what was read, and is copied only where it is longer than may be.
@@ -128,12 +161,12 @@ impl<R: Read> Lines<R> {
             }
         };
         self.read += 1;
-        let from = self.ready.start;
+        let (from, begin) = (self.ready.start, self.octets());
         self.ready.start += len + usize::from(is_ended);
         let is_long = len > LINE_LEN_MAX;
         let text = self.buffer.get(from..from + len.min(LINE_LEN_MAX)).unwrap_or_default();
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        Ok(Some(Line { number: self.read, text, is_ended, is_long }))
+        Ok(Some(Line { number: self.read, begin, text, is_ended, is_long }))
     }
 
     /// Appends the lines behind `row` to it until `is_open` says no; so that a row has `lines_max`
@@ -217,8 +250,9 @@ impl<R: Read> Lines<R> {
     /// skipped.
     fn long(&mut self) -> io::Result<Line<'_>> {
         self.read += 1;
-        let begin = self.ready().get(..LINE_LEN_MAX).unwrap_or_default();
-        let text = begin.strip_suffix(b"\r").unwrap_or(begin).to_vec();
+        let begin = self.octets();
+        let text = self.ready().get(..LINE_LEN_MAX).unwrap_or_default();
+        let text = text.strip_suffix(b"\r").unwrap_or(text).to_vec();
         let is_ended = loop {
             if let Some(end) = memchr::memchr(b'\n', self.ready()) {
                 self.ready.start += end + 1;
@@ -229,7 +263,7 @@ impl<R: Read> Lines<R> {
                 break false;
             }
         };
-        self.current = Kept { number: self.read, text, is_ended, is_long: true };
+        self.current = Kept { number: self.read, begin, text, is_ended, is_long: true };
         Ok(self.current.line())
     }
 
@@ -240,6 +274,7 @@ impl<R: Read> Lines<R> {
     /// Reads on behind what is ready, which must leave room; false at the end.
     fn refill(&mut self) -> io::Result<bool> {
         self.buffer.copy_within(self.ready.clone(), 0);
+        self.before += self.ready.start as u64;
         self.ready = 0..self.ready.len();
         let room = self.buffer.get_mut(self.ready.end..).unwrap_or_default();
         let len = loop {

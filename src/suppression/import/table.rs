@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use super::Columns;
 use super::ImportError;
 use super::Joined;
@@ -23,21 +26,33 @@ const ROW_LINES_MAX: usize = 16;
 pub(super) struct Table<'a> {
     separator: Option<u8>,
     named: Option<&'a str>,
-    columns: Option<Columns>,
     /// Whether it is one of our exports.
     is_export: bool,
+    head: Head,
+}
+
+/// What the first row of a table says of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    columns: Option<Columns>,
+    /// Of one of our exports.
     export: Option<exported::Columns>,
 }
 
 impl<'a> Table<'a> {
     /// A table of the columns between `separator`; without one each line is a field.
-    pub(super) const fn new(separator: Option<u8>, named: Option<&'a str>) -> Self {
-        Self { separator, named, columns: None, is_export: false, export: None }
+    pub(super) fn new(separator: Option<u8>, named: Option<&'a str>) -> Self {
+        Self { separator, named, is_export: false, head: Head::default() }
     }
 
     /// One of our exports.
-    pub(super) const fn of_export(separator: Option<u8>) -> Self {
-        Self { separator, named: None, columns: None, is_export: true, export: None }
+    pub(super) fn of_export(separator: Option<u8>) -> Self {
+        Self { separator, named: None, is_export: true, head: Head::default() }
+    }
+
+    /// With what the first row said, where it was read before.
+    pub(super) fn with_head(self, head: Option<Head>) -> Self {
+        Self { head: head.unwrap_or_default(), ..self }
     }
 
     /// Reads every row.
@@ -47,9 +62,11 @@ impl<'a> Table<'a> {
         reading: &mut Reading,
         sink: &mut impl Sink,
     ) -> Result<Last, ImportError> {
-        let mut last = Last::default();
+        let mut last = reading.last;
         let mut row = Vec::new();
-        while let Some(line) = lines.next()? {
+        loop {
+            reading.tell_place(lines, last, Some(&self.head), sink)?;
+            let Some(line) = lines.next()? else { return Ok(last) };
             last.line = line.number;
             // What we write ends with a line's end.
             last.is_cut = self.is_export && !line.is_ended;
@@ -69,9 +86,9 @@ impl<'a> Table<'a> {
             // A quoted field goes on in the next line: rare, and worth a copy.
             row.clear();
             row.extend_from_slice(line.text);
-            let number = line.number;
+            let (number, begin) = (line.number, line.begin);
             let joined = lines.join(&mut row, ROW_LINES_MAX, |row| self.is_open(row))?;
-            let line = Line { number, text: &row, is_ended: true, is_long: false };
+            let line = Line { number, begin, text: &row, is_ended: true, is_long: false };
             match joined {
                 Joined::Closed { is_ended } => {
                     last.is_cut = self.is_export && !is_ended;
@@ -82,7 +99,6 @@ impl<'a> Table<'a> {
                 Joined::Over => last.is_cut = true,
             }
         }
-        Ok(last)
     }
 
     fn row(
@@ -94,13 +110,13 @@ impl<'a> Table<'a> {
         if self.is_export {
             return self.exported(line, reading, sink);
         }
-        let columns = match self.columns {
+        let columns = match self.head.columns {
             Some(columns) => columns,
             None => {
                 let first: Vec<Vec<u8>> =
                     self.fields(line.text).map(|field| cell(&field).to_vec()).collect();
                 let columns = Columns::of(&first, self.named, &mut reading.numbers)?;
-                self.columns = Some(columns);
+                self.head.columns = Some(columns);
                 if columns.has_header {
                     return Ok(());
                 }
@@ -125,8 +141,8 @@ impl<'a> Table<'a> {
     ) -> Result<(), ImportError> {
         let cells: Vec<Vec<u8>> =
             self.fields(line.text).map(|field| cell(&field).to_vec()).collect();
-        let Some(columns) = &self.export else {
-            self.export = Some(exported::Columns::of(&cells)?);
+        let Some(columns) = &self.head.export else {
+            self.head.export = Some(exported::Columns::of(&cells)?);
             return Ok(());
         };
         let exported = columns.read(&cells, &mut reading.numbers);

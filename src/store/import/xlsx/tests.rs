@@ -334,6 +334,7 @@ fn rejected_rows_are_kept_with_sheet_and_row() {
         settings: Settings::new(NumberReader::new("ES").unwrap()),
         rejects: Some(dir.path().join("rejects.csv")),
         runs_in: None,
+        keeping: None,
         run_numbers: 10,
         is_one_list: true,
         numbers: NumberStorage::Plain,

@@ -128,6 +128,7 @@ fn read_all(path: &std::path::Path, octets: &[u8]) {
         settings: Settings::new(NumberReader::new("ES").expect("a region")),
         rejects: None,
         runs_in: None,
+        keeping: None,
         run_numbers: 64,
         is_one_list: false,
         numbers: NumberStorage::Plain,
