@@ -12,6 +12,7 @@ use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
+use crate::model::hex;
 
 use super::fact::Outcome;
 use super::import::Import;
@@ -307,7 +308,7 @@ impl Row for Entry {
             optout.leg.map(|leg| leg.as_str().to_owned()).unwrap_or_default(),
             optout.node.to_string(),
             entry.record.to_string(),
-            optout.prompt_sha256.map(hex).unwrap_or_default(),
+            optout.prompt_sha256.map(|sha256| hex(&sha256)).unwrap_or_default(),
             entry.outcome.map(|outcome| outcome.as_str().to_owned()).unwrap_or_default(),
             text(optout.actor.as_deref()),
             text(optout.reason.as_deref()),
@@ -346,10 +347,6 @@ pub fn defused(text: &str) -> String {
     } else {
         text.to_owned()
     }
-}
-
-fn hex(bytes: [u8; 32]) -> String {
-    bytes.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]

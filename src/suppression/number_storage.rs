@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::model::Number;
+use crate::model::hex;
 
 /// What is hashed is never taken for something else that is.
 const NUMBER: &[u8] = b"bajavoz number\0";
@@ -101,7 +102,7 @@ impl NumberStorage {
         match self {
             Self::Keyed(secret) => {
                 let hash: [u8; 16] = secret.hash(TEXT, text.as_bytes());
-                format!("hmac:{}", StorageMark::hex(&hash))
+                format!("hmac:{}", hex(&hash))
             }
             Self::Plain => text.to_owned(),
         }
@@ -122,10 +123,6 @@ impl NumberStorage {
 }
 
 impl StorageMark {
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-
     /// The mark that [`fmt::Display`] wrote.
     pub fn from_text(text: &str) -> Option<Self> {
         let Some(digits) = text.strip_prefix("hmac ") else {
@@ -145,7 +142,7 @@ impl fmt::Display for StorageMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain => f.write_str("plain"),
-            Self::Keyed(fingerprint) => write!(f, "hmac {}", Self::hex(fingerprint)),
+            Self::Keyed(fingerprint) => write!(f, "hmac {}", hex(fingerprint)),
         }
     }
 }
