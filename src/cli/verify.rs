@@ -32,7 +32,7 @@ use crate::suppression::proof::HeadsError;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::bundle;
 use crate::suppression::proof::bundle::Fault;
-use crate::suppression::proof::bundle::ImportPlace;
+use crate::suppression::proof::bundle::SegmentPlace;
 use crate::suppression::proof::bundle::Verified;
 use crate::suppression::proof::bundle::VerifiedRecord;
 use crate::suppression::segment::Content;
@@ -331,7 +331,7 @@ fn describe_audio(audio: &Audio, wav: &[u8], page: &mut Page) -> io::Result<()> 
 
 fn describe_import(
     import: &Import,
-    places: &[ImportPlace],
+    places: &[SegmentPlace],
     number: Number,
     page: &mut Page,
 ) -> io::Result<()> {
@@ -347,7 +347,7 @@ fn describe_import(
         ("node", Some(import.node.to_string())),
     ];
     write_texts(texts, page)?;
-    for ImportPlace { content, segment, place } in places {
+    for SegmentPlace { content, segment, place } in places {
         let name = match content {
             Content::Listed => "listed",
             Content::TakenOff => "taken off",

@@ -16,8 +16,8 @@ use crate::suppression::proof::Kind;
 use crate::suppression::proof::Record;
 use crate::suppression::proof::bundle::Bundle;
 use crate::suppression::proof::bundle::Entry;
-use crate::suppression::proof::bundle::ImportPlace;
 use crate::suppression::proof::bundle::RECORDS_MAX;
+use crate::suppression::proof::bundle::SegmentPlace;
 
 use super::Store;
 use super::StoreError;
@@ -111,7 +111,7 @@ impl Store {
 fn imports_of(
     reader: &Reader,
     number: Number,
-) -> Result<BTreeMap<RecordId, Vec<ImportPlace>>, StoreError> {
+) -> Result<BTreeMap<RecordId, Vec<SegmentPlace>>, StoreError> {
     let segments = reader.segments();
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let imports = reader.imports()?;
@@ -122,7 +122,7 @@ fn imports_of(
         for (part, content) in imported.import.parts() {
             let Some(place) = segments.find(part, reader.stored(number))? else { continue };
             segments.verify(part, &imported.import.list, content)?;
-            let place = ImportPlace { content, segment: part.segment, place };
+            let place = SegmentPlace { content, segment: part.segment, place };
             found.entry(imported.record).or_default().push(place);
         }
     }

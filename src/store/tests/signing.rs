@@ -12,7 +12,7 @@ use crate::suppression::import::TakenOff;
 use crate::suppression::proof::PublicKey;
 use crate::suppression::proof::Record;
 use crate::suppression::proof::bundle;
-use crate::suppression::proof::bundle::ImportPlace;
+use crate::suppression::proof::bundle::SegmentPlace;
 use crate::suppression::segment::Content;
 
 /// The records of every stream in the journal, by writer.
@@ -218,11 +218,11 @@ fn a_number_of_an_import_is_proved_by_its_place_in_the_segment() {
         assert!((0..9).all(|other| other == n || !text.contains(&number(other).reveal())));
         bundle::verify(&bundle, Some(store.proof_key())).unwrap_or_else(|it| panic!("{it:#?}"))
     };
-    let places = |n| -> Vec<ImportPlace> {
+    let places = |n| -> Vec<SegmentPlace> {
         verified(n).records.iter().flat_map(|record| record.places.clone()).collect()
     };
-    let on = |place| ImportPlace { content: Content::Listed, segment: listed.segment, place };
-    let off_at = |place| ImportPlace { content: Content::TakenOff, segment: off.segment, place };
+    let on = |place| SegmentPlace { content: Content::Listed, segment: listed.segment, place };
+    let off_at = |place| SegmentPlace { content: Content::TakenOff, segment: off.segment, place };
     assert_eq!(places(1), [on(0)]);
     assert_eq!((places(2), verified(2).records.len()), (vec![on(1)], 2), "an opt-out besides");
     assert_eq!(places(5), [on(2), off_at(1)], "what was taken off is told with what it was on");

@@ -79,7 +79,7 @@ pub const RECORDS_MAX: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct Entry {
     record: Record,
-    places: Vec<ImportPlace>,
+    places: Vec<SegmentPlace>,
     audio: Vec<u8>,
     opened: Vec<Opened>,
 }
@@ -87,7 +87,7 @@ pub struct Entry {
 /// Where a number stands in a segment that an import names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ImportPlace {
+pub struct SegmentPlace {
     /// What the segment's numbers are.
     pub content: Content,
     /// The segment.
@@ -96,7 +96,7 @@ pub struct ImportPlace {
     pub place: u64,
 }
 
-impl ImportPlace {
+impl SegmentPlace {
     /// Whether `import` names a segment with such a place.
     fn is_in(&self, import: &Import) -> bool {
         import.parts().any(|(part, content)| {
@@ -112,7 +112,7 @@ impl Entry {
     }
 
     /// An import, with the places where the number of the bundle stands in its segments.
-    pub fn imported(record: Record, places: Vec<ImportPlace>) -> Self {
+    pub fn imported(record: Record, places: Vec<SegmentPlace>) -> Self {
         Self { places, ..Self::closed(record) }
     }
 
@@ -237,7 +237,7 @@ impl TryFrom<String> for Id {
 struct Line {
     record: Chained,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    places: Vec<ImportPlace>,
+    places: Vec<SegmentPlace>,
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hex::octets")]
     audio: Vec<u8>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -26,12 +26,12 @@ use super::Fault;
 use super::Found;
 use super::Header;
 use super::Id;
-use super::ImportPlace;
 use super::Line;
 use super::MAGIC;
 use super::PURPOSE;
 use super::RECORDS_MAX;
 use super::Seal;
+use super::SegmentPlace;
 use super::digest;
 use super::digests;
 
@@ -72,7 +72,7 @@ pub struct VerifiedRecord {
     pub fact: Option<Fact>,
     /// Where the number stands in the segments of an import: what the store has signed, and what
     /// only who has the segment can look up.
-    pub places: Vec<ImportPlace>,
+    pub places: Vec<SegmentPlace>,
     /// The audio that it names, as a WAV file, where it is in the bundle.
     pub audio: Vec<u8>,
 }

@@ -89,8 +89,8 @@ fn import() -> Fact {
     }))
 }
 
-fn place() -> ImportPlace {
-    ImportPlace { content: Content::Listed, segment: SegmentName([6; 32]), place: 1 }
+fn place() -> SegmentPlace {
+    SegmentPlace { content: Content::Listed, segment: SegmentName([6; 32]), place: 1 }
 }
 
 /// A stream in the making.
