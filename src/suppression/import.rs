@@ -546,6 +546,9 @@ impl Reading {
             Ok(range) => range,
             Err(error) => return self.reject(line, Reason::Range(error), sink),
         };
+        if let Some(number) = range.only() {
+            return self.listed(number, sink);
+        }
         if range.is_wide() && !self.wide_ranges {
             return Err(ImportError::Wide { line: line.number });
         }

@@ -77,6 +77,14 @@ impl Range {
         }
     }
 
+    /// Its number, where it has but one.
+    pub fn only(self) -> Option<Number> {
+        match self {
+            Self::Prefix(prefix) => (len(prefix) == Number::DIGITS_MAX).then_some(prefix),
+            Self::Between(first, last) => (first == last).then_some(first),
+        }
+    }
+
     /// The ranges that have its numbers save `holes`: itself where it has none of those, else
     /// runs of numbers as long as each other, one for each length and one more for each hole.
     pub fn without(self, holes: &[Number]) -> Vec<Self> {

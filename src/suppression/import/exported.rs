@@ -140,10 +140,15 @@ impl Columns {
 /// change, and who opted out by a number that was valid then is refused now.
 fn whom(cell: &[u8], numbers: &mut BulkReader) -> Result<Whom, Reason> {
     if let Some(range) = meant_range(cell) {
-        return range.map(Whom::Range).map_err(Reason::Range);
+        return range.map(of_range).map_err(Reason::Range);
     }
     let whole = std::str::from_utf8(cell).ok().and_then(Number::from_record);
     whole.map_or_else(|| numbers.read(cell).map_err(Reason::Number), Ok).map(Whom::One)
+}
+
+/// A range of one number is that number: hashed where numbers are, and found as one.
+fn of_range(range: Range) -> Whom {
+    range.only().map_or(Whom::Range(range), Whom::One)
 }
 
 /// What a line of JSON says.
@@ -162,7 +167,7 @@ fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
             number_key: entry.number_key,
         },
         JsonRow::Range(entry) => Exported {
-            whom: Whom::Range(entry.range),
+            whom: of_range(entry.range),
             lists: vec![entry.list],
             account: entry.account,
             campaign: entry.campaign,

@@ -95,6 +95,8 @@ fn tables_and_lines_are_read_as_people_write_them() {
         ("an empty cell",               b"name,phone\nAna,\nLuis,600123456\n",        "csv: 2:empty +34600123456"),
         ("quoted lines",                b"\"600123456\"\n\"600123457\"\n",            "csv: +34600123456 +34600123457"),
         ("ranges among numbers",        b"+34600123456\n+34800*\n+34911234000-+34911234999\n", "txt: +34600123456 +34800* +34911234000-+34911234999"),
+        ("a range of one number",       b"+34600123456-+34600123456\n+34800*\n",    "txt: +34600123456 +34800*"),
+        ("the longest prefix",          b"+346001234567890*\n+34800*\n",          "txt: +346001234567890 +34800*"),
         ("ranges alone",                b"+34800*\n+34911234000 - +34911234999\n",   "txt: +34800* +34911234000-+34911234999"),
         ("a range in a table",          b"name,phone\nfree,+34800*\nAna,600123456\n", "csv: +34600123456 +34800*"),
         ("a table of ranges",           b"free,+34800*\npremium,+34803*\n",           "csv: +34800* +34803*"),
