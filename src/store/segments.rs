@@ -1,10 +1,11 @@
 //! The segments of imports on disk, and what all imports together say about a number.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io;
 use std::io::BufReader;
 use std::io::Read;
-use std::iter::Peekable;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -146,21 +147,22 @@ impl Segments {
 
     /// The numbers that `imported` put on its list and that none of `all` took off again,
     /// ascending.
-    pub(super) fn remaining<'a>(
-        &'a self,
-        imported: &'a Imported,
-        all: &'a [Imported],
-    ) -> Result<Remaining<'a>, StoreError> {
-        let listed = imported.import.listed.as_ref();
-        let together = 1 + imported.takers(all).count();
-        let open = |part: &'a Part| self.open(part, together).map(|numbers| (part, numbers));
-        let listed = listed.map(open).transpose()?;
-        let mut takers = Vec::new();
-        for taken_off in imported.takers(all) {
-            let (part, numbers) = open(&taken_off.part)?;
-            takers.push((part, numbers.peekable()));
+    pub(super) fn remaining(
+        &self,
+        imported: &Imported,
+        all: &[Imported],
+    ) -> Result<Remaining, StoreError> {
+        let takers = imported.takers(all).map(|taken_off| &taken_off.part);
+        let Some(listed) = &imported.import.listed else { return Ok(Remaining::default()) };
+        let parts: Vec<&Part> = std::iter::once(listed).chain(takers).collect();
+        let mut remaining = Remaining::default();
+        for part in &parts {
+            remaining.numbers.push(self.numbers(part, parts.len())?);
         }
-        Ok(Remaining { segments: self, listed, takers })
+        for which in 1..parts.len() {
+            remaining.wait_for(which)?;
+        }
+        Ok(remaining)
     }
 
     /// Whether `number` stands on its list by `imported`, and none of `all` took it off again.
@@ -193,51 +195,55 @@ impl Segments {
     }
 }
 
-/// The numbers of one import, without those that were taken off from it.
-pub(super) struct Remaining<'a> {
-    segments: &'a Segments,
-    listed: Option<(&'a Part, Numbers)>,
-    takers: Vec<(&'a Part, Peekable<Numbers>)>,
+/// The numbers of one import, without those that were taken off from it: all of them merged, so that a
+/// registry with a change list for each day asks one of them, and not each, about each number.
+#[derive(Debug, Default)]
+pub(super) struct Remaining {
+    /// Those that it lists, then those that each of its takers takes off.
+    numbers: Vec<PartNumbers>,
+    /// The next number of each taker that has one.
+    taken_off: BinaryHeap<Reverse<(Number, usize)>>,
 }
 
-impl Remaining<'_> {
-    fn is_taken_off(&mut self, number: Number) -> Result<bool, StoreError> {
+impl Remaining {
+    fn next_of(&mut self, which: usize) -> Result<Option<Number>, StoreError> {
+        self.numbers.get_mut(which).and_then(Iterator::next).transpose()
+    }
+
+    fn wait_for(&mut self, which: usize) -> Result<(), StoreError> {
+        let next = self.next_of(which)?;
+        self.taken_off.extend(next.map(|number| Reverse((number, which))));
+        Ok(())
+    }
+
+    /// Whether any taker has `wanted`; those before it are left behind.
+    fn is_taken_off(&mut self, wanted: Number) -> Result<bool, StoreError> {
         let mut is_taken_off = false;
-        for (part, numbers) in &mut self.takers {
-            let holds = advance(numbers, number);
-            is_taken_off |= holds.map_err(|error| self.segments.failed(part, error))?;
+        while let Some(&Reverse((number, which))) = self.taken_off.peek()
+            && number <= wanted
+        {
+            is_taken_off |= number == wanted;
+            self.taken_off.pop();
+            self.wait_for(which)?;
         }
         Ok(is_taken_off)
     }
 }
 
-impl Iterator for Remaining<'_> {
+impl Iterator for Remaining {
     type Item = Result<Number, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (part, numbers) = self.listed.as_mut()?;
-            let number = match numbers.next()? {
+            let number = match self.next_of(0).transpose()? {
                 Ok(number) => number,
-                Err(error) => return Some(Err(self.segments.failed(part, error))),
+                Err(error) => return Some(Err(error)),
             };
             match self.is_taken_off(number) {
                 Ok(true) => {}
                 Ok(false) => return Some(Ok(number)),
                 Err(error) => return Some(Err(error)),
             }
-        }
-    }
-}
-
-/// Whether `wanted` is among the numbers, which are left behind it.
-fn advance(numbers: &mut Peekable<Numbers>, wanted: Number) -> Result<bool, SegmentError> {
-    loop {
-        match numbers.peek() {
-            Some(Ok(number)) if *number < wanted => drop(numbers.next()),
-            Some(Ok(number)) => return Ok(*number == wanted),
-            Some(Err(_damaged)) => return numbers.next().transpose().map(|_none| false),
-            None => return Ok(false),
         }
     }
 }
