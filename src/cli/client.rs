@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -17,11 +18,15 @@ use crate::net::NetError;
 /// How long an engine may take for a line: longer than it gives its own disk.
 const LINE_MAX: Duration = Duration::from_secs(60);
 
-/// A running engine.
+/// A running engine. It waits for no client that is silent for long, and an import is: so each
+/// question goes over a connection of its own.
 #[derive(Debug)]
 pub(super) struct Engine {
     runtime: Runtime,
+    path: PathBuf,
     lines: JsonLines,
+    /// Whether something was asked over this connection.
+    is_used: bool,
 }
 
 impl Engine {
@@ -32,7 +37,7 @@ impl Engine {
             .build()
             .map_err(|error| Failure { code: Code::Internal, error: error.into() })?;
         match runtime.block_on(AdminSocket::connect(path)) {
-            Ok(lines) => Ok(Some(Self { runtime, lines })),
+            Ok(lines) => Ok(Some(Self { runtime, path: path.into(), lines, is_used: false })),
             Err(NetError::Admin { source, .. }) if is_nobody(&source) => Ok(None),
             Err(error) => Err(Failure { code: Code::Unreachable, error: error.into() }),
         }
@@ -40,6 +45,13 @@ impl Engine {
 
     /// Asks something; the answer is in [`Self::next`].
     pub(super) fn send(&mut self, request: &Request) -> Result<(), Failure> {
+        if self.is_used {
+            self.lines = self
+                .runtime
+                .block_on(AdminSocket::connect(&self.path))
+                .map_err(|error| Failure { code: Code::Unreachable, error: error.into() })?;
+        }
+        self.is_used = true;
         self.runtime.block_on(self.lines.write(request)).map_err(gone)
     }
 
@@ -101,4 +113,41 @@ pub(super) fn unexpected(reply: &Reply) -> Failure {
         Code::Internal,
         format!("the engine gave another answer than asked for: {reply:?}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::io::BufReader;
+    use std::io::Write;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn an_engine_that_waits_for_no_silent_client_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let answering = std::thread::spawn(move || {
+            for _client in 0..2 {
+                let (mut stream, _address) = listener.accept().unwrap();
+                let mut request = String::new();
+                BufReader::new(&stream).read_line(&mut request).unwrap();
+                let end = serde_json::to_string(&Reply::End).unwrap();
+                // What an engine says to somebody who has been silent for long, and hangs up.
+                let why = "the request cannot be read: deadline has elapsed".to_owned();
+                let bye = serde_json::to_string(&Reply::Refused { why, is_usage: true }).unwrap();
+                write!(stream, "{end}\n{bye}\n").unwrap();
+            }
+        });
+        let mut engine = Engine::connect(&path).unwrap().expect("somebody answers");
+        for _question in 0..2 {
+            engine.send(&Request::Calls).unwrap();
+            assert!(matches!(engine.next().unwrap(), Reply::End));
+        }
+        answering.join().unwrap();
+        // It has ended.
+        assert_eq!(engine.send(&Request::Calls).unwrap_err().code, Code::Unreachable);
+    }
 }

@@ -123,7 +123,9 @@ fn a_registry_is_imported_beside_calls_and_refused_after_the_next_start() {
     let today = clock::unix_now().iso8601();
     command.arg(&file).args(["--list", "us-do-not-call", "--format", "ftc-full", "--json"]);
     command.args(["--as-of", today.get(..10).expect("a date")]);
-    let mut import = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()), None);
+    let said = site.folder().join("import.log");
+    let errors = File::create(&said).expect("the folder is ours");
+    let mut import = Process::start(command.stdout(Stdio::null()).stderr(errors), None);
     let calls = if count < LARGE { CALLS } else { MANY_CALLS };
     let numbers = vec![pressed.to_owned(); calls];
     let (mut asked, mut peak) = (0, 0);
@@ -140,7 +142,9 @@ fn a_registry_is_imported_beside_calls_and_refused_after_the_next_start() {
         is_over = !import.is_alive();
     }
     let imported_in = clock::now() - began;
-    assert!(import.wait(Duration::ZERO).is_some_and(|status| status.success()), "{}", site.log());
+    let is_done = import.wait(Duration::ZERO).is_some_and(|status| status.success());
+    let said = std::fs::read_to_string(said).expect("it was made above");
+    assert!(is_done, "{said}{}", site.log());
     refused(&site, &registry, count);
     assert!(engine.stop().success());
 
