@@ -16,6 +16,7 @@ mod export;
 mod import;
 mod optout;
 mod proof;
+mod retention;
 mod steer;
 mod store;
 mod verify;
@@ -50,6 +51,7 @@ use erase::ERASE_EXAMPLES;
 use explain::EXPLAIN_EXAMPLES;
 use import::IMPORT_EXAMPLES;
 use proof::PROOF_EXAMPLES;
+use retention::RETENTION_EXAMPLES;
 use steer::DRAIN_EXAMPLES;
 use steer::STATUS_EXAMPLES;
 use verify::VERIFY_EXAMPLES;
@@ -134,6 +136,9 @@ pub(super) enum Verb {
     /// Destroy what can be read of a number; it stays refused.
     #[command(after_help = ERASE_EXAMPLES)]
     Erase(Erase),
+    /// Say what would be deleted today of evidence and call records, since it was kept long enough.
+    #[command(after_help = RETENTION_EXAMPLES)]
+    Retention,
     /// Write what is on record of a number as a signed bundle, which anybody can check offline.
     #[command(after_help = PROOF_EXAMPLES)]
     Proof(Proof),

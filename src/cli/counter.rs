@@ -37,7 +37,9 @@ use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::net::LINE_BYTES_MAX;
+use crate::store::Ageing;
 use crate::suppression::Authority;
+use crate::suppression::Retention;
 use crate::suppression::proof::PublicKey;
 
 /// Who answers.
@@ -212,6 +214,20 @@ impl Counter {
                 engine.send(&Request::Erase(erasing))?;
                 match engine.next()? {
                     Reply::Erased(erased) => Ok(erased),
+                    reply => Err(unexpected(&reply)),
+                }
+            }
+        }
+    }
+
+    /// As [`Desk::ageing`].
+    pub(super) fn ageing(&mut self, retention: Retention) -> Result<Ageing, Failure> {
+        match self {
+            Self::Desk(desk) => Ok(desk.ageing(Some(retention))?),
+            Self::Engine(engine) => {
+                engine.send(&Request::Ageing(retention))?;
+                match engine.next()? {
+                    Reply::Ageing(ageing) => Ok(*ageing),
                     reply => Err(unexpected(&reply)),
                 }
             }

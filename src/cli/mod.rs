@@ -26,6 +26,7 @@ mod optout;
 mod page;
 pub mod phones;
 mod proof;
+mod retention;
 mod run;
 mod steer;
 mod store;
@@ -88,6 +89,7 @@ fn verb(cli: Cli, page: &mut Page) -> Result<Code, Failure> {
         Verb::Import(what) => import::import(common, what, page),
         Verb::Optout(what) => optout::optout(common, what, page),
         Verb::Erase(what) => erase::erase(common, what, page),
+        Verb::Retention => retention::retention(common, page),
         Verb::Demo(what) => demo::demo(common, &what, page),
         Verb::Proof(what) => proof::proof(common, what, page),
         Verb::Verify(what) => verify::verify(common, &what, page),

@@ -240,6 +240,9 @@ fn describe(shown: &Shown, page: &mut Page) -> io::Result<()> {
             writeln!(page, "  {name:<10} {text}")?;
         }
     }
+    if let Some(deleted) = &entry.evidence_deleted {
+        writeln!(page, "  evidence   {deleted}, record {}", deleted.record)?;
+    }
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use crate::suppression::Audio;
 use crate::suppression::AudioResult;
 use crate::suppression::Confirmation;
 use crate::suppression::Erasure;
+use crate::suppression::EvidenceDeleted;
 use crate::suppression::Fact;
 use crate::suppression::KeyEvidence;
 use crate::suppression::OptOut;
@@ -195,6 +196,7 @@ fn tell(
                 "audio": match &record.fact { Some(Fact::Audio(it)) => Some(it), _ => None },
                 "wav": (!record.audio.is_empty()).then(|| hex(&record.audio)),
                 "reversal": match &record.fact { Some(Fact::Reversal(it)) => Some(it), _ => None },
+                "evidence_deleted": deleted(record.id, records),
                 "confirmation": match &record.fact { Some(Fact::Confirmed(it)) => Some(it), _ => None },
             }))?;
         }
@@ -223,12 +225,25 @@ fn tell(
         writeln!(page, "             compare it with the one that you were given, or use --key")?;
     }
     for record in records {
-        describe(record, verified.number, page)?;
+        describe(record, deleted(record.id, records), verified.number, page)?;
     }
     Ok(())
 }
 
-fn describe(record: &VerifiedRecord, number: Number, page: &mut Page) -> io::Result<()> {
+/// By which erasure in the bundle the evidence of `record` is gone.
+fn deleted(record: RecordId, records: &[VerifiedRecord]) -> Option<EvidenceDeleted> {
+    records.iter().find_map(|it| match &it.fact {
+        Some(Fact::Erasure(erasure)) => erasure.deleted(it.id, record),
+        _ => None,
+    })
+}
+
+fn describe(
+    record: &VerifiedRecord,
+    deleted: Option<EvidenceDeleted>,
+    number: Number,
+    page: &mut Page,
+) -> io::Result<()> {
     match &record.fact {
         Some(Fact::OptOut(optout)) => {
             writeln!(page, "record {}, {}", record.id, optout.origin.as_str())?;
@@ -256,7 +271,12 @@ fn describe(record: &VerifiedRecord, number: Number, page: &mut Page) -> io::Res
         }
         Some(Fact::Checkpoint(_)) | None => {
             writeln!(page, "record {}", record.id)?;
-            writeln!(page, "  erased     its key was destroyed; the chain over it holds")?;
+            match deleted {
+                Some(deleted) => writeln!(page, "  erased     {deleted}; the chain over it holds")?,
+                None => {
+                    writeln!(page, "  erased     its key was destroyed; the chain over it holds")?
+                }
+            }
         }
     }
     writeln!(page, "  written    {}", record.written_at.iso8601())

@@ -17,6 +17,7 @@ use crate::store::AckPolicy;
 use crate::store::NumberChoice;
 use crate::store::postgres::Tls;
 use crate::suppression::Range;
+use crate::suppression::Retention;
 use crate::suppression::list::Direction;
 
 /// The whole configuration, checked.
@@ -38,6 +39,8 @@ pub struct Checked {
     pub media: Media,
     /// Where opt-outs and call records are kept.
     pub store: Store,
+    /// How long evidence and call records are kept.
+    pub retention: Retention,
     /// What is kept of an opt-out besides the record itself.
     pub evidence: Evidence,
     /// Health and metrics.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checked::{ListKind, LogFormat, Scope};
-use super::value::{PortRange, TypedDuration, TypedNetwork};
+use super::value::{PortRange, TypedDuration, TypedKeep, TypedNetwork};
 use crate::campaign::{Confirm, Mode, OnStale, OnUnconfirmed, Then};
 use crate::suppression::Range;
 use crate::suppression::list::Direction;
@@ -118,6 +118,8 @@ pub(super) struct Store {
     pub(super) stale_after: TypedDuration,
     pub(super) number_storage: NumberStorage,
     pub(super) number_key: Option<Text>,
+    pub(super) keep_evidence: TypedKeep,
+    pub(super) keep_calls: TypedKeep,
 }
 
 /// How numbers are kept.

@@ -7,8 +7,8 @@
 //! In a path, a segment in capitals stands for a name that the operator chooses.
 
 use Kind::{
-    Address, Count, DurationIn, Flag, HeaderName, Ip, Name, Names, Networks, OneOf, Ports, Ranges,
-    Region, Secret, SeveralOf, Status, Subject, Text, Texts,
+    Address, Count, DurationIn, Flag, HeaderName, Ip, KeepIn, Name, Names, Networks, OneOf, Ports,
+    Ranges, Region, Secret, SeveralOf, Status, Subject, Text, Texts,
 };
 use Presence::{Default, Optional, Required};
 
@@ -49,6 +49,8 @@ pub(super) enum Kind {
     Flag,
     /// The name of a SIP header.
     HeaderName,
+    /// How long something is kept, from the first to the second, or `forever`.
+    KeepIn(&'static str, &'static str),
     /// An IP address.
     Ip,
     /// A name: letters, digits, `-`, `_`, `.`.
@@ -215,6 +217,11 @@ pub(super) const KEYS: &[Key] = &[
         "How numbers are kept, chosen when the store is made: as they are, or as HMAC-SHA-256 under a key, so that `bajavoz erase` leaves nothing to be read of one and it is refused all the same."),
     key("store.number-key", Text, Optional("number-key in the store's folder"), "\"../secret/number-key\"",
         "The file of the key by which numbers are hashed, relative to the configuration folder; made with the store, and the same file on every engine of one server. Without it nobody can be refused: keep a copy, apart from those of the database. hmac only."),
+
+    key("store.keep-evidence", KeepIn("1d", "100y"), Default("\"5y\"", "who sells by telephone in the US must have it so long, 16 CFR 310.5"), "",
+        "For how long is kept what proves an opt-out: key events, SIP Call-ID, who entered it and why, and the audio around the press; counted from the newest record of its number. Then it is deleted, and the number is refused as before. `bajavoz retention` says what that would be today."),
+    key("store.keep-calls", KeepIn("1d", "100y"), Default("\"5y\"", "as for evidence"), "",
+        "For how long a call record is kept, counted from the end of its call."),
 
     key("evidence.audio", Flag, Default("false", "a voice is kept only by who has a reason to"), "",
         "Whether the person's audio around the press is kept, as a WAV file beside the journal. 8 kB of memory a second and call."),

@@ -66,6 +66,7 @@ fn range(kind: Kind) -> String {
     match kind {
         Kind::Count(min, max) => format!("{min} to {max}. "),
         Kind::DurationIn(min, max) => format!("{min} to {max}. "),
+        Kind::KeepIn(min, max) => format!("{min} to {max}, or forever. "),
         Kind::OneOf(words) => format!("One of {}. ", words.join(", ")),
         Kind::SeveralOf(words) => format!("Of {}. ", words.join(", ")),
         Kind::Status(statuses) => {

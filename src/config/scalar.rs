@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
 
 use super::keys::Kind;
-use super::value::{Fault, PortRange, TypedDuration, TypedNetwork, nearest};
+use super::value::{Fault, PortRange, TypedDuration, TypedKeep, TypedNetwork, nearest};
 use crate::suppression::Range;
 
 /// Longest text and longest name, in bytes: longer ones are pasted by mistake.
@@ -47,6 +47,12 @@ pub(super) fn scalar(kind: Kind, value: &DeValue<'_>) -> Scalar {
             let fault = Fault::new("expected a duration, found a bare number");
             let hint = "write it with its unit (ms, s, m, h) and in quotes";
             Err(("E-TYPE", fault.hint(hint).fix(format!("{count}s"))))
+        }
+        Kind::KeepIn(..) if matches!(value, DeValue::Integer(_)) => {
+            let count = number(value)?;
+            let fault = Fault::new("expected how long it is kept, found a bare number");
+            let hint = "write it with its unit (d, y) and in quotes";
+            Err(("E-TYPE", fault.hint(hint).fix(format!("{count}d"))))
         }
         _ => {
             let text = text_of(value).ok_or_else(|| wrong_type("a text", value))?;
@@ -142,6 +148,7 @@ fn textual(kind: Kind, text: &str) -> Result<(), Fault> {
             Fault::new("expected an IP address").hint("without a port, such as \"203.0.113.10\"")
         }),
         Kind::DurationIn(..) => text.parse::<TypedDuration>().map(drop),
+        Kind::KeepIn(..) => text.parse::<TypedKeep>().map(drop),
         Kind::HeaderName => header_fault(text).map_or(Ok(()), Err),
         Kind::Name | Kind::Names => name_fault(text).map_or(Ok(()), Err),
         Kind::Networks => text.parse::<TypedNetwork>().map(drop),
@@ -156,12 +163,21 @@ fn textual(kind: Kind, text: &str) -> Result<(), Fault> {
 }
 
 fn in_range(kind: Kind, text: &str) -> Scalar {
-    let Kind::DurationIn(min, max) = kind else { return Ok(()) };
-    let read = |text: &str| text.parse::<TypedDuration>().ok();
-    if read(min) <= read(text) && read(text) <= read(max) {
+    let (min, max, expected) = match kind {
+        Kind::DurationIn(min, max) => (min, max, format!("{min} to {max}")),
+        Kind::KeepIn(min, max) => (min, max, format!("{min} to {max}, or forever")),
+        _ => return Ok(()),
+    };
+    let read = |text: &str| match kind {
+        Kind::KeepIn(..) => text.parse::<TypedKeep>().ok().and_then(|kept| kept.0),
+        _ => text.parse::<TypedDuration>().ok().map(|duration| duration.0),
+    };
+    // What is kept for ever is no duration.
+    let is_in_range = read(text).is_none_or(|it| read(min) <= Some(it) && Some(it) <= read(max));
+    if is_in_range {
         return Ok(());
     }
-    Err(("E-RANGE", Fault::new(format!("expected {min} to {max}, found {text}"))))
+    Err(("E-RANGE", Fault::new(format!("expected {expected}, found {text}"))))
 }
 
 fn text_fault(text: &str) -> Option<Fault> {

@@ -99,6 +99,53 @@ impl fmt::Display for TypedDuration {
     }
 }
 
+/// The units in which it is said how long something is kept, each with its days. A year has a leap
+/// day, so that no number of them is less than the calendar's.
+const KEEP_UNITS: [(&str, u64); 2] = [("d", 1), ("y", 366)];
+
+/// The word for what is never deleted.
+const FOREVER: &str = "forever";
+
+/// How long something is kept as it is typed: `90d`, `5y`, or `forever`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct TypedKeep(pub(super) Option<Duration>);
+
+impl FromStr for TypedKeep {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        if text == FOREVER {
+            return Ok(Self(None));
+        }
+        let form = "it is a whole number of days or years, or \"forever\"";
+        let fault = |reason: String| Fault::new(reason).hint("such as \"90d\" or \"5y\"");
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (count, unit) = text.split_at(split);
+        let long = || fault("this is longer than anything is kept; write \"forever\"".to_owned());
+        let count: u64 = match count.parse() {
+            Ok(count) => count,
+            Err(_) if count.is_empty() => return Err(fault(form.to_owned())),
+            Err(_) => return Err(long()),
+        };
+        let days = KEEP_UNITS.iter().find(|(known, _days)| *known == unit);
+        let (_unit, days) = days.ok_or_else(|| match unit {
+            "" => fault("the unit is missing".to_owned()).hint(form).fix(format!("{count}d")),
+            unit => fault(format!("`{unit}` is no unit here")).hint(form),
+        })?;
+        let seconds = count.checked_mul(days * 86_400).ok_or_else(long)?;
+        Ok(Self(Some(Duration::from_secs(seconds))))
+    }
+}
+
+impl TryFrom<String> for TypedKeep {
+    type Error = Fault;
+
+    fn try_from(text: String) -> Result<Self, Fault> {
+        text.parse()
+    }
+}
+
 /// A range of UDP ports as it is typed, `20000-29999`: even to odd, so that each RTP port has the
 /// odd port above it for RTCP (RFC 3550 section 11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

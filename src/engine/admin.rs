@@ -29,9 +29,11 @@ use super::desk::Reversing;
 use super::desk::Selection;
 use super::desk::Withdrawing;
 use crate::call::LiveCall;
+use crate::model::CampaignName;
 use crate::net::AdminSocket;
 use crate::net::JsonLines;
 use crate::suppression::Authority;
+use crate::suppression::Retention;
 
 mod message;
 mod out;
@@ -137,11 +139,7 @@ impl Clerk {
             }
             Request::Reach => self.lines.write(&Reply::Reach(self.desk.reach().into())).await,
             Request::Explain { number, campaign } => {
-                self.asked(move |desk, out| {
-                    let explained = desk.explain(&number, &campaign)?;
-                    out.put(Reply::Explained(Box::new(explained)))
-                })
-                .await
+                self.asked(move |desk, out| explain(desk, &number, &campaign, out)).await
             }
             Request::Add(addition) => {
                 self.asked(move |desk, out| out.put(Reply::Added(desk.add(addition)?))).await
@@ -154,6 +152,9 @@ impl Clerk {
             }
             Request::Erase(erasing) => {
                 self.asked(move |desk, out| erase(desk, &erasing, out)).await
+            }
+            Request::Ageing(retention) => {
+                self.asked(move |desk, out| ageing(desk, retention, out)).await
             }
             Request::ImportPlace { list, account } => {
                 self.asked(move |desk, out| {
@@ -231,6 +232,15 @@ impl Clerk {
     }
 }
 
+fn explain(
+    desk: &Desk,
+    number: &str,
+    campaign: &CampaignName,
+    out: &mut Out,
+) -> Result<(), DeskError> {
+    out.put(Reply::Explained(Box::new(desk.explain(number, campaign)?)))
+}
+
 fn reverse(desk: &Desk, reversing: &Reversing, out: &mut Out) -> Result<(), DeskError> {
     // Who opened the socket is the engine's own user.
     out.put(Reply::Reversed(desk.reverse(Authority::LocalOperator, reversing)?))
@@ -250,6 +260,10 @@ fn withdraw(desk: &Desk, withdrawing: &Withdrawing, out: &mut Out) -> Result<(),
 fn erase(desk: &Desk, erasing: &Erasing, out: &mut Out) -> Result<(), DeskError> {
     // As for a reversal.
     out.put(Reply::Erased(desk.erase(Authority::LocalOperator, erasing)?))
+}
+
+fn ageing(desk: &Desk, retention: Retention, out: &mut Out) -> Result<(), DeskError> {
+    out.put(Reply::Ageing(Box::new(desk.ageing(Some(retention))?)))
 }
 
 fn export(

@@ -56,6 +56,7 @@ mod herald;
 mod import;
 mod names;
 mod receipts;
+mod retention;
 mod reversal;
 #[cfg(test)]
 mod stand;
@@ -68,6 +69,7 @@ pub use explain::{Aside, Cause, Effect, Explanation, Ground, Look, Told, Verdict
 pub use herald::Herald;
 pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;
+pub use retention::Retained;
 pub use reversal::{Reversed, ReversedEntry, Reversing, Still};
 pub use withdrawal::{Withdrawing, Withdrawn};
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use super::finding::Finding;
 use super::inbox::InboxSender;
 use super::inbox::ShardInput;
 use super::inbox::inbox;
+use super::keeper::Keeper;
 use super::live::LiveCalls;
 use super::page::Page;
 use super::reach::Reach;
@@ -57,6 +59,7 @@ use crate::telemetry::Metrics;
 pub struct Engine {
     core: Arc<Core>,
     shard: Option<JoinHandle<()>>,
+    keeper: Option<Keeper>,
     store: Option<Arc<Store>>,
     desk: Arc<Desk>,
     sip: Vec<SocketAddr>,
@@ -71,6 +74,8 @@ struct Core {
     checked: Arc<ArcSwap<Checked>>,
     /// Where the configuration is read from again.
     folder: PathBuf,
+    /// Not held by it: who steers an engine that has ended holds no store.
+    desk: Weak<Desk>,
     /// Says when the engine has ended, and why.
     life: watch::Receiver<Life>,
 }
@@ -130,9 +135,23 @@ impl Engine {
             herald,
         );
         let folder = folder.to_owned();
-        let core = Core { inbox: inbox_sender, index, figures, live, checked, folder, life };
+        let desk = Arc::new(desk);
+        let core = Core {
+            inbox: inbox_sender,
+            index,
+            figures,
+            live,
+            checked,
+            folder,
+            life,
+            desk: Arc::downgrade(&desk),
+        };
         let core = Arc::new(core);
-        Ok(Self { core, shard: Some(shard), store: Some(store), desk: Arc::new(desk), sip })
+        let (shard, store) = (Some(shard), Some(store));
+        let mut engine = Self { core, shard, keeper: None, store, desk, sip };
+        let figures = Arc::clone(&engine.core.figures);
+        engine.keeper = Some(Keeper::start(Arc::clone(&engine.desk), figures)?);
+        Ok(engine)
     }
 
     /// Where SIP is received, in the order of the configuration, with the ports that the system
@@ -209,6 +228,7 @@ impl Engine {
             // A panic of the thread is its own; what it had made durable is safe.
             let _ = shard.join();
         }
+        self.keeper = None;
         // The threads of the store end with its last holder, everything submitted settled.
         self.store = None;
     }
@@ -230,6 +250,26 @@ impl Core {
         self.checked.store(Arc::new(checked));
         self.figures.metrics.config_loaded(clock::unix_now());
         Ok(())
+    }
+}
+
+impl Core {
+    /// What `newer` deletes that was to be kept for longer: a warning, with how much that is.
+    async fn shortened_by(&self, newer: &Checked) -> Option<Finding> {
+        let retention = newer.retention;
+        if !self.checked.load().retention.is_shortened_by(&retention) {
+            return None;
+        }
+        let desk = self.desk.upgrade()?;
+        let asked = tokio::task::spawn_blocking(move || desk.ageing(Some(retention))).await;
+        let what = match asked {
+            Ok(Ok(ageing)) => ageing.to_string(),
+            Ok(Err(_)) | Err(_) => "more than can be told now".to_owned(),
+        };
+        let message = format!("less is kept than before: by now it deletes {what}");
+        let hint = "within a day, for ever; `bajavoz retention` says of which months. Nobody is \
+                    called who is refused now";
+        Some(Finding::of_no_place("W-RETENTION-SHORTER", &message, hint))
     }
 }
 
@@ -264,7 +304,8 @@ impl Steer for Core {
                 why: "the configuration has errors; the old one stays in force".to_owned(),
                 findings: faults.iter().map(|fault| Finding::new(fault, false)).collect(),
             })?;
-            let narrowed = Reach::of(&self.checked.load()).narrowed_by(&checked);
+            let mut narrowed = Reach::of(&self.checked.load()).narrowed_by(&checked);
+            narrowed.extend(self.shortened_by(&checked).await);
             let warnings = checked.warnings.iter().map(|fault| Finding::new(fault, false));
             let warnings = warnings.chain(narrowed.iter().cloned()).collect();
             let reloaded = Reloaded { config: hex(&checked.hash), warnings };

@@ -3,12 +3,16 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use super::keeper::Kept;
 use crate::call::VoiceReport;
+use crate::model::UnixMicros;
 use crate::record::Cdr;
 use crate::sip;
 use crate::store::Counters;
 use crate::store::Followed;
+use crate::suppression::retention::Doubt;
 use crate::telemetry::Metrics;
+use crate::telemetry::RetentionFigures;
 use crate::telemetry::Side;
 use crate::telemetry::Snapshot;
 use crate::telemetry::StoreFigures;
@@ -64,6 +68,23 @@ impl Figures {
         met.refused("feed_regression", followed.regressions);
         met.refused("feed_failed", followed.failures);
         self.metrics.publish("follow", met);
+    }
+
+    /// What was deleted since it was kept long enough, and why not more of it, by a look at `now`.
+    pub(super) fn note_kept(&self, kept: &Kept, now: UnixMicros) {
+        let seconds = |micros: i64| micros as f64 / 1e6;
+        self.metrics.retention(RetentionFigures {
+            numbers: kept.numbers,
+            calls: kept.calls,
+            oldest_s: kept.last.oldest.map_or(0.0, |oldest| seconds((now.0 - oldest.0).max(0))),
+            looked_at_s: seconds(now.0),
+            is_clock_doubted: kept.last.doubt.is_some(),
+        });
+        let mut met = Snapshot::default();
+        met.refused("retention_clock_behind", kept.doubted[Doubt::Behind as usize]);
+        met.refused("retention_clock_ahead", kept.doubted[Doubt::Ahead as usize]);
+        met.refused("retention_failed", kept.failed);
+        self.metrics.publish("retention", met);
     }
 
     /// What the store has done and refused, and how many reversals wait or found no room to.

@@ -20,6 +20,7 @@ mod evidence;
 mod figures;
 mod finding;
 mod inbox;
+mod keeper;
 mod live;
 mod media;
 mod outbox;

@@ -168,9 +168,9 @@ impl Archive {
         let Opening { mut database, keys, recovered, past } = opening;
         if !database.is_shared() {
             loose_ends = database.loose_ends()?;
-            erasures = database.erasures()?;
+            erasures = database.erasures_due(&keys)?;
         }
-        let completed = erase::complete(&site.dir, &keys, &erasures)?;
+        let completed = erase::complete(&site.dir, &keys, &mut database, &erasures)?;
         if completed > 0 {
             tracing::warn!(completed, "erasures that a crash had cut short are done to their end");
         }
@@ -272,12 +272,16 @@ fn check_all_there(cursors: &[Cursor], streams: &[Stream]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The fact in a record, by the key that its number has.
+/// The fact in a record, by the key that its number has; its outline once that is destroyed, where
+/// the number was kept of it.
 pub(super) fn open_record(keys: &KeyFile, record: &Record) -> Result<Option<Fact>, StoreError> {
     let fail = |source| StoreError::Record { writer: record.id.writer, seq: record.id.seq, source };
-    let Some((_tag, slot)) = record.key_slot() else {
+    let Some((tag, slot)) = record.key_slot() else {
         return record.open(None).map(Some).map_err(fail);
     };
-    let key = keys.key_in(slot).map_err(StoreError::io("read", "keys"))?;
-    key.map(|key| record.open(Some(&key)).map_err(fail)).transpose()
+    if let Some(key) = keys.key_in(slot).map_err(StoreError::io("read", "keys"))? {
+        return record.open(Some(&key)).map(Some).map_err(fail);
+    }
+    let kept = keys.kept_in(tag, slot).map_err(StoreError::io("read", "keys"))?;
+    kept.map_or(Ok(None), |number| record.outline_of(number).map_err(fail))
 }

@@ -46,6 +46,9 @@ pub(super) trait Backend: fmt::Debug + Send {
 
     /// Whether other nodes write to it too, so that it knows streams that are not in our journal.
     fn is_shared(&self) -> bool;
+
+    /// Has nothing of deleted rows left to be read in files of ours, as far as it can now.
+    fn scrub(&mut self) {}
 }
 
 /// Takes a row, and says whether it wants another.
@@ -192,6 +195,9 @@ impl Table {
 pub(super) enum Change {
     /// Puts rows into a table; one whose key is there already is left as it is.
     Insert(&'static Table, Vec<Vec<Value>>),
+    /// Takes the rows with these keys out of a table of `tables::PASSING`; those that are not there
+    /// are no matter.
+    Delete(&'static Table, Vec<Vec<Value>>),
     /// Runs a statement that finds its row only where the database is as we believe.
     Move(&'static str, Vec<Value>),
     /// Wakes whoever waits in [`Backend::wait`], where the database can; behind the transaction,

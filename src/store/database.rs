@@ -1,8 +1,11 @@
 //! The database as the projection writes it: how far each stream is, and what its records say.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
+use crate::model::NodeName;
 use crate::model::RecordId;
+use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::suppression::Erasure;
@@ -17,10 +20,13 @@ use crate::suppression::proof::Record;
 use super::StoreError;
 use super::backend::Backend;
 use super::backend::Change;
+use super::backend::Value;
 use super::backend::each;
 use super::chunks::Step;
 use super::chunks::publish;
 use super::chunks::publish_all;
+use super::erase::is_due;
+use super::keys::KeyFile;
 use super::ledger::LooseEnd;
 use super::proof::is_own_checkpoint;
 use super::segments::Segments;
@@ -171,16 +177,62 @@ impl Database {
         Ok(keys)
     }
 
-    /// Every erasure, in the order of the streams.
-    pub(super) fn erasures(&mut self) -> Result<Vec<Erasure>, StoreError> {
+    /// The erasures that were not done to their end, by the keys that are still in `keys`.
+    pub(super) fn erasures_due(&mut self, keys: &KeyFile) -> Result<Vec<Erasure>, StoreError> {
         let mut erasures = Vec::new();
         let sql = "SELECT body FROM erasure ORDER BY writer_id, writer_seq";
         each(self.backend.as_mut(), sql, &[], |row| {
             let erasure = serde_json::from_str(row.text(0)?);
-            erasures.push(erasure.map_err(|source| StoreError::Row { source })?);
+            let erasure: Erasure = erasure.map_err(|source| StoreError::Row { source })?;
+            if is_due(keys, &erasure)? {
+                erasures.push(erasure);
+            }
             Ok(())
         })?;
         Ok(erasures)
+    }
+
+    /// Takes away what is there of the evidence of `records`.
+    pub(super) fn forget_evidence(&mut self, records: &[RecordId]) -> Result<(), StoreError> {
+        let keys = records.iter().copied().map(tables::record_key).collect();
+        let changes: Vec<Change> = tables::without_evidence(keys).into_iter().collect();
+        self.backend.change(&changes)?;
+        self.backend.scrub();
+        Ok(())
+    }
+
+    /// Takes away at most `len_max` call records of calls that ended before `limit`: of those of
+    /// `node` where nodes share the database, of all where it is its own. How many they were.
+    pub(super) fn forget_calls(
+        &mut self,
+        node: &NodeName,
+        limit: UnixMicros,
+        len_max: u64,
+    ) -> Result<u64, StoreError> {
+        let mut keys = Vec::new();
+        let (mut sql, mut values) = (
+            "SELECT call_id FROM call_record WHERE ended_us < $1".to_owned(),
+            vec![Value::from(limit.0)],
+        );
+        if self.is_shared() {
+            sql.push_str(" AND node = $2");
+            values.push(node.as_str().into());
+        }
+        sql.push_str(&format!(" LIMIT {len_max}"));
+        self.backend.search(&sql, &values, &mut |row| {
+            keys.push(vec![row.text(0)?.into()]);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let found = keys.len() as u64;
+        if found > 0 {
+            self.backend.change(&[Change::Delete(&tables::CALL_RECORD, keys)])?;
+        }
+        Ok(found)
+    }
+
+    /// As [`Backend::scrub`].
+    pub(super) fn scrub(&mut self) {
+        self.backend.scrub();
     }
 
     /// The ends of streams that no later stream names yet.

@@ -23,6 +23,7 @@ use crate::model::UnixMicros;
 use crate::suppression::Audio;
 use crate::suppression::AudioResult;
 use crate::suppression::Erasure;
+use crate::suppression::ErasureCause;
 use crate::suppression::Fact;
 use crate::suppression::erasure::DESTROYED_MAX;
 use crate::suppression::proof::Hash;
@@ -34,6 +35,7 @@ use super::StoreError;
 use super::archive::journal_dir;
 use super::audio::AudioFiles;
 use super::audio::audio_dir;
+use super::database::Database;
 use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
@@ -50,7 +52,7 @@ pub struct Readable {
     /// Files of audio around its presses, which nobody else's record names.
     pub audio: Vec<Hash>,
     /// Records that are sealed under these keys.
-    pub records: u64,
+    pub records: Vec<RecordId>,
     /// When the first of them was written, and the last.
     pub written: Option<(UnixMicros, UnixMicros)>,
 }
@@ -131,7 +133,7 @@ impl Survey<'_> {
         if !found.slots.contains(&slot) {
             found.slots.push(slot);
         }
-        found.records += 1;
+        found.records.push(record.id);
         let at = record.written_at;
         let (first, last) = found.written.unwrap_or((at, at));
         found.written = Some((first.min(at), last.max(at)));
@@ -168,9 +170,14 @@ impl Survey<'_> {
     }
 }
 
-/// Removes the audio, and then zeroes the slots: durable when this returns. Doing it twice is doing
-/// it once.
-pub(super) fn destroy(dir: &Path, slots: &[u32], audio: &[Hash]) -> Result<(), StoreError> {
+/// Removes the audio, and then destroys the keys, of which `kept` is left where there is such: durable
+/// when this returns. Doing it twice is doing it once.
+pub(super) fn destroy(
+    dir: &Path,
+    slots: &[u32],
+    audio: &[Hash],
+    kept: Option<Number>,
+) -> Result<(), StoreError> {
     let files = AudioFiles::of(dir);
     for sha256 in audio {
         let path = files.path(*sha256);
@@ -185,23 +192,40 @@ pub(super) fn destroy(dir: &Path, slots: &[u32], audio: &[Hash]) -> Result<(), S
         sync_dir(&audio_dir(dir)).map_err(StoreError::io("sync", audio_dir(dir)))?;
     }
     let path = dir.join("keys");
-    KeyFile::destroy(&path, slots).map_err(StoreError::io("destroy keys in", path))
+    KeyFile::destroy(&path, slots, kept).map_err(StoreError::io("destroy keys in", path))
+}
+
+/// What is left of the keys that `erasure` destroys.
+pub(super) fn kept_of(erasure: &Erasure) -> Option<Number> {
+    Some(erasure.number).filter(|number| !number.is_keyed())
+}
+
+/// Whether a crash has cut an erasure of our own short: a key that it destroys is still there.
+pub(super) fn is_due(keys: &KeyFile, erasure: &Erasure) -> Result<bool, StoreError> {
+    for slot in &erasure.slots {
+        if keys.key_in(*slot).map_err(StoreError::io("read", "keys"))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Does to their end the erasures of our own that a crash has cut short.
 pub(super) fn complete(
     dir: &Path,
     keys: &KeyFile,
+    database: &mut Database,
     erasures: &[Erasure],
 ) -> Result<u64, StoreError> {
     let mut completed = 0;
     for erasure in erasures {
-        let mut is_due = false;
-        for slot in &erasure.slots {
-            is_due |= keys.key_in(*slot).map_err(StoreError::io("read", "keys"))?.is_some();
-        }
-        if is_due {
-            destroy(dir, &erasure.slots, &erasure.audio)?;
+        if is_due(keys, erasure)? {
+            destroy(dir, &erasure.slots, &erasure.audio, kept_of(erasure))?;
+            match database.forget_evidence(&erasure.records) {
+                // It takes the erasure in once it is back, and the evidence away by it.
+                Err(error) if error.is_passing() => {}
+                forgotten => forgotten?,
+            }
             completed += 1;
         }
     }
@@ -221,7 +245,7 @@ fn follow(dir: &Path, erased: &[(Number, UnixMicros)]) -> Result<u64, StoreError
         let is_before = |(first, _last)| until.get(&number).is_some_and(|until| first <= *until);
         if found.written.is_none_or(is_before) {
             destroyed += found.slots.len() as u64;
-            destroy(dir, &found.slots, &found.audio)?;
+            destroy(dir, &found.slots, &found.audio, None)?;
         }
     }
     Ok(destroyed)
@@ -241,10 +265,15 @@ pub(super) struct Erasures {
 }
 
 impl Erasures {
-    /// Another node has erased `number`: here go the keys that were first used at `until` or before;
-    /// without a time, whatever there is now.
-    pub(super) fn are_due(&mut self, number: Number, until: Option<UnixMicros>) {
-        self.due.push((number, until.unwrap_or(UnixMicros(i64::MAX))));
+    /// Another node has erased a number: here go the keys that were first used at `until` or before;
+    /// without a time, whatever there is now. What it has kept long enough is its own to destroy.
+    pub(super) fn are_due(&mut self, erasure: &Erasure, until: Option<UnixMicros>) {
+        match erasure.cause {
+            ErasureCause::Request => {
+                self.due.push((erasure.number, until.unwrap_or(UnixMicros(i64::MAX))));
+            }
+            ErasureCause::Retention => {}
+        }
     }
 
     /// Begins what is due, and looks after what was begun.
@@ -291,6 +320,7 @@ impl Store {
         let mut found = found.remove(&stored).unwrap_or_default();
         found.slots.truncate(DESTROYED_MAX);
         found.audio.truncate(DESTROYED_MAX);
+        found.records.truncate(DESTROYED_MAX);
         Ok(found)
     }
 
@@ -301,7 +331,7 @@ impl Store {
     ///
     /// Those of the disk.
     pub fn destroy(&self, erasure: &Erasure) -> Result<(), StoreError> {
-        destroy(&self.site.dir, &erasure.slots, &erasure.audio)
+        destroy(&self.site.dir, &erasure.slots, &erasure.audio, kept_of(erasure))
     }
 
     /// A number as the store keeps it.

@@ -15,6 +15,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::model::RecordId;
+use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::PublicKey;
@@ -62,6 +63,10 @@ pub struct Examined {
     pub audio: u64,
     /// Those whose key is destroyed.
     pub erased: u64,
+    /// Records whose evidence was deleted since it had been kept for long enough.
+    pub expired: u64,
+    /// When the last of them was.
+    pub expired_at: Option<UnixMicros>,
     /// Signed checkpoints.
     pub checkpoints: u64,
     /// Records that no checkpoint covers yet.

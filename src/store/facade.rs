@@ -151,8 +151,8 @@ pub struct Store {
     // The order matters when it is dropped: the ledger feeds the projection, and the lock goes
     // last.
     follower: Option<Follower>,
-    ledger: Ledger,
-    projection: Projection,
+    pub(super) ledger: Ledger,
+    pub(super) projection: Projection,
     _publisher: Option<Publisher>,
     pub(super) site: Site,
     pub(super) signer: Signer,

@@ -248,9 +248,10 @@ impl Round {
         if shared.feed().is_none() {
             self.fill(asked_at, &heads)?;
             // What others have erased while this node was down; its own it has completed.
-            for (_record, erasure) in self.reader.erasures(None)? {
-                self.erasures.are_due(erasure.number, Some(erasure.erased_at));
-            }
+            let Self { reader, erasures, .. } = self;
+            reader.each_erasure(None, |_record, erasure| {
+                erasures.are_due(&erasure, Some(erasure.erased_at));
+            })?;
         }
         self.look_after_imports();
         let due = self.due(asked_at, heads);
@@ -354,7 +355,7 @@ impl Round {
                 }
             }
             // Whatever was sealed here up to now.
-            Some(Fact::Erasure(erasure)) => self.erasures.are_due(erasure.number, None),
+            Some(Fact::Erasure(erasure)) => self.erasures.are_due(erasure, None),
             // Without a fact its key was destroyed, and nobody is named any more.
             Some(Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_)) | None => {}
         }

@@ -14,11 +14,22 @@
 //! destroyed by writing zeros over its slot. Which number has which slot stands in the records
 //! under a keyed hash, never here. A slot of zeros is destroyed and is not given out again.
 //!
+//! Where numbers are kept as they are, a number must outlive the evidence that was sealed with it:
+//! there its slot says the number instead of the key. So whoever reads a record of it finds what
+//! refuses it, in whatever order, and nothing else.
+//!
+//! ```text
+//! key       32 octets at random
+//! destroyed 32 zeros
+//! kept      "bajavoz number\0\x01" | number, 8 octets | CRC-32 | 4 zeros
+//! ```
+//!
 //! The signing key is the Ed25519 seed under which the store's checkpoints are signed: drawn with
 //! the file, or once for a file that was made before there was one. How numbers are kept is said
 //! when the file is made and never again; where nothing is said they are kept as they are.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -54,6 +65,19 @@ const FREE_AT: usize = 160;
 const FREE_LEN: usize = 8;
 /// Slots made at a time: one sync for as many numbers.
 const CHUNK_SLOTS: u32 = 4096;
+/// What a slot begins with that says a number. No key does, but for one of 2^128.
+const KEPT: [u8; 16] = *b"bajavoz number\0\x01";
+
+/// What is in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// A key.
+    Key([u8; SLOT_LEN as usize]),
+    /// Whose key it was, and no more.
+    Kept(Number),
+    /// Nothing: it was destroyed.
+    Destroyed,
+}
 
 /// The key file, with the numbers that already have a key.
 #[derive(Debug)]
@@ -128,11 +152,37 @@ impl KeyFile {
         self.next_slot = self.next_slot.max(slot.saturating_add(1));
     }
 
+    /// What is in `slot`.
+    pub(super) fn slot(&self, slot: u32) -> io::Result<Slot> {
+        let mut octets = [0; SLOT_LEN as usize];
+        self.file.read_exact_at(&mut octets, HEADER_LEN + u64::from(slot) * SLOT_LEN)?;
+        Ok(match kept_in(&octets) {
+            _ if octets.iter().all(|&octet| octet == 0) => Slot::Destroyed,
+            Some(number) => Slot::Kept(number),
+            None => Slot::Key(octets),
+        })
+    }
+
     /// The key in `slot`; `None` once destroyed.
     pub(super) fn key_in(&self, slot: u32) -> io::Result<Option<[u8; 32]>> {
-        let mut key = [0; SLOT_LEN as usize];
-        self.file.read_exact_at(&mut key, HEADER_LEN + u64::from(slot) * SLOT_LEN)?;
-        Ok(Some(key).filter(|key| key.iter().any(|&octet| octet != 0)))
+        Ok(match self.slot(slot)? {
+            Slot::Key(key) => Some(key),
+            Slot::Kept(_) | Slot::Destroyed => None,
+        })
+    }
+
+    /// Whose key was in `slot`, where that was kept of it, for a record that says `tag` of it.
+    pub(super) fn kept_in(&self, tag: KeyTag, slot: u32) -> io::Result<Option<Number>> {
+        Ok(match self.slot(slot)? {
+            Slot::Kept(number) if self.tag_key.tag(number) == tag => Some(number),
+            Slot::Kept(_) | Slot::Key(_) | Slot::Destroyed => None,
+        })
+    }
+
+    /// Gives the keys in `slots` to no record any more: the next one of their numbers gets another.
+    pub(super) fn retire(&mut self, slots: &[u32]) {
+        let slots: HashSet<u32> = slots.iter().copied().collect();
+        self.slots.retain(|_tag, slot| !slots.contains(slot));
     }
 
     /// The key of `number`, durable before it is returned; the number takes a slot when it has
@@ -164,16 +214,17 @@ impl KeyFile {
         }
     }
 
-    /// Destroys the keys in `slots` of the file at `path`: durable when this returns. Whoever has
-    /// the file open finds them gone.
-    pub(super) fn destroy(path: &Path, slots: &[u32]) -> io::Result<()> {
+    /// Destroys the keys in `slots` of the file at `path`, of which `number` is kept where there is
+    /// one: durable when this returns. Whoever has the file open finds them gone.
+    pub(super) fn destroy(path: &Path, slots: &[u32], number: Option<Number>) -> io::Result<()> {
         if slots.is_empty() {
             return Ok(());
         }
         let file = OpenOptions::new().write(true).open(path)?;
+        let left = number.map_or([0; SLOT_LEN as usize], kept);
         for slot in slots {
             let at = HEADER_LEN + u64::from(*slot) * SLOT_LEN;
-            file.write_all_at(&[0; SLOT_LEN as usize], at)?;
+            file.write_all_at(&left, at)?;
         }
         file.sync_all()
     }
@@ -232,6 +283,22 @@ impl KeyFile {
         self.slots_len = slots_len;
         Ok(())
     }
+}
+
+/// A slot that says `number`.
+fn kept(number: Number) -> [u8; SLOT_LEN as usize] {
+    let mut slot = [0; SLOT_LEN as usize];
+    slot[..16].copy_from_slice(&KEPT);
+    slot[16..24].copy_from_slice(&number.digits().to_be_bytes());
+    let crc = crc32fast::hash(&slot[..24]);
+    slot[24..28].copy_from_slice(&crc.to_be_bytes());
+    slot
+}
+
+/// The number in a slot that says one, and is whole.
+fn kept_in(slot: &[u8; SLOT_LEN as usize]) -> Option<Number> {
+    let number = slot.strip_prefix(&KEPT)?.first_chunk().copied().map(u64::from_be_bytes)?;
+    Number::from_key(number).filter(|number| kept(*number) == *slot)
 }
 
 fn create(path: &Path, mark: StorageMark) -> io::Result<()> {
@@ -350,6 +417,31 @@ mod tests {
         assert_eq!(keys.key_of(number(1)).unwrap().slot, 1, "a fresh slot after the destroyed");
         let mut keys = KeyFile::open(&path, false, NumberStorage::Plain).unwrap();
         assert_eq!(keys.key_of(number(3)).unwrap().slot, 1, "zeros are skipped");
+    }
+
+    #[test]
+    fn of_a_key_that_is_destroyed_the_number_may_be_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let mut keys = KeyFile::open(&path, true, NumberStorage::Plain).unwrap();
+        let [first, second] = [1, 2].map(|n| keys.key_of(number(n)).unwrap());
+        KeyFile::destroy(&path, &[first.slot], Some(number(1))).unwrap();
+        assert_eq!(keys.slot(first.slot).unwrap(), Slot::Kept(number(1)));
+        assert_eq!(keys.slot(second.slot).unwrap(), Slot::Key(second.key));
+        assert_eq!(keys.key_in(first.slot).unwrap(), None);
+        assert_eq!(keys.kept_in(first.tag, first.slot).unwrap(), Some(number(1)));
+        assert_eq!(keys.kept_in(second.tag, first.slot).unwrap(), None, "of another's record");
+        assert_eq!(keys.kept_in(second.tag, second.slot).unwrap(), None, "it is a key");
+        assert_eq!(keys.key_of(number(1)).unwrap().slot, 2, "opting out again takes another");
+        keys.retire(&[second.slot]);
+        assert_eq!(keys.key_of(number(2)).unwrap().slot, 3, "one that is given out no more");
+        KeyFile::destroy(&path, &[second.slot], None).unwrap();
+        assert_eq!(keys.slot(second.slot).unwrap(), Slot::Destroyed);
+        // A write that was cut short is no number, and is done again as any key is destroyed.
+        let mut cut = kept(number(1));
+        cut[20] ^= 1;
+        keys.file.write_all_at(&cut, HEADER_LEN).unwrap();
+        assert_eq!(keys.slot(first.slot).unwrap(), Slot::Key(cut));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(super) enum Job {
     Wake,
     /// Sign everything before.
     Checkpoint,
+    /// Seal nothing that comes behind this under the keys in these slots.
+    Retire(Vec<u32>),
     /// Settle everything before, and tell whether it is in the database.
     Flush(SyncSender<bool>),
     /// End after everything before.
@@ -136,6 +138,15 @@ impl Ledger {
     /// [`StoreError::Closed`].
     pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
         self.jobs.send(Job::Checkpoint).map_err(|_error| StoreError::Closed)
+    }
+
+    /// Has nothing more sealed under the keys in `slots` than what was submitted before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`].
+    pub(super) fn retire(&self, slots: Vec<u32>) -> Result<(), StoreError> {
+        self.jobs.send(Job::Retire(slots)).map_err(|_error| StoreError::Closed)
     }
 
     #[cfg(test)]

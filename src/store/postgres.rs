@@ -112,7 +112,12 @@ impl Postgres {
         let mut wakes = false;
         for change in changes {
             match change {
-                Change::Insert(_, rows) if rows.is_empty() => {}
+                Change::Insert(_, rows) | Change::Delete(_, rows) if rows.is_empty() => {}
+                Change::Delete(table, keys) => {
+                    let kinds = table.columns.iter().take(table.key_len).enumerate();
+                    let columns = kinds.map(|(at, (_name, kind))| Column::all(keys, at, *kind));
+                    steps.push((link.prepare(&delete(table))?, columns.collect()));
+                }
                 Change::Wake => wakes = true,
                 Change::Insert(table, rows) => {
                     let kinds = table.columns.iter().enumerate();
@@ -276,6 +281,16 @@ pub(super) fn insert(table: &Table) -> String {
     let (name, columns) = (table.name, table.column_names());
     let arrays = arrays.join(", ");
     format!("INSERT INTO {name} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING")
+}
+
+/// The statement that takes rows out of `table`, a column of all keys in each parameter.
+fn delete(table: &Table) -> String {
+    let keys = || table.columns.iter().take(table.key_len).enumerate();
+    let names: Vec<&str> = keys().map(|(_at, (name, _kind))| *name).collect();
+    let arrays: Vec<String> =
+        keys().map(|(at, (_name, kind))| format!("${}::{}[]", at + 1, type_name(*kind))).collect();
+    let (name, names, arrays) = (table.name, names.join(", "), arrays.join(", "));
+    format!("DELETE FROM {name} WHERE ({names}) IN (SELECT * FROM unnest({arrays}))")
 }
 
 const fn type_name(kind: Kind) -> &'static str {

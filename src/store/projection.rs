@@ -37,6 +37,7 @@ use feed::is_behind;
 mod feed;
 
 pub(super) use feed::Feed;
+pub(super) use feed::Forgetting;
 /// Call records written with one transaction at most.
 const CALLS_MAX: usize = 512;
 /// Call records that wait for a database that is away, some 1 KB each; at 50 calls a second it may
@@ -217,6 +218,14 @@ impl Projector {
                     let is_behind =
                         self.feed.missed.load(Ordering::Acquire) || !self.calls.is_empty();
                     let _ = done.send(!is_behind);
+                }
+                Ok(Message::Forget(Forgetting { node, limit, len_max, done })) => {
+                    self.settle();
+                    let forgotten = limit
+                        .map_or(Ok(0), |limit| self.database.forget_calls(&node, limit, len_max));
+                    self.database.scrub();
+                    // As above.
+                    let _ = done.send(forgotten);
                 }
                 Err(RecvTimeoutError::Timeout) => self.settle(),
                 #[cfg(test)]

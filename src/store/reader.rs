@@ -9,12 +9,17 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::model::CampaignName;
+use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::record::Cdr;
+use crate::suppression::ErasureCause;
+use crate::suppression::Evidence;
+use crate::suppression::EvidenceDeleted;
 use crate::suppression::NumberStorage;
+use crate::suppression::OptOut;
 use crate::suppression::Outcome;
 use crate::suppression::StorageMark;
 use crate::suppression::export::Entry;
@@ -119,6 +124,11 @@ impl Reader {
         Ok(count)
     }
 
+    /// The store's folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn segments(&self) -> Segments {
         Segments::of(&self.dir)
     }
@@ -130,6 +140,21 @@ impl Reader {
     /// How many call records there are.
     pub(super) fn count_calls(&self) -> Result<u64, StoreError> {
         self.count_rows("SELECT COUNT(*) FROM call_record", &[])
+    }
+
+    /// How many call records there are of calls that ended before `limit`: of those of `node` where
+    /// nodes share the database.
+    pub(super) fn count_calls_before(
+        &self,
+        limit: UnixMicros,
+        node: &NodeName,
+    ) -> Result<u64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM call_record WHERE ended_us < $1";
+        if self.backend.borrow().is_shared() {
+            let sql = format!("{sql} AND node = $2");
+            return self.count_rows(&sql, &[limit.0.into(), node.as_str().into()]);
+        }
+        self.count_rows(sql, &[limit.0.into()])
     }
 
     /// How many opt-outs `filter` finds, whether or not they still refuse.
@@ -162,7 +187,9 @@ impl Reader {
         let sql = format!(
             "SELECT optout.writer_id, optout.writer_seq, written_us, optout.body, durable_us,
                  confirmed_us, outcome,
-                 reversed.list, reversal.writer_id, reversal.writer_seq, reversal.body
+                 reversed.list, reversal.writer_id, reversal.writer_seq, reversal.body,
+                 of_reversal.body, evidence.body,
+                 erased.writer_id, erased.writer_seq, erased_us, cause
              FROM optout{} LEFT JOIN confirmation
                  ON confirmation.ref_writer = optout.writer_id
                  AND confirmation.ref_seq = optout.writer_seq
@@ -170,6 +197,12 @@ impl Reader {
                  AND reversed.ref_seq = optout.writer_seq AND reversed.number = optout.number
              LEFT JOIN reversal ON reversal.writer_id = reversed.writer_id
                  AND reversal.writer_seq = reversed.writer_seq
+             LEFT JOIN evidence AS of_reversal ON of_reversal.writer_id = reversal.writer_id
+                 AND of_reversal.writer_seq = reversal.writer_seq
+             LEFT JOIN evidence ON evidence.writer_id = optout.writer_id
+                 AND evidence.writer_seq = optout.writer_seq
+             LEFT JOIN erased ON erased.ref_writer = optout.writer_id
+                 AND erased.ref_seq = optout.writer_seq
              {} ORDER BY pressed_us, optout.writer_id, optout.writer_seq,
                  reversed_us, reversal.writer_id, reversal.writer_seq, reversed.list",
             found.joins, found.sql
@@ -185,6 +218,8 @@ impl Reader {
             let record = record_id(row, 0)?;
             let undone = undone(row, 7)?;
             if let Some(entry) = waiting.as_mut().filter(|entry| entry.record == record) {
+                // Two erasures of one record are two rows of each reversal.
+                let undone = undone.filter(|undone| !entry.reversed.contains(undone));
                 entry.reversed.extend(undone);
                 return Ok(ControlFlow::Continue(()));
             }
@@ -286,16 +321,35 @@ impl Conditions {
 }
 
 fn entry(row: Row<'_>) -> Result<Entry, StoreError> {
+    let mut optout = json::<OptOut>(row.text(3)?)?;
+    if let Some(evidence) = row.maybe_text(12)? {
+        json::<Evidence>(evidence)?.complete_optout(&mut optout);
+    }
     Ok(Entry {
         record: record_id(row, 0)?,
-        optout: serde_json::from_str(row.text(3)?).map_err(|source| StoreError::Row { source })?,
+        optout,
         written_at: UnixMicros(row.int(2)?),
         durable_at: row.maybe_int(4)?.map(UnixMicros),
         confirmed_at: row.maybe_int(5)?.map(UnixMicros),
         outcome: row.maybe_text(6)?.and_then(Outcome::from_name),
         reversed: Vec::new(),
         number_key: None,
+        evidence_deleted: evidence_deleted(row, 13)?,
     })
+}
+
+/// By which erasure evidence is gone, in the columns from `at` on; nothing where they are empty.
+fn evidence_deleted(row: Row<'_>, at: usize) -> Result<Option<EvidenceDeleted>, StoreError> {
+    let Some(since) = row.maybe_int(at + 2)? else { return Ok(None) };
+    let cause = ErasureCause::from_name(row.text(at + 3)?);
+    let cause = cause.ok_or(StoreError::Column { at: at + 3 })?;
+    let record = record_id(row, at)?;
+    Ok(Some(EvidenceDeleted { at: UnixMicros(since), cause, record }))
+}
+
+/// What a body says.
+fn json<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, StoreError> {
+    serde_json::from_str(body).map_err(|source| StoreError::Row { source })
 }
 
 /// The record whose writer and sequence number stand from column `at` on.

@@ -41,6 +41,8 @@ impl Sqlite {
             connection.busy_timeout(BUSY_MAX)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
+            // What is deleted is not to be read in the file any more.
+            connection.pragma_update(None, "secure_delete", "ON")?;
             connection.pragma_update(None, "foreign_keys", "OFF")
         };
         set(&connection).map_err(failed_at(path))?;
@@ -59,7 +61,7 @@ impl Sqlite {
 
     /// Empties every table that is made from the journal; call records stay.
     pub(super) fn forget_projection(&mut self) -> Result<(), StoreError> {
-        const MADE: [&str; 11] = [
+        const MADE: [&str; 13] = [
             "writer",
             "fact",
             "optout",
@@ -71,6 +73,8 @@ impl Sqlite {
             "reversed",
             "audio",
             "erasure",
+            "evidence",
+            "erased",
         ];
         let forget = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
@@ -125,6 +129,16 @@ impl Sqlite {
                     }
                 }
                 Change::Wake => {}
+                Change::Delete(table, keys) => {
+                    let sql = delete(table);
+                    #[cfg(test)]
+                    super::tests::portable::note(&sql);
+                    let mut statement = transaction.prepare_cached(&sql)?;
+                    for key in keys {
+                        bind(&mut statement, key)?;
+                        statement.raw_execute()?;
+                    }
+                }
                 Change::Move(sql, values) => {
                     #[cfg(test)]
                     super::tests::portable::note(sql);
@@ -176,6 +190,23 @@ impl Backend for Sqlite {
     fn is_shared(&self) -> bool {
         false
     }
+
+    fn scrub(&mut self) {
+        // The log has pages from before; where a reader keeps it from being emptied, the next day is
+        // early enough.
+        let emptied = self.connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_row| Ok(()));
+        if let Err(error) = emptied {
+            tracing::warn!(%error, "the database's log still has what was deleted");
+        }
+    }
+}
+
+/// The statement that takes one row out of `table`.
+fn delete(table: &Table) -> String {
+    let keys = table.columns.iter().take(table.key_len).enumerate();
+    let keys: Vec<String> =
+        keys.map(|(at, (name, _kind))| format!("{name} = ${}", at + 1)).collect();
+    format!("DELETE FROM {} WHERE {}", table.name, keys.join(" AND "))
 }
 
 /// The statement that puts one row into `table`.

@@ -14,6 +14,7 @@ mod kill;
 pub(crate) mod portable;
 mod privacy;
 mod proxy;
+mod retention;
 mod reversals;
 mod round_trip;
 mod sample;

@@ -47,7 +47,7 @@ const PAGE_LEN: usize = 1_000;
 
 /// The tables whose rows are the same in every database; cursors are another matter, and the slots
 /// of keys are each node's own.
-static COPIED: [&Table; 10] = [
+static COPIED: [&Table; 12] = [
     &tables::FACT,
     &tables::OPTOUT,
     &tables::SUPPRESSED,
@@ -57,6 +57,8 @@ static COPIED: [&Table; 10] = [
     &tables::REVERSED,
     &tables::AUDIO,
     &tables::ERASURE,
+    &tables::EVIDENCE,
+    &tables::ERASED,
     &tables::CALL_RECORD,
 ];
 

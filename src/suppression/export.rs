@@ -14,6 +14,7 @@ use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::hex;
 
+use super::evidence::EvidenceDeleted;
 use super::fact::Outcome;
 use super::import::Import;
 use super::import::Imported;
@@ -106,6 +107,9 @@ pub struct Entry {
     /// Under which key the number is hashed, where it is: under another one it is nobody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number_key: Option<String>,
+    /// That what proves it was deleted, where it was: it refuses all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_deleted: Option<EvidenceDeleted>,
 }
 
 impl Entry {
@@ -142,6 +146,7 @@ impl Entry {
             outcome: None,
             reversed: Vec::new(),
             number_key: None,
+            evidence_deleted: None,
         }
     }
 
@@ -198,8 +203,9 @@ pub fn read_json_line(line: &[u8]) -> serde_json::Result<JsonRow> {
 /// unless the whole confirmation was played; `lists` are separated by a space. `standing_lists` are
 /// those of them on which no reversal has cancelled the record; the columns behind it are empty
 /// without one, and where there are several, the oldest first, `; ` stands between them. `number_key`
-/// is empty unless numbers are hashed.
-pub const COLUMNS: [&str; 26] = [
+/// is empty unless numbers are hashed; `evidence_deleted_at` unless what proves the record was deleted,
+/// by request or since it had been kept for long enough.
+pub const COLUMNS: [&str; 27] = [
     "pressed_at",
     "durable_at",
     "confirmed_at",
@@ -226,6 +232,7 @@ pub const COLUMNS: [&str; 26] = [
     "reversal_reason",
     "reversal_record",
     "number_key",
+    "evidence_deleted_at",
 ];
 
 /// Writes entries as CSV (RFC 4180, every field quoted, so that a spreadsheet asked for text
@@ -318,6 +325,7 @@ impl Row for Entry {
             each(|undone| undone.reason.clone()),
             each(|undone| undone.record.to_string()),
             text(entry.number_key.as_deref()),
+            entry.evidence_deleted.map(|gone| gone.at.iso8601()).unwrap_or_default(),
         ]
     }
 }
@@ -384,6 +392,7 @@ mod tests {
             outcome: Some(Outcome::Played),
             reversed: Vec::new(),
             number_key: None,
+            evidence_deleted: None,
         }
     }
 
@@ -400,7 +409,7 @@ mod tests {
              \"1970-01-01T00:00:02.000000Z\",\"+34600123456\",\"global acme\",\"acme\",\
              \"'=HYPERLINK(1)\",\"*9\",\"tone\",\"dialled_code\",\"\",\"\",\
              \"'+a \"\"b\"\", c@host\",\"b\",\"madrid-1\",\"0123456789abcdef-42\",\"{}\",\
-             \"played\",\"\",\"'-1+1\",\"global acme\",\"\",\"\",\"\",\"\",\"\"",
+             \"played\",\"\",\"'-1+1\",\"global acme\",\"\",\"\",\"\",\"\",\"\",\"\"",
             "ab".repeat(32)
         );
         assert_eq!(line, want);

@@ -7,6 +7,7 @@
 pub mod audio;
 pub mod base;
 pub mod erasure;
+pub mod evidence;
 pub mod export;
 pub mod fact;
 pub mod feed;
@@ -20,12 +21,14 @@ pub mod policy;
 pub mod proof;
 pub mod range;
 pub mod registry;
+pub mod retention;
 pub mod reversal;
 pub mod segment;
 
 pub use audio::{Audio, AudioLoss, AudioResult};
 pub use base::{Base, Layer};
 pub use erasure::{Erasure, ErasureCause};
+pub use evidence::{Evidence, EvidenceDeleted};
 pub use fact::{Confirmation, Fact, Outcome};
 pub use feed::{Feed, Freshness};
 pub use index::{Hit, Index};
@@ -34,4 +37,5 @@ pub use list::{List, ListMask, Scope};
 pub use number_storage::{NumberSecret, NumberStorage, StorageMark};
 pub use optout::{KeyEvidence, KeyMethod, Leg, OptOut, Origin};
 pub use range::Range;
+pub use retention::{Retention, Watchman};
 pub use reversal::{Authority, Cancelled, Reversal, Undone};

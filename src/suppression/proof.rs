@@ -25,6 +25,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
@@ -252,7 +253,17 @@ impl Record {
     ///
     /// [`RecordError::Malformed`] for plain fields that are not those of a fact.
     pub fn outline(&self) -> Result<Option<Fact>, RecordError> {
-        fields::outline(self.kind, &self.plain)
+        fields::outline(self.kind, &self.plain, None)
+    }
+
+    /// The same under `number`, which is all that was kept of the personal fields: where numbers are
+    /// not hashed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::outline`].
+    pub fn outline_of(&self, number: Number) -> Result<Option<Fact>, RecordError> {
+        fields::outline(self.kind, &self.plain, Some(number))
     }
 
     /// Which key slot the personal fields need; `None` for facts without any.

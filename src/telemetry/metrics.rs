@@ -19,6 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::model::{CampaignName, DialerName, Digits, ListName, UnixMicros};
+use crate::telemetry::retention::{RetentionFigures, RetentionGauges};
 use crate::telemetry::totals::{Snapshot, Totals};
 
 /// Most label sets of one family; what comes beyond is counted under labels that read `other`.
@@ -52,6 +53,7 @@ struct Inner {
     facts_waiting: Gauge,
     store: StoreGauges,
     feed: FeedGauges,
+    retention: RetentionGauges,
     config_reload: Gauge<f64, AtomicU64>,
     totals: Arc<Totals>,
 }
@@ -220,6 +222,7 @@ impl Metrics {
         let [database_alarm, facts_waiting] = database_gauges(&mut registry);
         let store = StoreGauges::register(&mut registry);
         let feed = FeedGauges::new(&mut registry);
+        let retention = RetentionGauges::register(&mut registry);
         let config_reload = Gauge::<f64, AtomicU64>::default();
         registry.register_with_unit(
             "config_reload_timestamp",
@@ -243,6 +246,7 @@ impl Metrics {
             facts_waiting,
             store,
             feed,
+            retention,
             config_reload,
             totals,
         }))
@@ -285,6 +289,11 @@ impl Metrics {
     /// How the store stands.
     pub fn store(&self, figures: StoreFigures) {
         self.0.store.set(figures);
+    }
+
+    /// How retention stands.
+    pub fn retention(&self, figures: RetentionFigures) {
+        self.0.retention.set(figures);
     }
 
     /// A call was refused because `list` holds its number.
@@ -433,6 +442,15 @@ mod tests {
             optouts_unwritten,
             reversals_waiting,
         });
+        let (numbers, calls, oldest_s, looked_at_s) = (6, 8, 86_400.5, 1_795_000_001.0);
+        let is_clock_doubted = true;
+        metrics.retention(RetentionFigures {
+            numbers,
+            calls,
+            oldest_s,
+            looked_at_s,
+            is_clock_doubted,
+        });
         for (list, days) in [("old", Some(40)), ("new", Some(3)), ("never", None)] {
             metrics.registry_age(&list.into(), days, 31);
         }
@@ -461,6 +479,11 @@ mod tests {
             ("bajavoz_acks_pending_total",                                                           "2"),
             ("bajavoz_optouts_unwritten",                                                            "3"),
             ("bajavoz_reversals_waiting",                                                            "5"),
+            ("bajavoz_evidence_deleted_total",                                                       "6"),
+            ("bajavoz_call_records_deleted_total",                                                   "8"),
+            ("bajavoz_evidence_oldest_seconds",                                                      "86400.5"),
+            ("bajavoz_retention_timestamp_seconds",                                                  "1795000001.0"),
+            ("bajavoz_retention_clock_alarm",                                                        "1"),
             ("bajavoz_registry_age_days{list=\"old\"}",                                              "40"),
             ("bajavoz_registry_days_left{list=\"old\"}",                                             "-9"),
             ("bajavoz_registry_days_left{list=\"new\"}",                                             "28"),

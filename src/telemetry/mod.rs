@@ -6,9 +6,11 @@
 pub mod error;
 pub mod log;
 pub mod metrics;
+mod retention;
 pub mod totals;
 
 pub use error::TelemetryError;
 pub use log::Format;
 pub use metrics::{ActiveCall, Metrics, StoreFigures};
+pub use retention::RetentionFigures;
 pub use totals::{Side, Snapshot};

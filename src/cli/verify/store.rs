@@ -77,6 +77,7 @@ fn tell(
     page: &mut Page,
 ) -> std::io::Result<()> {
     let Examined { streams, records, opt_outs, imports, audio, erased, checkpoints, .. } = examined;
+    let (expired, expired_at) = (examined.expired, examined.expired_at);
     writeln!(page, "{}: whole", dir.display())?;
     writeln!(page, "  records      {records} in {}", count(*streams, "stream"))?;
     let count = |number: u64, noun| count(usize::try_from(number).unwrap_or(usize::MAX), noun);
@@ -86,6 +87,14 @@ fn tell(
     writeln!(page, "  opt-outs     {opt_outs}")?;
     if *erased > 0 {
         writeln!(page, "  erased       {}, whose key is destroyed", count(*erased, "record"))?;
+    }
+    if let Some(at) = expired_at {
+        let (expired, at) = (count(expired, "record"), at.iso8601());
+        let day = at.split('T').next().unwrap_or_default();
+        writeln!(
+            page,
+            "  evidence     of {expired} was deleted by retention policy, last on {day}"
+        )?;
     }
     if *imports > 0 {
         writeln!(page, "  imports      {imports}, each with its segments")?;

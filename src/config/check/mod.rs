@@ -103,6 +103,7 @@ impl Check<'_> {
             lists,
             media: media?,
             store: store?,
+            retention: Self::retention(draft)?,
             evidence: evidence(&draft.evidence.as_ref()?.value),
             http: Http { bind: draft.http.as_ref()?.value.bind },
             telemetry: Telemetry {

@@ -12,6 +12,7 @@ use crate::store::AckPolicy;
 use crate::store::NumberChoice;
 use crate::store::postgres;
 use crate::store::postgres::{SettingsError, Tls};
+use crate::suppression::Retention;
 
 /// Longest secret read from a file, in bytes: a longer one is another file.
 const SECRET_LEN_MAX: usize = 4096;
@@ -35,6 +36,12 @@ impl Check<'_> {
         let path = self.dir.join(&store.value.path);
         let stale_after = store.value.stale_after.0;
         Some(Store { path, server, ack, stale_after, numbers: self.numbers(store)? })
+    }
+
+    /// How long what is in the store is kept.
+    pub(super) fn retention(draft: &Draft) -> Option<Retention> {
+        let store = &draft.store.as_ref()?.value;
+        Some(Retention { evidence: store.keep_evidence.0, calls: store.keep_calls.0 })
     }
 
     /// How numbers are kept; a key's file beside numbers in the clear is meant for something else.

@@ -26,6 +26,8 @@ use crate::engine::reach::Reach;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
+use crate::store::Ageing;
+use crate::suppression::Retention;
 
 /// What may be asked of a running engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub enum Request {
     Reverse(Reversing),
     /// [`Desk::erase`](crate::engine::Desk::erase): [`Reply::Erased`].
     Erase(Erasing),
+    /// [`Desk::ageing`](crate::engine::Desk::ageing): [`Reply::Ageing`].
+    Ageing(Retention),
     /// [`Desk::withdraw`](crate::engine::Desk::withdraw): [`Reply::Progress`]es and
     /// [`Reply::Withdrawn`].
     Withdraw(Withdrawing),
@@ -122,6 +126,8 @@ pub enum Reply {
     Withdrawn(Withdrawn),
     /// Of [`Request::Erase`].
     Erased(Erased),
+    /// Of [`Request::Ageing`].
+    Ageing(Box<Ageing>),
     /// Of [`Request::ImportPlace`].
     ImportPlace(ImportPlace),
     /// Of [`Request::WeighImport`].

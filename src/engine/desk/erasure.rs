@@ -79,7 +79,7 @@ impl Desk {
         let is_refused = !self.index.explain(stored).is_empty();
         let mut erased = Erased {
             number: stored,
-            records: readable.records,
+            records: readable.records.len() as u64,
             audio: readable.audio.len(),
             is_refused,
             record: None,
@@ -90,11 +90,12 @@ impl Desk {
         if erasing.is_rehearsal || readable.is_nothing() {
             return Ok(erased);
         }
-        let Readable { slots, audio, .. } = readable;
+        let Readable { slots, audio, records, .. } = readable;
         let erasure = Erasure {
             number: stored,
             slots,
             audio,
+            records,
             cause: ErasureCause::Request,
             authority,
             actor: erasing.actor.clone(),

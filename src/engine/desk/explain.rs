@@ -26,6 +26,7 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
+use crate::suppression::EvidenceDeleted;
 use crate::suppression::Hit;
 use crate::suppression::Index;
 use crate::suppression::Origin;
@@ -186,6 +187,9 @@ pub struct Cause {
     pub actor: Option<String>,
     /// Why it was entered.
     pub reason: Option<String>,
+    /// That what proves it was deleted, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_deleted: Option<EvidenceDeleted>,
 }
 
 /// What is asked.
@@ -339,6 +343,7 @@ impl Known<'_> {
                 pressed_at: None,
                 actor: None,
                 reason: None,
+                evidence_deleted: None,
             },
             cause,
         );
@@ -369,5 +374,6 @@ fn cause(entry: &Entry) -> Cause {
         pressed_at: Some(optout.pressed_at),
         actor: optout.actor.clone(),
         reason: optout.reason.clone(),
+        evidence_deleted: entry.evidence_deleted,
     }
 }

@@ -8,6 +8,7 @@ use crate::store::StoreError;
 use crate::store::database::Cursor;
 use crate::store::database::Database;
 use crate::store::database::Projected;
+use crate::store::erase::is_due;
 use crate::store::journal::JournalEnd;
 use crate::store::journal::Stream;
 use crate::store::keys::KeyFile;
@@ -27,7 +28,8 @@ use super::unless_away;
 const TAKE_IN_MAX: usize = 1024;
 
 /// Learns from the journal what a shared database does not know of this node: which number has
-/// which slot; and finds the ends of its streams that no later one names yet, and its erasures.
+/// which slot; and finds the ends of its streams that no later one names yet, and the erasures that
+/// were not done to their end.
 pub(super) fn learn(
     streams: &[Stream],
     keys: &mut KeyFile,
@@ -43,6 +45,7 @@ pub(super) fn learn(
             }
             if record.kind == Kind::Erasure
                 && let Some(Fact::Erasure(erasure)) = open_record(keys, &record)?
+                && is_due(keys, &erasure)?
             {
                 erasures.push(*erasure);
             }

@@ -14,9 +14,12 @@ use crate::suppression::Audio;
 use crate::suppression::AudioResult;
 use crate::suppression::Confirmation;
 use crate::suppression::Erasure;
+use crate::suppression::Evidence;
 use crate::suppression::Fact;
 use crate::suppression::OptOut;
 use crate::suppression::Reversal;
+use crate::suppression::evidence::outline_of_optout;
+use crate::suppression::evidence::outline_of_reversal;
 use crate::suppression::import::Import;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
@@ -43,7 +46,7 @@ pub(in crate::store) static FACT: Table = Table {
     key_len: 2,
 };
 
-/// Opt-outs in the clear.
+/// Opt-outs in the clear, without their evidence.
 pub(in crate::store) static OPTOUT: Table = Table {
     name: "optout",
     columns: &[
@@ -161,6 +164,27 @@ pub(in crate::store) static ERASURE: Table = Table {
     key_len: 2,
 };
 
+/// What proves opt-outs and reversals, for as long as that is kept.
+pub(in crate::store) static EVIDENCE: Table = Table {
+    name: "evidence",
+    columns: &[("writer_id", BigInt), ("writer_seq", BigInt), ("body", Text)],
+    key_len: 2,
+};
+
+/// Records whose evidence is gone.
+pub(in crate::store) static ERASED: Table = Table {
+    name: "erased",
+    columns: &[
+        ("ref_writer", BigInt),
+        ("ref_seq", BigInt),
+        ("writer_id", BigInt),
+        ("writer_seq", BigInt),
+        ("erased_us", BigInt),
+        ("cause", Text),
+    ],
+    key_len: 4,
+};
+
 /// Calls.
 pub(in crate::store) static CALL_RECORD: Table = Table {
     name: "call_record",
@@ -193,7 +217,7 @@ pub(in crate::store) static NUMBER_STORAGE: Table =
     Table { name: "number_storage", columns: &[("id", BigInt), ("mark", Text)], key_len: 1 };
 
 /// Every table, in the order in which rows are put in.
-pub(in crate::store) static ALL: [&Table; 14] = [
+pub(in crate::store) static ALL: [&Table; 16] = [
     &NUMBER_STORAGE,
     &WRITER,
     &FACT,
@@ -206,9 +230,14 @@ pub(in crate::store) static ALL: [&Table; 14] = [
     &REVERSED,
     &AUDIO,
     &ERASURE,
+    &EVIDENCE,
+    &ERASED,
     &CALL_RECORD,
     &SEGMENT_CHUNK,
 ];
+
+/// The tables whose rows go again: an engine may take rows out of no other.
+pub(in crate::store) static PASSING: [&Table; 2] = [&EVIDENCE, &CALL_RECORD];
 
 /// The rows of `records`, table by table; `with_keys` where the database is this node's own.
 pub(super) fn of_records(
@@ -220,9 +249,13 @@ pub(super) fn of_records(
     let (mut confirmations, mut imports) = (Vec::new(), Vec::new());
     let (mut reversals, mut reversed) = (Vec::new(), Vec::new());
     let (mut heard, mut erasures) = (Vec::new(), Vec::new());
+    let (mut evidence, mut erased, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for projected in records {
         let (record, fact) = (projected.record(), projected.fact());
         facts.push(fact_values(record));
+        if let Some(fact) = fact {
+            evidence.extend(evidence_values(record, fact)?);
+        }
         if let Some((tag, slot)) = record.key_slot().filter(|_slot| with_keys) {
             keys.push(vec![tag_text(tag).into(), i64::from(slot).into()]);
         }
@@ -239,7 +272,11 @@ pub(super) fn of_records(
                 reversals.push(reversal_values(record, reversal)?);
                 reversed.extend(reversed_values(record, reversal));
             }
-            Some(Fact::Erasure(erasure)) => erasures.push(erasure_values(record, erasure)?),
+            Some(Fact::Erasure(erasure)) => {
+                erasures.push(erasure_values(record, erasure)?);
+                erased.extend(erased_values(record, erasure));
+                gone.extend(erasure.records.iter().copied().map(record_key));
+            }
             Some(Fact::Audio(audio)) => heard.push(audio_values(record, audio)),
             // What a checkpoint says is in the record, which is asked for by its place.
             Some(Fact::Checkpoint(_)) | None => {}
@@ -256,9 +293,24 @@ pub(super) fn of_records(
         (&REVERSED, reversed),
         (&AUDIO, heard),
         (&ERASURE, erasures),
+        (&EVIDENCE, evidence),
+        (&ERASED, erased),
     ];
     let filled = all.into_iter().filter(|(_table, rows)| !rows.is_empty());
-    Ok(filled.map(|(table, rows)| Change::Insert(table, rows)).collect())
+    let mut changes: Vec<Change> =
+        filled.map(|(table, rows)| Change::Insert(table, rows)).collect();
+    changes.extend(without_evidence(gone));
+    Ok(changes)
+}
+
+/// Takes evidence away, by the `keys` of its rows; those that are gone already are no matter.
+pub(super) fn without_evidence(keys: Vec<Vec<Value>>) -> Option<Change> {
+    (!keys.is_empty()).then_some(Change::Delete(&EVIDENCE, keys))
+}
+
+/// The key of what stands under a record's own name.
+pub(super) fn record_key(id: RecordId) -> Vec<Value> {
+    vec![id.writer.0.into(), id.seq.into()]
 }
 
 fn fact_values(record: &Record) -> Vec<Value> {
@@ -286,7 +338,7 @@ pub(in crate::store) fn optout_values(
         optout.method.map(|method| method.as_str()).into(),
         optout.origin.as_str().into(),
         optout.node.as_str().into(),
-        json(optout)?.into(),
+        json(&outline_of_optout(optout))?.into(),
     ])
 }
 
@@ -340,7 +392,7 @@ pub(in crate::store) fn reversal_values(
         record.id.seq.into(),
         reversal.number.digits().into(),
         reversal.reversed_at.0.into(),
-        json(reversal)?.into(),
+        json(&outline_of_reversal(reversal))?.into(),
     ])
 }
 
@@ -379,6 +431,35 @@ pub(in crate::store) fn erasure_values(
         erasure.erased_at.0.into(),
         json(erasure)?.into(),
     ])
+}
+
+/// The row of what proves a record, where there is anything.
+pub(in crate::store) fn evidence_values(
+    record: &Record,
+    fact: &Fact,
+) -> Result<Option<Vec<Value>>, StoreError> {
+    let Some(evidence) = Evidence::of(fact) else { return Ok(None) };
+    let mut row = record_key(record.id);
+    row.push(json(&evidence)?.into());
+    Ok(Some(row))
+}
+
+/// Whose evidence an erasure says is gone, by record.
+pub(in crate::store) fn erased_values(record: &Record, erasure: &Erasure) -> Vec<Vec<Value>> {
+    let mut records = erasure.records.clone();
+    records.sort_unstable();
+    records.dedup();
+    let row = |of: RecordId| {
+        vec![
+            of.writer.0.into(),
+            of.seq.into(),
+            record.id.writer.0.into(),
+            record.id.seq.into(),
+            erasure.erased_at.0.into(),
+            erasure.cause.as_str().into(),
+        ]
+    };
+    records.into_iter().map(row).collect()
 }
 
 /// The row of what became of audio.

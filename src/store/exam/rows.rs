@@ -14,6 +14,7 @@ use crate::store::backend::Value;
 use crate::store::database::Cursor;
 use crate::store::database::tables::audio_values;
 use crate::store::database::tables::confirmation_values;
+use crate::store::database::tables::erased_values;
 use crate::store::database::tables::erasure_values;
 use crate::store::database::tables::import_values;
 use crate::store::database::tables::optout_values;
@@ -21,6 +22,7 @@ use crate::store::database::tables::reversal_values;
 use crate::store::database::tables::reversed_values;
 use crate::store::database::tag_text;
 use crate::store::sqlite;
+use crate::suppression::Evidence;
 use crate::suppression::Fact;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Hash;
@@ -156,10 +158,33 @@ impl Rows {
             }
             Fact::Erasure(erasure) => {
                 let Ok(want) = erasure_values(record, erasure) else { return Ok(false) };
-                Ok(self.row("erasure", &want, 2)? == Some(want))
+                if self.row("erasure", &want, 2)? != Some(want) {
+                    return Ok(false);
+                }
+                Ok(self.erased(record.id)? == erased_values(record, erasure))
             }
             Fact::Checkpoint(_) => Ok(true),
         }
+    }
+
+    /// Whether what proves the record `id` is there as it should be: without it, nothing is. What was
+    /// erased may be gone before its key is, where a crash came in between.
+    pub(super) fn proves(
+        &self,
+        id: RecordId,
+        evidence: Option<&Evidence>,
+    ) -> rusqlite::Result<bool> {
+        let mut statement = self
+            .0
+            .prepare_cached("SELECT body FROM evidence WHERE writer_id = ?1 AND writer_seq = ?2")?;
+        let key = params![id.writer.0.cast_signed(), id.seq.cast_signed()];
+        let found = statement.query_row(key, |row| row.get_ref(0).map(sqlite::value)).optional()?;
+        let want = evidence.and_then(|evidence| serde_json::to_string(evidence).ok());
+        if found.is_none() && want.is_some() {
+            let sql = "SELECT 1 FROM erased WHERE ref_writer = ?1 AND ref_seq = ?2";
+            return self.exists(sql, &[id.writer.0.into(), id.seq.into()]);
+        }
+        Ok(found == want.map(Value::from))
     }
 
     /// The row of `table` whose first `keys` columns are those of `want`, in order of its columns.
@@ -200,6 +225,20 @@ impl Rows {
         let mut statement = self.0.prepare_cached(
             "SELECT * FROM reversed WHERE writer_id = ?1 AND writer_seq = ?2
              ORDER BY ref_writer, ref_seq, number, list",
+        )?;
+        let columns = statement.column_count();
+        let rows = statement
+            .query_map(params![id.writer.0.cast_signed(), id.seq.cast_signed()], |row| {
+                (0..columns).map(|column| row.get_ref(column).map(sqlite::value)).collect()
+            })?;
+        rows.collect()
+    }
+
+    /// The rows of `erased` that the erasure `id` made, in order.
+    fn erased(&self, id: RecordId) -> rusqlite::Result<Vec<Vec<Value>>> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT * FROM erased WHERE writer_id = ?1 AND writer_seq = ?2
+             ORDER BY ref_writer, ref_seq",
         )?;
         let columns = statement.column_count();
         let rows = statement

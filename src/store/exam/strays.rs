@@ -60,15 +60,29 @@ const REVERSED: &str =
     "SELECT writer_id, writer_seq FROM reversed AS one WHERE NOT EXISTS (SELECT 1 FROM reversal
      WHERE reversal.writer_id = one.writer_id AND reversal.writer_seq = one.writer_seq)";
 
-/// Lists that no opt-out says the number is on, streams that are neither open nor closed, and pieces
+/// Lists that no opt-out says the number is on, evidence of nothing, streams that are neither open nor closed, and pieces
 /// of segments and how numbers are kept, which only a shared database has.
-const OTHERS: [(&str, &str); 5] = [
+const OTHERS: [(&str, &str); 7] = [
     ("number_storage", "SELECT 0, id FROM number_storage"),
     ("segment_chunk", "SELECT 0, ordinal FROM segment_chunk"),
     ("writer", "SELECT writer_id, last_seq FROM writer WHERE is_closed NOT IN (0, 1)"),
+    ("erased", ERASED),
+    ("evidence", EVIDENCE),
     ("reversed", REVERSED),
     ("suppressed", SUPPRESSED),
 ];
+
+/// What no erasure says is erased.
+const ERASED: &str =
+    "SELECT writer_id, writer_seq FROM erased AS one WHERE NOT EXISTS (SELECT 1 FROM erasure
+     WHERE erasure.writer_id = one.writer_id AND erasure.writer_seq = one.writer_seq)";
+
+/// What proves nothing.
+const EVIDENCE: &str =
+    "SELECT writer_id, writer_seq FROM evidence AS one WHERE NOT EXISTS (SELECT 1 FROM optout
+     WHERE optout.writer_id = one.writer_id AND optout.writer_seq = one.writer_seq)
+     AND NOT EXISTS (SELECT 1 FROM reversal
+     WHERE reversal.writer_id = one.writer_id AND reversal.writer_seq = one.writer_seq)";
 
 const SUPPRESSED: &str =
     "SELECT writer_id, writer_seq FROM suppressed AS one WHERE NOT EXISTS (SELECT 1 FROM optout

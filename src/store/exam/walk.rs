@@ -7,12 +7,17 @@ use crate::model::WriterId;
 use crate::store::StoreError;
 use crate::store::database::Cursor;
 use crate::store::database::tag_text;
+use crate::store::erase::kept_of;
 use crate::store::journal::Piece;
 use crate::store::journal::Stream;
 use crate::store::journal::Torn;
 use crate::store::keys::KeyFile;
+use crate::store::keys::Slot;
 use crate::suppression::Audio;
 use crate::suppression::AudioResult;
+use crate::suppression::Erasure;
+use crate::suppression::ErasureCause;
+use crate::suppression::Evidence;
 use crate::suppression::Fact;
 use crate::suppression::import::Import;
 use crate::suppression::proof::Checkpoint;
@@ -197,7 +202,12 @@ impl<'a> Walk<'a> {
             Some((_tag, slot)) => self.keys.and_then(|keys| keys.key_in(slot).ok().flatten()),
             None => None,
         };
-        let outline = match record.outline() {
+        let kept = match record.key_slot() {
+            Some((tag, slot)) => self.keys.and_then(|keys| keys.kept_in(tag, slot).ok().flatten()),
+            None => None,
+        };
+        let outline = kept.map_or_else(|| record.outline(), |number| record.outline_of(number));
+        let outline = match outline {
             Ok(outline) => outline,
             Err(error) => {
                 return self.exam.fault(Place::Both, Some(id), StoreFound::Unreadable(error));
@@ -207,7 +217,7 @@ impl<'a> Walk<'a> {
             self.exam.examined.erased += 1;
             // What is left of it is in its rows all the same, and refuses its number.
             if let Some(outline) = outline {
-                self.rows(record, &outline, is_in_database);
+                self.rows(record, &outline, None, is_in_database);
             }
             return;
         }
@@ -225,13 +235,43 @@ impl<'a> Walk<'a> {
             Fact::Audio(audio) => self.audio(id, audio),
             Fact::Import(import) => self.segments(id, import),
             Fact::Checkpoint(checkpoint) => self.checkpoint(record, checkpoint),
-            Fact::Confirmed(_) | Fact::Erasure(_) | Fact::Reversal(_) => {}
+            Fact::Erasure(erasure) => self.erasure(id, erasure),
+            Fact::Confirmed(_) | Fact::Reversal(_) => {}
         }
-        self.rows(record, &outline.unwrap_or(fact), is_in_database);
+        // Where numbers are hashed, what is sealed stays sealed, and no row has it.
+        let evidence = if outline.is_none() { Evidence::of(&fact) } else { None };
+        self.rows(record, &outline.unwrap_or(fact), evidence, is_in_database);
+    }
+
+    /// What is left of a destroyed key must be the number that the erasure says.
+    fn erasure(&mut self, id: RecordId, erasure: &Erasure) {
+        if erasure.cause == ErasureCause::Retention {
+            let examined = &mut self.exam.examined;
+            examined.expired += erasure.records.len() as u64;
+            examined.expired_at = examined.expired_at.max(Some(erasure.erased_at));
+        }
+        let kept = kept_of(erasure);
+        let is_another = |slot: &u32| match self.keys.map(|keys| keys.slot(*slot)) {
+            Some(Ok(Slot::Kept(number))) => kept != Some(number),
+            Some(Ok(Slot::Destroyed)) => kept.is_some(),
+            // A crash has cut it short, which the next start makes good.
+            Some(Ok(Slot::Key(_))) => false,
+            Some(Err(_)) | None => false,
+        };
+        if erasure.slots.iter().any(is_another) {
+            let found = StoreFound::Unusable("the key of an erased record".to_owned());
+            self.exam.fault(Place::Keys, Some(id), found);
+        }
     }
 
     /// The rows of a record must say what it says, as it is kept there.
-    fn rows(&mut self, record: &Record, fact: &Fact, is_in_database: bool) {
+    fn rows(
+        &mut self,
+        record: &Record,
+        fact: &Fact,
+        evidence: Option<Evidence>,
+        is_in_database: bool,
+    ) {
         let table = match fact {
             Fact::OptOut(_) => "optout",
             Fact::Confirmed(_) => "confirmation",
@@ -245,6 +285,12 @@ impl<'a> Walk<'a> {
             && self.exam.ask(rows.says(record, fact)) == Some(false)
         {
             self.exam.fault(Place::Table(table), Some(record.id), StoreFound::Row);
+        }
+        if let Some(rows) = self.rows.filter(|_rows| is_in_database)
+            && matches!(fact, Fact::OptOut(_) | Fact::Reversal(_))
+            && self.exam.ask(rows.proves(record.id, evidence.as_ref())) == Some(false)
+        {
+            self.exam.fault(Place::Table("evidence"), Some(record.id), StoreFound::Row);
         }
     }
 

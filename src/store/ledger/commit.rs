@@ -113,6 +113,7 @@ impl Committer {
             self.held.expire((self.clock)());
             match control {
                 Some(Job::Checkpoint) => self.sign_now(),
+                Some(Job::Retire(slots)) => self.keys.retire(&slots),
                 Some(Job::Flush(done)) => self.feed.flush(done),
                 Some(Job::Close) => break,
                 #[cfg(test)]
@@ -295,11 +296,14 @@ impl Committer {
         match fact {
             Fact::OptOut(optout) => self.keys.key_of(optout.number).map(Some),
             Fact::Reversal(reversal) => self.keys.key_of(reversal.number).map(Some),
-            Fact::Audio(_)
-            | Fact::Checkpoint(_)
-            | Fact::Confirmed(_)
-            | Fact::Erasure(_)
-            | Fact::Import(_) => Ok(None),
+            Fact::Erasure(erasure) => {
+                // Nothing more is sealed under what is about to be destroyed, the number itself least
+                // of all.
+                self.keys.retire(&erasure.slots);
+                let has_number = !erasure.number.is_keyed();
+                has_number.then(|| self.keys.key_of(erasure.number)).transpose()
+            }
+            Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_) | Fact::Import(_) => Ok(None),
         }
     }
 

@@ -23,8 +23,9 @@ const TRY_AGAIN: Duration = Duration::from_millis(250);
 const UNDEFINED_TABLE: &str = "42P01";
 
 /// Brings the tables up to date as their owner, and lets `engine_role` do what an engine does: read
-/// and add rows, and say how far each stream has been taken in. So an engine cannot take a row away
-/// or change one, by mistake or by somebody's hand. Whoever has its password can still add rows that
+/// and add rows, say how far each stream has been taken in, and take away evidence and call records
+/// that are past their time. So an engine cannot take away or change a row that somebody is refused
+/// by, by mistake or by somebody's hand. Whoever has its password can still add rows that
 /// are false, a reversal among them: those are in nobody's signed stream, which `verify` tells of the
 /// folder of each engine. The versions before and after.
 ///
@@ -43,6 +44,10 @@ pub fn migrate(settings: &Settings, engine_role: Option<&str>) -> Result<(i32, i
         for table in tables::ALL {
             let name = table.name;
             link.batch(&format!("GRANT SELECT, INSERT ON {name} TO {role}"))?;
+        }
+        for table in tables::PASSING {
+            let name = table.name;
+            link.batch(&format!("GRANT DELETE ON {name} TO {role}"))?;
         }
         link.batch(&format!(
             "GRANT SELECT ON refinery_schema_history TO {role}; \

@@ -14,8 +14,11 @@ use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::TrySendError;
 use std::sync::mpsc::sync_channel;
 
+use crate::model::NodeName;
+use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::record::Cdr;
+use crate::store::StoreError;
 use crate::store::archive::Reach;
 use crate::store::database::Projected;
 use crate::suppression::proof::Hash;
@@ -35,9 +38,19 @@ pub(super) enum Message {
     },
     Call(Box<Cdr>),
     Flush(SyncSender<bool>),
+    Forget(Forgetting),
     Close,
     #[cfg(test)]
     Panic,
+}
+
+/// Call records to take away, at most so many, and who is told how many that were.
+pub(in crate::store) struct Forgetting {
+    pub(in crate::store) node: NodeName,
+    /// Of calls that ended before; without one, none.
+    pub(in crate::store) limit: Option<UnixMicros>,
+    pub(in crate::store) len_max: u64,
+    pub(in crate::store) done: SyncSender<Result<u64, StoreError>>,
 }
 
 /// What the projection has done and lost since the store was opened.
@@ -157,6 +170,15 @@ impl Feed {
         if self.messages.try_send(Message::Call(Box::new(call))).is_err() {
             self.stats.calls_lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Has call records taken away that are past their time; waits for room in the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`].
+    pub(in crate::store) fn forget(&self, forgetting: Forgetting) -> Result<(), StoreError> {
+        self.messages.send(Message::Forget(forgetting)).map_err(|_gone| StoreError::Closed)
     }
 
     /// Has `done` told whether everything before is in the database, once it was tried; without

@@ -123,22 +123,31 @@ impl Reader {
     /// [`StoreError::Database`], and [`StoreError::Row`] for a row that is no erasure.
     pub fn erasures(&self, number: Option<Number>) -> Result<Vec<(RecordId, Erasure)>, StoreError> {
         let mut erasures = Vec::new();
+        self.each_erasure(number, |record, erasure| erasures.push((record, erasure)))?;
+        Ok(erasures)
+    }
+
+    /// As [`Self::erasures`], one after the other: of all there may be as many as opt-outs.
+    pub(in crate::store) fn each_erasure(
+        &self,
+        number: Option<Number>,
+        mut visit: impl FnMut(RecordId, Erasure),
+    ) -> Result<(), StoreError> {
         let take = |row: Row<'_>| {
-            erasures.push((record_id(row, 0)?, read(row.text(2)?)?));
+            visit(record_id(row, 0)?, read(row.text(2)?)?);
             Ok(())
         };
         match number {
             None => {
                 let sql = "SELECT writer_id, writer_seq, body FROM erasure ORDER BY erased_us";
-                self.each(sql, &[], take)?;
+                self.each(sql, &[], take)
             }
             Some(number) => {
                 let sql = "SELECT writer_id, writer_seq, body FROM erasure WHERE number = $1
                            ORDER BY erased_us";
-                self.each(sql, &[self.stored(number).digits().into()], take)?;
+                self.each(sql, &[self.stored(number).digits().into()], take)
             }
         }
-        Ok(erasures)
     }
 
     /// Waits until something may be new, for `limit` at most.

@@ -7,11 +7,13 @@ use crate::model::Number;
 use crate::model::RecordId;
 use crate::store::StoreError;
 use crate::store::backend::Row;
+use crate::suppression::Evidence;
 use crate::suppression::Index;
 use crate::suppression::Reversal;
 use crate::suppression::Undone;
 
 use super::Reader;
+use super::json;
 use super::record_id;
 
 impl Reader {
@@ -38,9 +40,12 @@ impl Reader {
         &self,
         record: RecordId,
     ) -> Result<HashMap<Number, Vec<Undone>>, StoreError> {
-        let sql = "SELECT reversed.number, list, reversal.writer_id, reversal.writer_seq, body
+        let sql = "SELECT reversed.number, list, reversal.writer_id, reversal.writer_seq,
+                       reversal.body, evidence.body
                    FROM reversed JOIN reversal ON reversal.writer_id = reversed.writer_id
                        AND reversal.writer_seq = reversed.writer_seq
+                   LEFT JOIN evidence ON evidence.writer_id = reversal.writer_id
+                       AND evidence.writer_seq = reversal.writer_seq
                    WHERE ref_writer = $1 AND ref_seq = $2
                    ORDER BY reversed_us, reversal.writer_id, reversal.writer_seq, list";
         let mut all: HashMap<Number, Vec<Undone>> = HashMap::new();
@@ -54,12 +59,14 @@ impl Reader {
     }
 }
 
-/// The list, record and body of a reversal in the columns from `at` on; nothing where they are
-/// empty.
+/// The list, record and body of a reversal in the columns from `at` on, with its evidence as far as
+/// that is there; nothing where they are empty.
 pub(super) fn undone(row: Row<'_>, at: usize) -> Result<Option<Undone>, StoreError> {
     let Some(list) = row.maybe_text(at)? else { return Ok(None) };
-    let reversal: Reversal =
-        serde_json::from_str(row.text(at + 3)?).map_err(|source| StoreError::Row { source })?;
+    let mut reversal: Reversal = json(row.text(at + 3)?)?;
+    if let Some(evidence) = row.maybe_text(at + 4)? {
+        json::<Evidence>(evidence)?.complete_reversal(&mut reversal);
+    }
     Ok(Some(reversal.undone(record_id(row, at + 1)?, list.into())))
 }
 

@@ -50,7 +50,13 @@ impl Kept {
             add(audio::kept(record, sha256, 64));
             add(audio::lost(record));
             add(reversals::reversal(round, vec![reversals::cancelled(record, "acme")]));
-            add(privacy::erasure_of(Number::keyed(round), Vec::new(), Vec::new()));
+            let Fact::Erasure(mut erasure) =
+                privacy::erasure_of(Number::keyed(round), Vec::new(), Vec::new())
+            else {
+                panic!("it is one")
+            };
+            erasure.records.push(record);
+            add(Fact::Erasure(erasure));
             store.record_call(call(round));
             store.close().expect("both threads end well");
         }
@@ -183,6 +189,11 @@ fn what_the_other_tables_say_must_be_what_the_records_say() {
         ("audio of another", format!("UPDATE audio SET ref_seq = 9 WHERE lost IS NULL AND writer_id = {writer}"), RecordId { seq: 5, ..second }),
         ("no erasure", format!("DELETE FROM erasure WHERE writer_id = {writer}"), RecordId { seq: 8, ..second }),
         ("another is erased", format!("UPDATE erasure SET number = number + 1 WHERE writer_id = {writer}"), RecordId { seq: 8, ..second }),
+        ("evidence that no erasure has deleted", format!("DELETE FROM evidence WHERE writer_seq = 2 AND writer_id = {writer}"), second),
+        ("other evidence", format!("UPDATE evidence SET body = '{{}}' WHERE writer_seq = 2 AND writer_id = {writer}"), second),
+        ("evidence of another", format!("INSERT INTO evidence SELECT writer_id, 1, body FROM evidence WHERE writer_seq = 2 AND writer_id = {writer}"), RecordId { seq: 1, ..second }),
+        ("evidence of nothing", format!("INSERT INTO evidence SELECT writer_id, 99, body FROM evidence WHERE writer_seq = 2 AND writer_id = {writer}"), RecordId { seq: 99, ..second }),
+        ("another's evidence is gone", format!("UPDATE erased SET ref_seq = 2 WHERE writer_id = {writer}"), RecordId { seq: 8, ..second }),
         ("an opt-out of nobody", format!("INSERT INTO optout SELECT writer_id, 99, number, 0, 0, NULL, NULL, NULL, NULL, '', NULL, '', '', '' FROM optout WHERE {of}"), RecordId { seq: 99, ..second }),
         ("another end", format!("UPDATE writer SET last_hash = '00' WHERE writer_id = {writer}"), RecordId { seq: 9, ..second }),
         ("an end too late", format!("UPDATE writer SET last_seq = 10 WHERE writer_id = {writer}"), RecordId { seq: 10, ..second }),

@@ -27,14 +27,16 @@ use syn::visit::Visit;
 use crate::store::database::tables;
 
 /// The words of the shared subset. Not among them, on purpose: RETURNING, WITH, FOR, LATERAL,
-/// OVER, CASE, LIKE, CAST, SERIAL, TRIGGER, SAVEPOINT, LOCK, TRUNCATE, COPY, DELETE.
+/// OVER, CASE, LIKE, CAST, SERIAL, TRIGGER, SAVEPOINT, LOCK, TRUNCATE, COPY. Rows are taken out of the
+/// tables of [`tables::PASSING`] alone.
 #[rustfmt::skip]
 const WORDS: &[&str] = &[
-    "ALL", "AND", "AS", "BY", "CONFLICT", "COUNT", "DISTINCT", "DO", "EXISTS", "FROM", "IN", "INSERT",
+    "ALL", "AND", "AS", "BY", "CONFLICT", "COUNT", "DELETE", "DISTINCT", "DO", "EXISTS", "FROM", "IN",
+    "INSERT",
     "INTO", "JOIN", "LEFT", "MAX", "NOT", "NOTHING", "ON", "OR", "ORDER", "SELECT", "SET", "UNION",
     "UPDATE", "VALUES", "WHERE", "LIMIT",
     // Names that statements give to what they join.
-    "of_list", "of_number",
+    "of_list", "of_number", "of_reversal",
 ];
 /// Beside them, in the statement that puts many rows in at once: it goes to servers only.
 const WORDS_OF_UNNEST: &[&str] = &["BIGINT", "BYTEA", "INT", "TEXT", "unnest"];
@@ -45,6 +47,9 @@ const OF_DRIVERS: &[(&str, &str)] = &[
     ("BEGIN",  "a transaction"),
     ("COMMIT", "a transaction"),
     ("DELETE FROM {table}", "of a copy of a SQLite file, whose tables are made anew"),
+    ("DELETE FROM {name} WHERE ({names}) IN (SELECT * FROM unnest({arrays}))", "each is seen by `note`"),
+    ("DELETE FROM {} WHERE {}", "each is seen by `note`"),
+    ("GRANT DELETE ON {name} TO {role}", "what an engine may"),
     ("GRANT SELECT ON refinery_schema_history TO {role}; GRANT UPDATE (last_seq, last_hash, is_closed) ON writer TO {role}", "what an engine may"),
     ("GRANT SELECT, INSERT ON {name} TO {role}", "what an engine may"),
     ("INSERT INTO {name} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING", "each is seen by `note`"),
@@ -59,6 +64,7 @@ const OF_DRIVERS: &[(&str, &str)] = &[
     ("SET statement_timeout = 0", "while tables are changed"),
     ("SET statement_timeout = {limit_ms}", "as before"),
     ("SET statement_timeout = {limit_ms}; SET idle_in_transaction_session_timeout = {idle_ms}", "the deadlines of a connection"),
+    ("TRUNCATE", "how SQLite is to leave its log"),
     ("VACUUM INTO ?1", "the copy of a SQLite file"),
 ];
 
@@ -108,6 +114,14 @@ fn migrations() -> Vec<(String, Statement)> {
     all
 }
 
+/// Whether rows are taken out of a table whose rows go again, and by their keys.
+fn is_passing(sql: &str) -> bool {
+    tables::PASSING.iter().any(|table| {
+        let of_table = sql.strip_prefix(&format!("DELETE FROM {} WHERE ", table.name));
+        of_table.is_some_and(|keys| keys.trim_start_matches('(').starts_with(table.columns[0].0))
+    })
+}
+
 /// What is wrong with a statement, if anything is.
 fn judge(sql: &str) -> Result<(), String> {
     let parsed =
@@ -119,6 +133,7 @@ fn judge(sql: &str) -> Result<(), String> {
             Some(OnInsert::OnConflict(on)) if on.action == OnConflictAction::DoNothing => {}
             _ => return Err("an INSERT that cannot be repeated".to_owned()),
         },
+        Statement::Delete(_) if is_passing(sql) => {}
         _ => return Err("neither SELECT, INSERT nor UPDATE".to_owned()),
     }
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize();
@@ -170,6 +185,10 @@ fn what_is_not_shared_is_refused() {
         ("SELECT number::TEXT FROM optout", false),
         ("SELECT number FROM optout WHERE body LIKE 'a'", false),
         ("DELETE FROM fact", false),
+        ("DELETE FROM fact WHERE writer_id = $1 AND writer_seq = $2", false),
+        ("DELETE FROM evidence", false),
+        ("DELETE FROM evidence WHERE writer_id = $1 AND writer_seq = $2", true),
+        ("DELETE FROM call_record WHERE (call_id) IN (SELECT * FROM unnest($1::TEXT[]))", true),
         ("SAVEPOINT one", false),
         ("TRUNCATE fact", false),
         ("SELECT number FROM optout; SELECT number FROM optout", false),

@@ -11,6 +11,7 @@ use super::proxy::Proxy;
 use super::stand::target_of;
 use super::*;
 use crate::store::backend::Backend;
+use crate::store::database::tables;
 use crate::store::postgres;
 use crate::store::postgres::Postgres;
 use crate::store::postgres::ServerError;
@@ -375,6 +376,11 @@ fn the_engines_role_puts_facts_in_and_changes_none() {
             format!("TRUNCATE {table}"),
             format!("DROP TABLE {table}"),
         ] {
+            let is_passing = tables::PASSING.iter().any(|it| it.name == table);
+            if is_passing && sql.starts_with("DELETE") {
+                assert!(database.try_psql(&format!("SET ROLE {role}; {sql}")).is_ok(), "{sql}");
+                continue;
+            }
             let told = database.try_psql(&format!("SET ROLE {role}; {sql}")).unwrap_err();
             assert!(
                 told.contains("permission denied") || told.contains("must be owner"),

@@ -116,7 +116,7 @@ mod tests {
         let want = "\"1970-01-01T00:00:00.000000Z\",\"1970-01-01T00:00:00.001000Z\",\"\",\
                     \"'+34911234000-+34911234999\",\"robinson\",\"acme\",\"\",\"\",\"\",\"import\",\
                     \"\",\"\",\"\",\"\",\"madrid-1\",\"0000000000000001-7\",\"\",\"\",\"ana\",\"a block\",\
-                    \"robinson\",\"\",\"\",\"\",\"\",\"\"";
+                    \"robinson\",\"\",\"\",\"\",\"\",\"\",\"\"";
         assert_eq!(text.lines().nth(1), Some(want));
         let mut line = Vec::new();
         write_json_line(&mut line, &entry).unwrap();

@@ -11,9 +11,12 @@ use crate::model::Digits;
 use crate::model::ListName;
 use crate::model::NodeName;
 use crate::model::Number;
+use crate::model::RecordId;
 use crate::model::TopicName;
 use crate::model::TrunkName;
 use crate::model::UnixMicros;
+use crate::suppression::erasure::Erasure;
+use crate::suppression::erasure::ErasureCause;
 use crate::suppression::fact::Fact;
 use crate::suppression::optout::KeyMethod;
 use crate::suppression::optout::Leg;
@@ -23,6 +26,7 @@ use crate::suppression::reversal::Authority;
 use crate::suppression::reversal::Cancelled;
 use crate::suppression::reversal::Reversal;
 
+use super::Hash;
 use super::Kind;
 use super::RecordError;
 
@@ -96,6 +100,23 @@ struct PlainReversal {
     keyed: Option<Number>,
 }
 
+/// The fields of an erasure that name nobody: a number that is kept as it is does.
+#[derive(Serialize, Deserialize)]
+struct PlainErasure {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<Number>,
+    slots: Vec<u32>,
+    audio: Vec<Hash>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    records: Vec<RecordId>,
+    cause: ErasureCause,
+    authority: Authority,
+    actor: Option<String>,
+    reason: Option<String>,
+    node: NodeName,
+    erased_at: UnixMicros,
+}
+
 /// What stands before the keyed number in plain JSON, and nowhere else there: within a text a
 /// quotation mark has a backslash before it.
 const KEYED: &[u8] = b"\"keyed\":";
@@ -122,7 +143,10 @@ pub(super) fn split(
             let (plain, personal) = split_reversal(reversal, keyed)?;
             Ok((Kind::Reversal, plain, personal))
         }
-        Fact::Erasure(erasure) => Ok((Kind::Erasure, json("plain fields", erasure)?, Vec::new())),
+        Fact::Erasure(erasure) => {
+            let (plain, personal) = split_erasure(erasure)?;
+            Ok((Kind::Erasure, plain, personal))
+        }
         Fact::Audio(audio) => Ok((Kind::Audio, json("plain fields", audio)?, Vec::new())),
         Fact::Checkpoint(checkpoint) => {
             Ok((Kind::Checkpoint, json("plain fields", checkpoint)?, Vec::new()))
@@ -141,21 +165,27 @@ pub(super) fn join(kind: Kind, plain: &[u8], personal: Personal) -> Result<Fact,
         Kind::Import => parse("plain fields", plain).map(Fact::Import),
         Kind::Reversal => reversal_of(parse("plain fields", plain)?, &personal)
             .map(|it| Fact::Reversal(it.into())),
-        Kind::Erasure => parse("plain fields", plain).map(Fact::Erasure),
+        Kind::Erasure => {
+            erasure_of(parse("plain fields", plain)?, &personal).map(|it| Fact::Erasure(it.into()))
+        }
         Kind::Audio => parse("plain fields", plain).map(Fact::Audio),
         Kind::Checkpoint => parse("plain fields", plain).map(Fact::Checkpoint),
     }
 }
 
-/// The fact by its plain fields alone, under the keyed number that stands in them; nothing where
-/// none does, as in a store that keeps numbers as they are.
-pub(super) fn outline(kind: Kind, plain: &[u8]) -> Result<Option<Fact>, RecordError> {
-    if memchr::memmem::find(plain, KEYED).is_none() {
+/// The fact by its plain fields alone, under the keyed number that stands in them, or else under the
+/// one that was `kept` of it; nothing without either, as in a store that keeps numbers as they are.
+pub(super) fn outline(
+    kind: Kind,
+    plain: &[u8],
+    kept: Option<Number>,
+) -> Result<Option<Fact>, RecordError> {
+    if kept.is_none() && memchr::memmem::find(plain, KEYED).is_none() {
         return Ok(None);
     }
     let part = "keyed number";
     let missing = RecordError::Malformed { part };
-    let number = |keyed: Option<Number>| keyed.filter(|keyed| keyed.is_keyed());
+    let number = |keyed: Option<Number>| keyed.filter(|keyed| keyed.is_keyed()).or(kept);
     let personal = |number| Ok::<_, RecordError>((Field::Number, json(part, &number)?));
     match kind {
         Kind::OptOut => {
@@ -171,7 +201,12 @@ pub(super) fn outline(kind: Kind, plain: &[u8]) -> Result<Option<Fact>, RecordEr
             let reversal = reversal_of(plain, &[personal(number)?, unsaid])?;
             Ok(Some(Fact::Reversal(reversal.into())))
         }
-        Kind::Audio | Kind::Checkpoint | Kind::Confirmed | Kind::Erasure | Kind::Import => Ok(None),
+        Kind::Erasure => {
+            let Some(kept) = kept else { return Ok(None) };
+            let erasure = erasure_of(parse("plain fields", plain)?, &[personal(kept)?])?;
+            Ok(Some(Fact::Erasure(erasure.into())))
+        }
+        Kind::Audio | Kind::Checkpoint | Kind::Confirmed | Kind::Import => Ok(None),
     }
 }
 
@@ -282,6 +317,48 @@ fn reversal_of(
         reason: parse("reason", reason)?,
         node: plain.node,
         reversed_at: plain.reversed_at,
+    })
+}
+
+fn split_erasure(erasure: &Erasure) -> Result<(Vec<u8>, Personal), RecordError> {
+    let is_keyed = erasure.number.is_keyed();
+    let plain = PlainErasure {
+        number: is_keyed.then_some(erasure.number),
+        slots: erasure.slots.clone(),
+        audio: erasure.audio.clone(),
+        records: erasure.records.clone(),
+        cause: erasure.cause,
+        authority: erasure.authority,
+        actor: erasure.actor.clone(),
+        reason: erasure.reason.clone(),
+        node: erasure.node.clone(),
+        erased_at: erasure.erased_at,
+    };
+    let personal = match is_keyed {
+        true => Vec::new(),
+        false => vec![(Field::Number, json("number", &erasure.number)?)],
+    };
+    Ok((json("plain fields", &plain)?, personal))
+}
+
+fn erasure_of(plain: PlainErasure, personal: &[(Field, Vec<u8>)]) -> Result<Erasure, RecordError> {
+    let sealed = personal.iter().find(|(field, _value)| *field == Field::Number);
+    let number = match (plain.number, sealed) {
+        (Some(number), None) if number.is_keyed() => number,
+        (None, Some((_field, value))) => parse("number", value)?,
+        _ => return Err(RecordError::Malformed { part: "number" }),
+    };
+    Ok(Erasure {
+        number,
+        slots: plain.slots,
+        audio: plain.audio,
+        records: plain.records,
+        cause: plain.cause,
+        authority: plain.authority,
+        actor: plain.actor,
+        reason: plain.reason,
+        node: plain.node,
+        erased_at: plain.erased_at,
     })
 }
 

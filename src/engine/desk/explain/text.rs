@@ -129,6 +129,9 @@ impl fmt::Display for Told {
         if let Some(record) = &cause.record {
             writeln!(f, "    record {record}{}", of_call(cause))?;
         }
+        if let Some(deleted) = &cause.evidence_deleted {
+            writeln!(f, "    {deleted}, record {}", deleted.record)?;
+        }
         self.reversed.iter().try_for_each(|undone| writeln!(f, "    {}", Reversal(undone)))
     }
 }
@@ -242,6 +245,7 @@ mod tests {
             pressed_at: None,
             actor: None,
             reason: None,
+            evidence_deleted: None,
         };
         let pressed = Cause {
             record: Some("0123456789abcdef-42".to_owned()),

@@ -137,6 +137,7 @@ impl Dice {
             outcome: None,
             reversed,
             number_key: None,
+            evidence_deleted: None,
         }
     }
 }

@@ -450,8 +450,11 @@ fn opened_fact(header: &Header, placed: &Placed<'_>) -> Result<Option<Fact>, Fou
         _ if !places.is_empty() => return Err(Found::Place),
         Fact::OptOut(optout) => optout.number == header.number,
         Fact::Reversal(reversal) => reversal.number == header.number,
-        // It says the number as it is kept; of which it is nobody can tell who has not the secret.
-        Fact::Erasure(erasure) => !header.number.is_keyed() || erasure.number == header.number,
+        // A hash is of whom nobody can tell who has not the secret.
+        Fact::Erasure(erasure) => {
+            let is_hidden = erasure.number.is_keyed() && !header.number.is_keyed();
+            is_hidden || erasure.number == header.number
+        }
         Fact::Audio(audio) => header.records.contains(&Id(audio.record)),
         Fact::Confirmed(confirmation) => header.records.contains(&Id(confirmation.record)),
         Fact::Checkpoint(_) => false,

@@ -1,0 +1,444 @@
+//! Evidence that is past its time, found in this node's own journal.
+//!
+//! ```text
+//! journal ──► age of each key ──► those past the limit, the oldest first ──► given out no more
+//! journal again, settled ──► their records and audio ──► erasures, which the caller makes durable
+//! ```
+//!
+//! A key's age is that of the newest opt-out or reversal that is sealed under it. What is found is
+//! looked at a second time once nothing more is sealed under those keys, so that somebody who opts
+//! out again meanwhile keeps all of their evidence. Other nodes' records are not in our journal, and
+//! not ours to touch.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::model::NodeName;
+use crate::model::Number;
+use crate::model::RecordId;
+use crate::model::UnixMicros;
+use crate::suppression::Audio;
+use crate::suppression::AudioResult;
+use crate::suppression::Authority;
+use crate::suppression::Erasure;
+use crate::suppression::ErasureCause;
+use crate::suppression::Fact;
+use crate::suppression::Retention;
+use crate::suppression::erasure::DESTROYED_MAX;
+use crate::suppression::proof::Hash;
+use crate::suppression::proof::Kind;
+use crate::suppression::proof::Record;
+
+use super::Reader;
+use super::Store;
+use super::StoreError;
+use super::archive::journal_dir;
+use super::archive::open_record;
+use super::audio::AudioFiles;
+use super::journal::streams;
+use super::journal::sync_dir;
+use super::keys::KeyFile;
+use super::projection::Forgetting;
+
+/// Numbers whose evidence one step destroys at most: some seconds of a slow disk's syncs.
+pub(super) const STEP_MAX: usize = 1024;
+
+/// Call records that one transaction takes away at most, and transactions of one step.
+const CALLS_MAX: u64 = 1_000;
+const CALLS_ROUNDS_MAX: u32 = 100;
+
+/// The file with the last time that was believed.
+const BELIEVED: &str = "believed-time";
+
+/// How old what is sealed under a key is.
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    newest: UnixMicros,
+    records: u64,
+}
+
+/// Evidence of one number that is past its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Whose, as the store keeps it.
+    pub number: Number,
+    /// The slot of the key that it is sealed under.
+    slot: u32,
+    /// Opt-outs and reversals.
+    pub records: Vec<RecordId>,
+    /// Files of audio that no younger record names.
+    pub audio: Vec<Hash>,
+}
+
+impl Expired {
+    /// What is to be on record before it is destroyed, in this order: only the last of them names
+    /// the key.
+    pub fn erasures(&self, node: &NodeName, at: UnixMicros) -> Vec<Erasure> {
+        let of = |records: &[RecordId], audio: &[Hash]| Erasure {
+            number: self.number,
+            slots: Vec::new(),
+            audio: audio.to_vec(),
+            records: records.to_vec(),
+            cause: ErasureCause::Retention,
+            authority: Authority::LocalOperator,
+            actor: None,
+            reason: None,
+            node: node.clone(),
+            erased_at: at,
+        };
+        let mut records = self.records.chunks(DESTROYED_MAX);
+        let mut audio = self.audio.chunks(DESTROYED_MAX);
+        let mut erasures = Vec::new();
+        loop {
+            let (records, audio) = (records.next(), audio.next());
+            if records.is_none() && audio.is_none() {
+                break;
+            }
+            erasures.push(of(records.unwrap_or_default(), audio.unwrap_or_default()));
+        }
+        if let Some(last) = erasures.last_mut() {
+            last.slots.push(self.slot);
+        }
+        erasures
+    }
+}
+
+/// What one look at the journal found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What is past its time, the oldest first, 1024 at most.
+    pub expired: Vec<Expired>,
+    /// Whether there is more of it.
+    pub is_more: bool,
+}
+
+/// How old this node's evidence is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ageing {
+    /// By which time it was looked at.
+    pub today: UnixMicros,
+    /// When the newest record was written.
+    pub newest: Option<UnixMicros>,
+    /// When the newest record was written of the number whose evidence goes first.
+    pub oldest: Option<UnixMicros>,
+    /// Numbers with evidence.
+    pub numbers: u64,
+    /// What would be deleted of it, by the month in which a number's newest record was written.
+    pub past: Vec<Month>,
+    /// Call records that would be deleted.
+    pub calls: u64,
+}
+
+impl Ageing {
+    /// Numbers whose evidence would be deleted.
+    pub fn numbers_past(&self) -> u64 {
+        self.past.iter().map(|month| month.numbers).sum()
+    }
+}
+
+impl fmt::Display for Ageing {
+    /// What would be deleted: `the evidence of 1 number, and 12 call records`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (numbers, calls) = (self.numbers_past(), self.calls);
+        let plural = |count| if count == 1 { "" } else { "s" };
+        write!(f, "the evidence of {numbers} number{}, ", plural(numbers))?;
+        write!(f, "and {calls} call record{}", plural(calls))
+    }
+}
+
+/// What would be deleted of one month.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Month {
+    /// As `2021-11`, in UTC.
+    pub month: String,
+    /// Numbers.
+    pub numbers: u64,
+    /// Their opt-outs and reversals.
+    pub records: u64,
+}
+
+/// How old the evidence of this node is.
+#[derive(Clone, Debug, Default)]
+pub struct Ages {
+    /// By slot, of each key that is still there.
+    of: HashMap<u32, Age>,
+    newest: Option<UnixMicros>,
+}
+
+impl Ages {
+    /// When the newest record of all was written.
+    pub const fn newest(&self) -> Option<UnixMicros> {
+        self.newest
+    }
+
+    /// When the newest record was written of the number whose evidence goes first.
+    pub fn oldest(&self) -> Option<UnixMicros> {
+        self.of.values().map(|age| age.newest).min()
+    }
+}
+
+/// The age of each key in the store in the folder `dir`.
+fn ages(dir: &Path) -> Result<Ages, StoreError> {
+    let path = dir.join("keys");
+    let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
+    let (mut ages, mut newest): (HashMap<u32, Age>, _) = (HashMap::new(), None);
+    for stream in streams(&journal_dir(dir))? {
+        stream.read(0, |record| {
+            let at = record.written_at;
+            newest = newest.max(Some(at));
+            if let Some(slot) = slot_of_evidence(&record) {
+                let age = ages.entry(slot).or_insert(Age { newest: at, records: 0 });
+                *age = Age { newest: age.newest.max(at), records: age.records + 1 };
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    let mut unread = Ok(());
+    ages.retain(|slot, _age| match keys.key_in(*slot) {
+        Ok(key) => key.is_some(),
+        Err(error) => {
+            unread = Err(StoreError::io("read", &path)(error));
+            false
+        }
+    });
+    unread.map(|()| Ages { of: ages, newest })
+}
+
+/// The slot of the key that the evidence in `record` is sealed under; an erasure is none.
+fn slot_of_evidence(record: &Record) -> Option<u32> {
+    let has_evidence = matches!(record.kind, Kind::OptOut | Kind::Reversal);
+    record.key_slot().filter(|_slot| has_evidence).map(|(_tag, slot)| slot)
+}
+
+/// What is gathered of keys that are past their time.
+struct Gathering<'a> {
+    keys: &'a KeyFile,
+    ages: &'a HashMap<u32, Age>,
+    limit: UnixMicros,
+    /// By slot; one that is found to be younger, or cannot be read, is taken out.
+    found: BTreeMap<u32, Option<Expired>>,
+    /// Whose audio stands in which file, of all records.
+    audio: Vec<(RecordId, Hash)>,
+    /// Records whose evidence stays.
+    staying: HashSet<RecordId>,
+}
+
+impl Gathering<'_> {
+    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        if record.kind == Kind::Audio
+            && let Ok(Fact::Audio(Audio { record: of, result, .. })) = record.open(None)
+            && let AudioResult::Kept { sha256, .. } = result
+        {
+            self.audio.push((of, sha256));
+        }
+        let Some(slot) = slot_of_evidence(record) else { return Ok(()) };
+        match self.found.get_mut(&slot) {
+            Some(_found) if record.written_at >= self.limit => self.stays(slot, record.id),
+            Some(Some(found)) => found.records.push(record.id),
+            Some(found) => match number_of(self.keys, record)? {
+                Some(number) => {
+                    let (records, audio) = (vec![record.id], Vec::new());
+                    *found = Some(Expired { number, slot, records, audio });
+                }
+                None => self.stays(slot, record.id),
+            },
+            None if self.ages.contains_key(&slot) => drop(self.staying.insert(record.id)),
+            // Gone already.
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What is under the key in `slot` is not past its time, by `record`.
+    fn stays(&mut self, slot: u32, record: RecordId) {
+        let found = self.found.remove(&slot).flatten();
+        self.staying.extend(found.into_iter().flat_map(|found| found.records));
+        self.staying.insert(record);
+    }
+
+    /// Of a file that others name too, two presses amid the same silence being one, the last goes.
+    fn end(self, files: &AudioFiles) -> Vec<Expired> {
+        let mut expired: Vec<Expired> = self.found.into_values().flatten().collect();
+        let mut of: HashMap<RecordId, usize> = HashMap::new();
+        for (at, found) in expired.iter().enumerate() {
+            of.extend(found.records.iter().map(|record| (*record, at)));
+        }
+        let others = self.audio.iter().filter(|(record, _sha256)| self.staying.contains(record));
+        let mut taken: HashSet<Hash> = others.map(|(_record, sha256)| *sha256).collect();
+        for (record, sha256) in &self.audio {
+            let found = of.get(record).and_then(|at| expired.get_mut(*at));
+            let Some(found) = found else { continue };
+            if files.path(*sha256).exists() && taken.insert(*sha256) {
+                found.audio.push(*sha256);
+            }
+        }
+        expired
+    }
+}
+
+/// Whose record that is; nothing where it cannot be opened, which is told.
+fn number_of(keys: &KeyFile, record: &Record) -> Result<Option<Number>, StoreError> {
+    let RecordId { writer, seq } = record.id;
+    let outline = record.outline().map_err(|source| StoreError::Record { writer, seq, source })?;
+    let fact = match outline {
+        Some(outline) => Some(outline),
+        None => match open_record(keys, record) {
+            Ok(fact) => fact,
+            Err(error) => {
+                let (error, record) = (&error as &dyn std::error::Error, record.id);
+                tracing::warn!(error, %record, "evidence that cannot be read is left as it is");
+                None
+            }
+        },
+    };
+    Ok(match fact {
+        Some(Fact::OptOut(optout)) => Some(optout.number),
+        Some(Fact::Reversal(reversal)) => Some(reversal.number),
+        _ => None,
+    })
+}
+
+impl Store {
+    /// How old the evidence of this node is. Reads the journal.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn ages(&self) -> Result<Ages, StoreError> {
+        ages(&self.site.dir)
+    }
+
+    /// Evidence of this node whose newest record was written before `limit`, by `ages`. Nothing more
+    /// is sealed under those keys from then on. Reads the journal again, where there is any.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`], and those of the disk.
+    pub fn past(&self, ages: &Ages, limit: UnixMicros) -> Result<Found, StoreError> {
+        let (dir, ages) = (&self.site.dir, &ages.of);
+        let mut past: Vec<(UnixMicros, u32)> = ages
+            .iter()
+            .filter(|(_slot, age)| age.newest < limit)
+            .map(|(slot, age)| (age.newest, *slot))
+            .collect();
+        if past.is_empty() {
+            return Ok(Found::default());
+        }
+        past.sort_unstable();
+        let is_more = past.len() > STEP_MAX;
+        past.truncate(STEP_MAX);
+        let slots: Vec<u32> = past.into_iter().map(|(_newest, slot)| slot).collect();
+        self.ledger.retire(slots.clone())?;
+        // Whatever was sealed under them is in the journal then; the database is no matter.
+        match self.flush() {
+            Ok(()) | Err(StoreError::Behind) => {}
+            Err(error) => return Err(error),
+        }
+        let path = dir.join("keys");
+        let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
+        let found = slots.into_iter().map(|slot| (slot, None)).collect();
+        let (audio, staying) = (Vec::new(), HashSet::new());
+        let mut gathering = Gathering { keys: &keys, ages, limit, found, audio, staying };
+        for stream in streams(&journal_dir(dir))? {
+            stream.read(0, |record| gathering.record(&record))?;
+        }
+        let expired = gathering.end(&AudioFiles::of(dir));
+        Ok(Found { expired, is_more })
+    }
+
+    /// Takes away call records of calls of `node` that ended before `limit`, in many transactions; how
+    /// many they were, and whether there may be more. Without a limit none; in either case nothing of
+    /// what was deleted from an embedded database is left in its files.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database; what was taken away until then is.
+    pub fn forget_calls(
+        &self,
+        node: &NodeName,
+        limit: Option<UnixMicros>,
+    ) -> Result<(u64, bool), StoreError> {
+        let mut forgotten = 0;
+        for _ in 0..CALLS_ROUNDS_MAX {
+            let (done, told) = sync_channel(1);
+            let (node, len_max) = (node.clone(), CALLS_MAX);
+            self.projection.feed.forget(Forgetting { node, limit, len_max, done })?;
+            let found = told.recv().map_err(|_gone| StoreError::Closed)??;
+            forgotten += found;
+            if found < CALLS_MAX {
+                return Ok((forgotten, false));
+            }
+        }
+        Ok((forgotten, true))
+    }
+
+    /// The last time that was believed to be it; nothing where none was noted, or none can be read.
+    pub fn believed_time(&self) -> Option<UnixMicros> {
+        let text = fs::read_to_string(self.site.dir.join(BELIEVED)).ok()?;
+        UnixMicros::from_iso8601(text.trim())
+    }
+
+    /// Notes the last time that was believed to be it: durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn note_believed_time(&self, at: UnixMicros) -> Result<(), StoreError> {
+        let path = self.site.dir.join(BELIEVED);
+        let write = || -> io::Result<()> {
+            let unfinished = path.with_extension("new");
+            let mut file = File::create(&unfinished)?;
+            writeln!(file, "{}", at.iso8601())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            sync_dir(&self.site.dir)
+        };
+        write().map_err(StoreError::io("write", &path))
+    }
+}
+
+impl Reader {
+    /// How old the evidence of this node is, and what of it and of `node`'s call records `retention`
+    /// would delete if it were `today`. Reads the journal.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk and of the database.
+    pub fn ageing(
+        &self,
+        retention: &Retention,
+        today: UnixMicros,
+        node: &NodeName,
+    ) -> Result<Ageing, StoreError> {
+        let ages = ages(self.dir())?;
+        let limit = retention.evidence_limit(today);
+        let mut past: BTreeMap<String, Month> = BTreeMap::new();
+        for age in ages.of.values().filter(|age| limit.is_some_and(|limit| age.newest < limit)) {
+            let month: String = age.newest.iso8601().chars().take("2021-11".len()).collect();
+            let sum =
+                past.entry(month.clone()).or_insert_with(|| Month { month, ..Month::default() });
+            sum.numbers += 1;
+            sum.records += age.records;
+        }
+        let calls = retention.calls_limit(today);
+        Ok(Ageing {
+            today,
+            newest: ages.newest(),
+            oldest: ages.oldest(),
+            numbers: ages.of.len() as u64,
+            past: past.into_values().collect(),
+            calls: calls.map_or(Ok(0), |limit| self.count_calls_before(limit, node))?,
+        })
+    }
+}
