@@ -53,7 +53,10 @@ const BEFORE: u64 = 9;
 const ONE: u64 = 1;
 
 /// Does `work`; where that fails, again on a sound disk.
-fn at_last<T, E: std::error::Error>(watch: &Watch, mut work: impl FnMut() -> Result<T, E>) -> T {
+pub(crate) fn at_last<T, E: std::error::Error>(
+    watch: &Watch,
+    mut work: impl FnMut() -> Result<T, E>,
+) -> T {
     work().unwrap_or_else(|error| {
         assert!(watch.mend(), "on a sound disk: {}", facts::told(&error));
         work().unwrap_or_else(|error| panic!("again: {}", facts::told(&error)))

@@ -10,6 +10,7 @@
 use std::io;
 use std::io::Write;
 
+use crate::deletion::Deletion;
 use crate::dice::Dice;
 use crate::files::Audio;
 use crate::files::BackedUp;
@@ -161,6 +162,11 @@ fn a_snapshot() {
 #[test]
 fn the_audio_of_a_press() {
     sweep("images of audio", &Audio);
+}
+
+#[test]
+fn evidence_that_was_kept_long_enough() {
+    sweep("images of a deletion", &Deletion);
 }
 
 #[test]

@@ -14,6 +14,7 @@
 #[expect(dead_code, reason = "the store's own tests use all of it")]
 #[path = "../../src/store/tests/cluster.rs"]
 mod cluster;
+mod deletion;
 #[expect(dead_code, reason = "the tests of whole engines use all of it")]
 #[path = "../it/harness/dice.rs"]
 mod dice;

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::deletion::Deletion;
 use crate::dice::Dice;
 use crate::files::Audio;
 use crate::files::BackedUp;
@@ -133,6 +134,11 @@ fn a_snapshot() {
 #[test]
 fn the_audio_of_a_press() {
     sweep("audio", &Audio);
+}
+
+#[test]
+fn evidence_that_was_kept_long_enough() {
+    sweep("a deletion", &Deletion);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod privacy;
 #[path = "../../src/store/tests/proxy.rs"]
 mod proxy;
 mod registry;
+mod retention;
 mod run_sh;
 mod shared;
 mod sim;
