@@ -470,9 +470,7 @@ fn nothing_younger_than_the_policy_is_ever_touched() {
             assert_eq!(!shown.is_empty(), named[n as usize], "seed {seed}: {n}");
             let has_evidence = shown.iter().any(|it| it.evidence_deleted.is_none());
             assert_eq!(has_evidence, newest[n as usize].is_some(), "seed {seed}: {n}");
-            let is_read = |it: &crate::suppression::export::Entry| {
-                it.optout.reason.is_some() == it.evidence_deleted.is_none()
-            };
+            let is_read = |it: &Entry| it.optout.reason.is_some() == it.evidence_deleted.is_none();
             assert!(!is_plain || shown.iter().all(is_read), "seed {seed}: {n}");
         }
         drop(reader);
