@@ -115,7 +115,7 @@ pub(super) struct Store {
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) ca: Option<Text>,
     pub(super) ack: Option<Ack>,
-    pub(super) stale_after: TypedDuration,
+    pub(super) stale_after: Option<Spanned<TypedDuration>>,
     pub(super) number_storage: NumberStorage,
     pub(super) number_key: Option<Text>,
     pub(super) keep_evidence: TypedKeep,
@@ -213,7 +213,7 @@ pub(super) struct Campaign {
     pub(super) ring_max: TypedDuration,
     pub(super) call_max: Option<Spanned<TypedDuration>>,
     pub(super) on_unconfirmed: OnUnconfirmed,
-    pub(super) on_stale: OnStale,
+    pub(super) on_stale: Option<Spanned<OnStale>>,
     pub(super) other_way: Option<String>,
     #[serde(rename = "match")]
     pub(super) matches: Match,

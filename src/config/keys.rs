@@ -210,7 +210,7 @@ pub(super) const KEYS: &[Key] = &[
         "A PEM file with the authorities that may sign the server's certificate; relative to the configuration folder. postgres only."),
     key("store.ack", OneOf(&["journal", "both", "store"]), Optional("journal with sqlite, both with postgres"), "\"both\"",
         "What has to have an opt-out before it is confirmed to the person: this engine's journal; the journal and the database, or after 300 ms the journal alone, with an alarm; or the database, without which it is not confirmed."),
-    key("store.stale-after", DurationIn("1s", "1h"), Default("\"5s\"", "twenty looks at a server that answers at once"), "",
+    key("store.stale-after", DurationIn("1s", "1h"), Optional("5s, twenty looks at a server that answers at once"), "\"5s\"",
         "How long the server may be out of reach before this engine counts as not knowing what others were told; campaigns say by on-stale what becomes of a call then. postgres only."),
 
     key("store.number-storage", OneOf(&["plain", "hmac"]), Default("\"plain\"", "exports and reports name who opted out"), "",
@@ -271,8 +271,8 @@ pub(super) const KEYS: &[Key] = &[
         "The longest call of this campaign."),
     key("campaigns.NAME.on-unconfirmed", OneOf(&["block", "ignore"]), Default("\"block\"", "a person who pressed once meant it"), "",
         "What a code means whose second press never came: an opt-out all the same, or nothing."),
-    key("campaigns.NAME.on-stale", OneOf(&["refuse", "call"]), Default("\"refuse\"", "who cannot know does not dial"), "",
-        "What becomes of a call while other engines' opt-outs cannot be known, the shared store being out of reach for longer than store.stale-after: 503, or made by what is known here. Who calls in is answered all the same."),
+    key("campaigns.NAME.on-stale", OneOf(&["refuse", "call"]), Optional("refuse, since who cannot know does not dial"), "\"refuse\"",
+        "What becomes of a call while other engines' opt-outs cannot be known, the shared store being out of reach for longer than store.stale-after: 503, or made by what is known here. Who calls in is answered all the same. postgres only."),
     key("campaigns.NAME.other-way", Text, Optional("its codes are the way"), "\"the caller is told to write to bajas@acme.example\"",
         "How a person opts out where no code is listened for; a campaign without codes must say."),
 

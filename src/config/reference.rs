@@ -59,7 +59,16 @@ fn is_for_others(key: &str) -> bool {
 
 /// The reference keeps its opt-outs in a file, and numbers as they are.
 fn is_for_other_stores(key: &str) -> bool {
-    ["store.url", "store.tls", "store.ca", "store.ack", "store.number-key"].contains(&key)
+    [
+        "store.url",
+        "store.tls",
+        "store.ca",
+        "store.ack",
+        "store.stale-after",
+        "store.number-key",
+        "campaigns.NAME.on-stale",
+    ]
+    .contains(&key)
 }
 
 fn range(kind: Kind) -> String {

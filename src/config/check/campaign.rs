@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::Check;
 use crate::campaign::{
     Campaign, Campaigns, Clash, ClashOn, CodePrompts, Confirm, Greeting, Listening, Match, Mode,
-    PromptName, ResponseCode, Subject,
+    OnStale, PromptName, ResponseCode, Subject,
 };
 use crate::config::checked::{Limits, Scope};
 use crate::config::diagnostic::Diagnostic;
@@ -74,7 +74,7 @@ impl Check<'_> {
                 confirm_max: typed.digits.confirm_timeout.0,
             },
             on_unconfirmed: typed.on_unconfirmed,
-            on_stale: typed.on_stale,
+            on_stale: self.on_stale(draft, table),
             other_way: typed.other_way.clone(),
             greeting: self.greeting(table, language),
             route: typed.route.get_ref().iter().map(|t| t.get_ref().as_str().into()).collect(),
@@ -84,6 +84,22 @@ impl Check<'_> {
             call_max,
             origin: table.at.origin(),
         }
+    }
+
+    /// What becomes of calls while other engines' opt-outs are unknown; an engine without others
+    /// never comes to that. A warning only: the campaign may be one of several engines.
+    fn on_stale(&mut self, draft: &Draft, table: &Table) -> OnStale {
+        let Some(typed) = &table.value.on_stale else { return OnStale::Refuse };
+        let database = |store: &Located<file::Store>| store.value.database;
+        if draft.store.as_ref().map(database) == Some(file::Database::Sqlite) {
+            let message = "`on-stale` of a campaign is only for engines that share a server";
+            self.report(
+                Diagnostic::warning("W-STALE-ALONE", message, table.place(typed.span()))
+                    .label("this engine keeps its opt-outs in a file, and has no others")
+                    .hint("leave it out; for registries, lists have an `on-stale` of their own"),
+            );
+        }
+        *typed.get_ref()
     }
 
     /// The codes in the order of their digits.

@@ -1,6 +1,7 @@
 //! Where opt-outs are kept: a file of this engine's, or a server that engines share.
 
 use std::fs;
+use std::time::Duration;
 
 use super::Check;
 use crate::config::checked::{Secret, Server, Store};
@@ -16,6 +17,10 @@ use crate::suppression::Retention;
 
 /// Longest secret read from a file, in bytes: a longer one is another file.
 const SECRET_LEN_MAX: usize = 4096;
+
+/// How long a server may be out of reach where nothing is said: twenty looks of the follower, one
+/// every 250 ms.
+const STALE_AFTER: Duration = Duration::from_secs(5);
 
 impl Check<'_> {
     /// The store's folder and database.
@@ -34,7 +39,8 @@ impl Check<'_> {
             (Some(file::Ack::Store), _) => AckPolicy::Store,
         };
         let path = self.dir.join(&store.value.path);
-        let stale_after = store.value.stale_after.0;
+        let typed = store.value.stale_after.as_ref();
+        let stale_after = typed.map_or(STALE_AFTER, |typed| typed.get_ref().0);
         Some(Store { path, server, ack, stale_after, numbers: self.numbers(store)? })
     }
 
@@ -68,11 +74,12 @@ impl Check<'_> {
 
     /// Keys that only a server has stand beside one alone: whoever wrote them meant one.
     fn is_without_server(&mut self, store: &Located<file::Store>) -> Option<()> {
-        let file::Store { url, tls, ca, .. } = &store.value;
+        let file::Store { url, tls, ca, stale_after, .. } = &store.value;
         let spans = [
             ("url", url.as_ref().map(|url| url.span())),
             ("tls", tls.as_ref().map(|tls| tls.span())),
             ("ca", ca.as_ref().map(|ca| ca.span())),
+            ("stale-after", stale_after.as_ref().map(|stale_after| stale_after.span())),
         ];
         let mut is_right = Some(());
         for (key, span) in spans {
