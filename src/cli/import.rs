@@ -326,10 +326,16 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
             None => writeln!(page, "; --rejects FILE keeps them")?,
         }
     }
-    let records = outcome.places.iter().filter(|place| !place.is_earlier).count();
+    describe_end(outcome, what, page)?;
     if outcome.is_pending {
         writeln!(page, "{PENDING}")?;
     }
+    Ok(())
+}
+
+/// What became of it all.
+fn describe_end(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()> {
+    let records = outcome.places.iter().filter(|place| !place.is_earlier).count();
     match (&outcome.record, outcome.durable_at) {
         _ if outcome.numbers + outcome.numbers_taken_off == 0
             && outcome.tally.ranges.is_empty() =>

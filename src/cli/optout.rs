@@ -149,7 +149,7 @@ fn tell_withdrawn(withdrawn: &Withdrawn, page: &mut Page) -> io::Result<()> {
         _ => writeln!(page, "nothing was taken back; --yes does it")?,
     }
     if withdrawn.is_pending {
-        writeln!(page, "other engines do not know it yet: the database cannot be written now")?;
+        writeln!(page, "{PENDING}")?;
     }
     Ok(())
 }

@@ -421,10 +421,15 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::engine::desk::Addition;
+    use crate::engine::desk::Reversing;
+    use crate::engine::desk::Withdrawing;
     use crate::engine::desk::stand::desk;
+    use crate::engine::desk::stand::desk_that_is_pending;
     use crate::model::Number;
     use crate::model::NumberReader;
     use crate::store::import;
+    use crate::suppression::Authority;
 
     /// The claim of a file with `text`, its segment written into the store of `desk`.
     fn claim(desk: &Desk, text: &str, as_of: Option<UnixMicros>) -> Claim {
@@ -510,6 +515,34 @@ mod tests {
             let range = look.entries[0].cause.range.as_deref();
             assert_eq!((look.entries.len(), range), (1, want), "{number}");
         }
+    }
+
+    #[test]
+    fn whoever_changes_something_hears_that_other_engines_do_not_know_it_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = desk_that_is_pending(dir.path());
+        let number = "600123456".to_owned();
+        let lists = vec!["robinson".into()];
+        let addition = Addition { number: number.clone(), lists, ..Addition::default() };
+        assert!(desk.add(addition).unwrap().is_pending, "an opt-out");
+        let claim = claim(&desk, "600123457\n", None);
+        let import = |claim| desk.import(vec![claim], &mut |_done, _of| {}).unwrap().remove(0);
+        let done = import(claim.clone());
+        assert!(done.is_pending && !done.is_earlier, "an import");
+        let again = import(claim);
+        assert!(!again.is_pending && again.is_earlier, "nothing was done");
+        let reason = "signed a form".to_owned();
+        let reversing =
+            Reversing { number, is_all: true, reason: reason.clone(), ..Reversing::default() };
+        let authority = Authority::LocalOperator;
+        assert!(desk.reverse(authority, &reversing).unwrap().is_pending, "a reversal");
+        let rehearsal =
+            Withdrawing { record: done.record, reason, is_rehearsal: true, ..Withdrawing::default() };
+        let withdraw = |what: &Withdrawing| {
+            desk.withdraw(authority, what, &mut |_done, _of| {}).unwrap().is_pending
+        };
+        assert!(!withdraw(&rehearsal), "a rehearsal");
+        assert!(withdraw(&Withdrawing { is_rehearsal: false, ..rehearsal }), "taken back");
     }
 
     #[test]

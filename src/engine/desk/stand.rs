@@ -19,8 +19,12 @@ use crate::net::clock;
 use crate::store::Settings;
 use crate::store::Store;
 use crate::suppression::Ack;
+use crate::suppression::Durable;
 use crate::suppression::Index;
 use crate::suppression::LedgerError;
+
+/// What the ledger says of a fact.
+type Answer = Result<Durable, LedgerError>;
 
 /// A desk whose store answers with an error while `is_failing`, and that notes how many
 /// entries refuse the number at the moment of each answer.
@@ -29,19 +33,40 @@ pub(super) fn desk(
     is_failing: &Arc<AtomicBool>,
     seen: &Arc<Mutex<Vec<usize>>>,
 ) -> Desk {
+    let (is_failing, seen) = (Arc::clone(is_failing), Arc::clone(seen));
+    desk_that_answers(dir, |index| {
+        let asked = Arc::clone(index);
+        move |answer: Answer| {
+            let number = Number::from_e164("+34600123456").expect("it is E.164");
+            seen.lock().expect("no test panics here").push(asked.explain(number).len());
+            let failed = is_failing.load(Ordering::Relaxed).then_some(Err(LedgerError::Closed));
+            failed.unwrap_or(answer)
+        }
+    })
+}
+
+/// A desk whose store has every fact, and answers as after a database that has not.
+pub(super) fn desk_that_is_pending(dir: &Path) -> Desk {
+    desk_that_answers(dir, |_index| {
+        |answer: Answer| answer.map(|durable| Durable { is_pending: true, ..durable })
+    })
+}
+
+/// A desk to which the store's answers come as what `answer` makes for its index makes of them.
+fn desk_that_answers<F>(dir: &Path, answer: impl FnOnce(&Arc<Index>) -> F) -> Desk
+where
+    F: Fn(Answer) -> Answer + Send + Sync + 'static,
+{
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let mut checked = config::load(&folder, &Rooms).expect("what we ship is without fault");
     dir.join("data").clone_into(&mut checked.store.path);
     let index = Arc::new(Index::new(&lists(&checked)).expect("so many lists fit"));
     let receipts = Receipts::default();
-    let (taker, asked) = (receipts.clone(), Arc::clone(&index));
-    let (is_failing, seen) = (Arc::clone(is_failing), Arc::clone(seen));
+    let taker = receipts.clone();
+    let answer = answer(&index);
     let on_ack = move |ack: Ack| {
-        let number = Number::from_e164("+34600123456").expect("it is E.164");
-        seen.lock().expect("no test panics here").push(asked.explain(number).len());
-        let failed = is_failing.load(Ordering::Relaxed).then_some(Err(LedgerError::Closed));
         let Ack { token, result } = ack;
-        taker.deliver(&Ack { token, result: failed.unwrap_or(result) });
+        taker.deliver(&Ack { token, result: answer(result) });
     };
     let settings = Settings::new(&checked.store.path, Arc::new(clock::unix_now));
     let (store, _recovered) = Store::open(settings, on_ack).expect("it is new");
