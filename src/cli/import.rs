@@ -39,6 +39,7 @@ use crate::store::import::Prepared;
 use crate::store::import::Progress;
 use crate::store::import::Resumed;
 use crate::store::import::Title;
+use crate::suppression::import::Reason;
 use crate::suppression::import::Settings;
 use crate::suppression::import::Shape;
 use crate::suppression::import::Tally;
@@ -318,7 +319,7 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
     if outcome.tally.rejected_sum() > 0 {
         let reasons = outcome.tally.rejected.iter();
         let reasons: Vec<String> =
-            reasons.map(|(reason, count)| format!("{count} {reason}")).collect();
+            reasons.map(|(word, count)| format!("{count} {}", Reason::in_words(word))).collect();
         let rejected = lines(outcome.tally.rejected_sum());
         write!(page, "  rejected   {rejected}: {}", reasons.join(", "))?;
         match &what.rejects {

@@ -35,11 +35,14 @@ use crate::store;
 use crate::store::Following;
 use crate::store::OnEvent;
 use crate::store::OnNumber;
+use crate::store::Recovered;
 use crate::store::Store;
 use crate::store::StoreEvent;
+use crate::store::journal::Torn;
 use crate::suppression::Ack;
 use crate::suppression::Index;
 use crate::suppression::OptOut;
+use crate::suppression::list::ListTable;
 
 /// What the shard's thread is called when it dies.
 pub(super) const SHARD: &str = "signalling";
@@ -116,20 +119,40 @@ pub(super) fn open_store(
     };
     let (store, recovered) = Store::open(settings, on_ack)?;
     // What others have written is the follower's to read; until it has, the index is stale.
-    let (reasons, left_out) = match is_shared {
+    let (entries, without_list) = match is_shared {
         true => (recovered.filled, recovered.left_out),
         false => store.reader()?.fill(index)?,
     };
-    tracing::info!(
-        facts = recovered.facts,
-        rebuilt = recovered.rebuilt,
-        away = recovered.is_away,
-        torn = recovered.torn.len(),
-        reasons,
-        left_out,
-        "store recovered"
-    );
+    tell_opened(&recovered, entries, without_list);
     Ok(store)
+}
+
+/// Logs what was found in the store: a line for each thing that is not as usual, then one for people
+/// who wait for it to be open.
+fn tell_opened(recovered: &Recovered, entries: u64, without_list: u64) {
+    if recovered.rebuilt {
+        tracing::warn!("the database was missing: it was made anew from the journal");
+    }
+    if recovered.facts > 0 {
+        let records = recovered.facts;
+        tracing::info!(records, "the database lacked records of the journal, and has them now");
+    }
+    for Torn { segment, offset } in &recovered.torn {
+        tracing::warn!(
+            %segment,
+            offset,
+            "a write that was cut short is left out: nothing in it was ever confirmed"
+        );
+    }
+    if without_list > 0 {
+        let max = ListTable::LISTS_MAX;
+        tracing::error!(
+            without_list,
+            "these entries name lists beyond the {max} that there is room for, and refuse on the others \
+             alone"
+        );
+    }
+    tracing::info!(entries, "the store is open; whoever is on record in it is refused");
 }
 
 /// What a shard's thread is started with.

@@ -278,9 +278,13 @@ impl Round {
         let Following { index, stale_after, .. } = &self.shared.following;
         // What is imported here meanwhile must not be left out of what is mounted in the end.
         let turn = index.turn();
-        let (reasons, left_out) = self.reader.fill_unless(index, &|| self.shared.is_over())?;
+        let filled = self.reader.fill_unless(index, &|| self.shared.is_over())?;
+        let (entries, without_list) = filled;
         drop(turn);
-        tracing::info!(reasons, left_out, "everything on record is in the index");
+        if without_list > 0 {
+            tracing::error!(without_list, "entries name lists for which there is no room here");
+        }
+        tracing::info!(entries, "everything that any node has on record is refused here");
         *self.shared.feed() = Some(Feed::new(asked_at, heads.iter().copied(), *stale_after));
         Ok(())
     }

@@ -265,6 +265,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// What people are told of the lines that are counted under `word`, behind how many they are:
+    /// "2 with a short code". A word that is none of ours, as a later version may write, says itself.
+    pub fn in_words(word: &str) -> &str {
+        match word {
+            "columns" => "without the number's column",
+            "long" => "longer than a line may be",
+            "mark" => "without an A or a D of its own",
+            "character" => "with characters that no number has",
+            "emergency" => "with an emergency number",
+            "empty" => "without a number",
+            "invalid" => "with a number that its country does not assign",
+            "short_code" => "with a short code of no named region",
+            "unreadable" => "in no form of a number that is known there",
+            "range" => "with a range that is none, or one too many",
+            "record" => "not in the registry's form",
+            "quote" => "with a quote that does not end",
+            other => other,
+        }
+    }
+
     /// The word under which it is counted.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -347,11 +367,14 @@ pub enum ImportError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// Not one line is a number.
-    #[error("none of the {read} lines is a number that could be read; most often: {most}")]
+    #[error(
+        "none of the {read} lines is a number that could be read; most are lines {}",
+        Reason::in_words(most)
+    )]
     NoNumber {
         /// How many lines there are.
         read: u64,
-        /// The most frequent reason.
+        /// The most frequent reason, by its [`Reason::word`].
         most: String,
     },
     /// It ends in the middle of a record.

@@ -1,5 +1,7 @@
 //! Files as people and registries write them, and as they break.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// What a reading handed on.
@@ -134,6 +136,31 @@ fn a_range_counts_once_and_a_file_has_so_many_of_them() {
     assert_eq!(read_all(&lines(RANGES_MAX + 1)), (RANGES_MAX, 1, most + 1));
 }
 
+#[test]
+fn each_reason_has_words_for_people() {
+    let number = |error| Reason::Number(error);
+    let reasons = [
+        Reason::Columns { column: 1, found: 0 },
+        Reason::Long,
+        Reason::Mark,
+        number(NumberError::Character { found: 'x' }),
+        number(NumberError::Emergency),
+        number(NumberError::Empty),
+        number(NumberError::Invalid { country: 34, digits: 9 }),
+        number(NumberError::ShortCode { digits: 4 }),
+        number(NumberError::Unreadable { digits: 3 }),
+        Reason::Ranges,
+        Reason::Record { expected: "12 characters" },
+        Reason::Quote,
+    ];
+    let mut told = BTreeSet::new();
+    for reason in reasons {
+        let words = Reason::in_words(reason.word());
+        assert!(words.contains(' ') && told.insert(words), "{reason}: {words}");
+    }
+    assert_eq!(Reason::in_words("of_tomorrow"), "of_tomorrow");
+}
+
 /// Name, shape and column that are asked for, the file, and what the refusal says.
 type Refused<'a> = (&'a str, Option<Shape>, Option<&'a str>, &'a [u8], &'a str);
 
@@ -145,7 +172,7 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
         ("blank lines",            None, None, b"\n \r\n",                   "the file is empty"),
         ("a header alone",         None, None, b"name,phone\n",              "the file is empty"),
         ("UTF-16",                 None, None, b"\xff\xfe6\x000\x00",        "UTF-16"),
-        ("words",                  None, None, b"one\ntwo\n",                "none of the 2 lines is a number that could be read; most often: character"),
+        ("words",                  None, None, b"one\ntwo\n",                "none of the 2 lines is a number that could be read; most are lines with characters that no number has"),
         ("no column of numbers",   None, None, b"name,city\nAna,Vigo\n",     "no column is called as numbers are"),
         ("two columns of numbers", None, None, b"movil;fijo\n6;9\n",         "columns 1 (`movil`), 2 (`fijo`) may each be the number's"),
         ("two without names",      None, None, b"600123456;910000001\n",     "columns 1, 2 may each be the number's"),
@@ -160,7 +187,7 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
         ("a cut change",           Some(Shape::FtcChange), None, b"201,5550123,A\n201,55501", "the file is cut: line 2"),
         ("a cut full list",        Some(Shape::FtcFull), None, b"201,5550123\n201,55501",     "the file is cut: line 2"),
         ("a cut British record",   Some(Shape::Tps), None, b"0207 3787244\r\n0163550616",     "the file is cut: line 2"),
-        ("a table for a registry", Some(Shape::Tps), None, b"a,b\n1,2\n",    "none of the 2 lines is a number that could be read; most often: record"),
+        ("a table for a registry", Some(Shape::Tps), None, b"a,b\n1,2\n",    "none of the 2 lines is a number that could be read; most are lines not in the registry's form"),
     ];
     for (name, shape, column, bytes, want) in cases {
         let got = play(bytes, settings(*shape, "ES", *column));

@@ -27,7 +27,7 @@ fn a_file_is_weighed_then_imported_once_and_told_when_it_comes_again() {
         "csv, 4 lines",
         "listed     2 numbers on `comercial`",
         "twice      1 line",
-        "rejected   1 line: 1 short_code; each is in no.csv",
+        "rejected   1 line: 1 with a short code of no named region; each is in no.csv",
         "nothing was imported",
     ] {
         assert!(dry.out.contains(want), "{want}: {}", dry.out);
