@@ -96,8 +96,9 @@ fn is_nobody(error: &io::Error) -> bool {
 
 fn taken(reply: Reply) -> Result<Reply, Failure> {
     match reply {
-        Reply::Refused { why, is_usage: true } => Err(Failure::new(Code::Usage, why)),
-        Reply::Refused { why, is_usage: false } => Err(Failure::new(Code::Refused, why)),
+        Reply::Refused { why, is_nothing: true, .. } => Err(Failure::new(Code::No, why)),
+        Reply::Refused { why, is_usage: true, .. } => Err(Failure::new(Code::Usage, why)),
+        Reply::Refused { why, .. } => Err(Failure::new(Code::Refused, why)),
         reply => Ok(reply),
     }
 }

@@ -8,6 +8,7 @@ use super::args::Erase;
 use super::counter::Counter;
 use super::exit::Code;
 use super::exit::Failure;
+use super::optout::PENDING;
 use super::optout::login;
 use super::page::Page;
 use super::text::count;
@@ -30,7 +31,8 @@ pub(super) fn erase(common: &Common, erase: Erase, page: &mut Page) -> Result<Co
     } else {
         tell(&erased, erase.dry_run, page)?;
     }
-    let is_done = erased.record.is_some() || (erased.earlier.is_some() && !erase.dry_run);
+    let could_be = erase.dry_run && erased.records + erased.audio as u64 > 0;
+    let is_done = erased.record.is_some() || erased.earlier.is_some() || could_be;
     Ok(if is_done { Code::Yes } else { Code::No })
 }
 
@@ -66,6 +68,9 @@ fn tell(erased: &Erased, is_rehearsal: bool, page: &mut Page) -> io::Result<()> 
     if erased.is_known {
         let refused = if erased.is_refused { "stays refused" } else { "is on no list" };
         writeln!(page, "the number {refused}; backups of before still hold what could be read")?;
+    }
+    if erased.is_pending {
+        writeln!(page, "{PENDING}")?;
     }
     Ok(())
 }

@@ -71,6 +71,7 @@ fn told(error: &anyhow::Error) -> String {
 impl From<DeskError> for Failure {
     fn from(error: DeskError) -> Self {
         let code = match &error {
+            error if error.is_nothing() => Code::No,
             error if error.is_usage() => Code::Usage,
             DeskError::NoStore { .. } => Code::Usage,
             _ => Code::Refused,

@@ -109,7 +109,7 @@ impl Clerk {
                 Err(error) => {
                     let why = format!("the request cannot be read: {error}");
                     // The client may be gone, which is all the same now.
-                    let _ = self.lines.write(&Reply::Refused { why, is_usage: true }).await;
+                    let _ = self.lines.write(&Reply::refused(why, true)).await;
                     return;
                 }
             }
@@ -200,7 +200,7 @@ impl Clerk {
                 for finding in findings {
                     self.lines.write(&Reply::Finding(Box::new(finding))).await?;
                 }
-                self.lines.write(&Reply::Refused { why, is_usage: false }).await
+                self.lines.write(&Reply::refused(why, false)).await
             }
         }
     }
@@ -215,8 +215,8 @@ impl Clerk {
         let asking = tokio::task::spawn_blocking(move || {
             let mut out = Out::new(sender);
             if let Err(error) = question(&desk, &mut out) {
-                let is_usage = error.is_usage();
-                let refused = Reply::Refused { why: error.to_string(), is_usage };
+                let (is_usage, is_nothing) = (error.is_usage(), error.is_nothing());
+                let refused = Reply::Refused { why: error.to_string(), is_usage, is_nothing };
                 // It fails only when the client is gone.
                 let _ = out.put(refused);
             }
@@ -226,7 +226,7 @@ impl Clerk {
         }
         if asking.await.is_err() {
             let why = "the question failed inside the engine; its log says how".to_owned();
-            self.lines.write(&Reply::Refused { why, is_usage: false }).await?;
+            self.lines.write(&Reply::refused(why, false)).await?;
         }
         Ok(())
     }

@@ -28,5 +28,5 @@ Examples:
 The number's keys are destroyed and its audio is removed, on every engine of one database: nothing of
 it can be read any more, in records, calls or backups that are made from now on. It stays refused by
 its hash, and `verify` holds. Only a store with number-storage = \"hmac\" can do that; copies of before
-hold what they held. Exits with 0 when it is erased, or was before, and with 1 when nothing is on
-record of it or with --dry-run.";
+hold what they held. Exits with 0 when it is erased, was before or, with --dry-run, could be, and with
+1 when there is nothing of it to erase.";

@@ -96,8 +96,8 @@ is deleted: the reversal is a record that names what it cancels, and an opt-out 
 goes on to refuse. What a registry put on a list, its own change list takes off, and nobody here;
 but an import that was a mistake is taken back as a whole by --import, a registry's too, which is then
 as old as its import before. Nobody's own opt-out is touched by that.
-Exits with 0 when it is reversed or, without --yes, could be, and with 2 when nothing on record
-refuses the number.";
+Exits with 0 when it is reversed or, without --yes, could be, and with 1 when nothing that was named
+refuses the number any more.";
 
 /// Arguments of `optout show`.
 #[derive(Debug, Args)]

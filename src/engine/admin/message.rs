@@ -150,7 +150,17 @@ pub enum Reply {
         why: String,
         /// Whether the request itself was at fault, so that asking again helps nobody.
         is_usage: bool,
+        /// Whether there was nothing wrong, and nothing on record that it could have been done to.
+        #[serde(default)]
+        is_nothing: bool,
     },
+}
+
+impl Reply {
+    /// It is not done, for this reason; `is_usage` as in [`Self::Refused`].
+    pub(super) const fn refused(why: String, is_usage: bool) -> Self {
+        Self::Refused { why, is_usage, is_nothing: false }
+    }
 }
 
 /// How a shard stands.

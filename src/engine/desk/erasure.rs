@@ -50,6 +50,9 @@ pub struct Erased {
     pub earlier: Option<String>,
     /// Whether anything at all is on record of the number, in whatever form.
     pub is_known: bool,
+    /// Whether the database lacks it that is to have it, so that other nodes do not know it yet.
+    #[serde(default)]
+    pub is_pending: bool,
 }
 
 impl Desk {
@@ -86,6 +89,7 @@ impl Desk {
             durable_at: None,
             is_known: is_refused || earlier.is_some() || !reader.show(stored)?.is_empty(),
             earlier: earlier.map(|(record, _erasure)| record.to_string()),
+            is_pending: false,
         };
         if erasing.is_rehearsal || readable.is_nothing() {
             return Ok(erased);
@@ -107,6 +111,7 @@ impl Desk {
         store.destroy(&erasure)?;
         erased.record = Some(durable.record.to_string());
         erased.durable_at = Some(durable.durable_at);
+        erased.is_pending = durable.is_pending;
         Ok(erased)
     }
 }

@@ -184,13 +184,9 @@ impl DeskError {
             | Self::NoList
             | Self::NothingNamed
             | Self::NoReason
-            | Self::NothingStands
             | Self::Record(_)
             | Self::NotOfNumber { .. }
-            | Self::NotStanding { .. }
-            | Self::NotOnList { .. }
             | Self::NotImport { .. }
-            | Self::Withdrawn { .. }
             | Self::OfRegistry { .. }
             | Self::ManyCancels { .. }
             | Self::OtherAccount { .. }
@@ -201,6 +197,10 @@ impl DeskError {
             | Self::NotesTell
             | Self::Number(_) => true,
             Self::NoStore { .. }
+            | Self::NothingStands
+            | Self::NotStanding { .. }
+            | Self::NotOnList { .. }
+            | Self::Withdrawn { .. }
             | Self::Reach { .. }
             | Self::ReadOnly
             | Self::Unwritten
@@ -210,6 +210,18 @@ impl DeskError {
             | Self::Store(_)
             | Self::Output(_) => false,
         }
+    }
+
+    /// Whether all that was asked is in order, and nothing on record is left that it could be done
+    /// to: the answer is no.
+    pub const fn is_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::NothingStands
+                | Self::NotStanding { .. }
+                | Self::NotOnList { .. }
+                | Self::Withdrawn { .. }
+        )
     }
 
     /// Whether another process holds the store.
