@@ -38,6 +38,7 @@ mod fill;
 mod follow;
 mod imports;
 mod reversals;
+mod sealed;
 mod streams;
 mod topics;
 
@@ -239,11 +240,12 @@ impl Reader {
         self.export_imports(filter, dialled, visit)
     }
 
-    /// Everything on record of `number`, oldest first.
+    /// Everything on record of `number`, oldest first, with what its rows leave out where numbers
+    /// are hashed, as long as this node can open it.
     ///
     /// # Errors
     ///
-    /// As [`Self::export`].
+    /// As [`Self::export`], and those of opening what is sealed.
     pub fn show(&self, number: Number) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
         let filter = Filter { number: Some(number), ..Filter::default() };
@@ -253,6 +255,7 @@ impl Reader {
         })?;
         // An import may be older than what people said.
         entries.sort_by_key(|entry| (entry.optout.pressed_at, entry.record));
+        self.unseal(&mut entries)?;
         Ok(entries)
     }
 

@@ -18,12 +18,14 @@ use crate::suppression::Cancelled;
 use crate::suppression::Erasure;
 use crate::suppression::ErasureCause;
 use crate::suppression::Reversal;
+use crate::suppression::export::Entry;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::bundle;
 
 on_both! {
     an_erased_number_is_told_by_nothing_and_refused_by_its_hash,
     an_erasure_that_a_crash_cut_short_is_done_at_the_next_start,
+    what_is_sealed_is_told_of_the_number_that_is_asked_about_until_it_is_erased,
     a_hashed_number_is_nowhere_to_be_read_and_refused_all_the_same,
     whoever_keeps_numbers_otherwise_is_turned_away,
 }
@@ -353,6 +355,62 @@ fn an_erased_number_is_told_by_nothing_and_refused_by_its_hash(stand: &Stand) {
     copy_mark.fill(0);
     assert!(restored_keys == fs::read(stand.path().join("keys")).unwrap(), "and all else is alike");
     assert!(restored.join("number-key").exists(), "without it nobody is refused");
+}
+
+fn what_is_sealed_is_told_of_the_number_that_is_asked_about_until_it_is_erased(stand: &Stand) {
+    let stand = &stand.anew().keyed();
+    filled(stand);
+    let show = |stand: &Stand| {
+        let (archive, _recovered) = stand.archive();
+        archive.reader().unwrap().show(number(2)).unwrap()
+    };
+    let shown = show(stand).remove(0);
+    let want = telling(2);
+    assert_eq!(shown.optout.number, keyed_number(stand, 2), "the number as it is kept");
+    let of = |optout: &OptOut| {
+        let OptOut { sip_call_id, key_events, actor, reason, .. } = optout.clone();
+        (sip_call_id, key_events, actor, reason)
+    };
+    assert_eq!(of(&shown.optout), of(&want));
+    let digits = number(2).digits();
+    for undone in &shown.reversed {
+        let told = (undone.actor.clone(), undone.reason.clone());
+        assert_eq!(told, (Some(format!("for +{digits}")), format!("+{digits} signed")));
+    }
+    let exported = |stand: &Stand| {
+        let (archive, _recovered) = stand.archive();
+        let mut all = Vec::new();
+        let visit = |entry: Entry| {
+            all.push(entry);
+            ControlFlow::Continue(())
+        };
+        archive.reader().unwrap().export(&Filter::default(), visit).unwrap();
+        all
+    };
+    assert!(exported(stand).iter().all(|entry| entry.optout.reason.is_none()), "in no export");
+    let outline = |entry: &Entry| {
+        assert_eq!(of(&entry.optout), (None, Vec::new(), None, None));
+        assert!(entry.reversed.iter().all(|it| it.actor.is_none() && it.reason.is_empty()));
+        entry.reversed.len()
+    };
+    if stand.server.is_some() {
+        let key = Some(stand.path().join("number-key"));
+        let other = Stand { numbers: NumberChoice::Keyed { key }, ..stand.another_node() };
+        filled(&other);
+        let entries = show(&other);
+        assert_eq!(entries.len(), 2);
+        assert_eq!(outline(entries.iter().find(|it| it.record == shown.record).unwrap()), 2);
+        let own = entries.iter().find(|it| it.record != shown.record).unwrap();
+        assert_eq!(of(&own.optout), of(&want), "each node opens its own");
+    }
+    let (store, _recovered, acks) = stand.open();
+    let erasure = erasure(&store, &acks, 2);
+    store.destroy(&erasure).unwrap();
+    store.flush().unwrap();
+    store.close().unwrap();
+    let entries = show(stand);
+    let erased = entries.iter().find(|it| it.record == shown.record).unwrap();
+    assert_eq!(outline(erased), 2, "what is erased is told no more");
 }
 
 fn an_erasure_that_a_crash_cut_short_is_done_at_the_next_start(stand: &Stand) {
