@@ -13,6 +13,7 @@ use super::*;
 use crate::model::RecordId;
 use crate::store::Readable;
 use crate::store::database::tables;
+use crate::store::postgres;
 use crate::suppression::Authority;
 use crate::suppression::Cancelled;
 use crate::suppression::Erasure;
@@ -444,6 +445,42 @@ fn an_erasure_that_a_crash_cut_short_is_done_at_the_next_start(stand: &Stand) {
     assert!(!cut.slots.is_empty());
     store.close().unwrap();
     assert_eq!(refused(stand), [1]);
+}
+
+#[test]
+fn a_store_that_hashes_numbers_moves_to_a_server_as_it_is_and_back() {
+    let stand = Stand::sqlite().keyed();
+    filled(&stand);
+    // Where whoever moves it cannot read it: nobody is asked about.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let key = elsewhere.path().join("number-key");
+    fs::rename(stand.path().join("number-key"), &key).unwrap();
+    let stand = Stand { numbers: NumberChoice::Keyed { key: Some(key) }, ..stand };
+    let all = [1, 3, 4, 5, 6, 7, 8, 9];
+    let said = |stand: &Stand| -> Vec<String> {
+        assert_eq!(refused(stand), all);
+        let (archive, _recovered) = stand.archive();
+        let reader = archive.reader().unwrap();
+        (1..=9).map(|n| format!("{:?}", reader.show(number(n)).unwrap())).collect()
+    };
+    let before = said(&stand);
+    let database = cluster::Cluster::shared().database();
+    let settings = postgres::Settings::new(&database.url(), None).unwrap();
+    let copied = copy(stand.path(), &settings, true, &clock()).unwrap();
+    assert_eq!((copied.streams, copied.segments), (1, 1));
+    let target = Target::Postgres(Box::new(settings.clone()));
+    let moved = Stand { target, server: Some(database), ..stand };
+    assert_eq!(said(&moved), before);
+    for n in 1..=9 {
+        assert_eq!(traces(&moved, &[moved.path()], number(n)), Vec::<String>::new(), "{n}");
+    }
+    let plain = moved.another_node();
+    let told = Archive::open(plain.path(), &plain.target, &plain.numbers, &clock());
+    let told = told.map(drop).unwrap_err().to_string();
+    assert!(told.contains("the shared database") && told.contains("\"hmac\""), "{told}");
+    copy(moved.path(), &settings, false, &clock()).unwrap();
+    let back = Stand { target: Target::Sqlite, server: None, ..moved };
+    assert_eq!(said(&back), before);
 }
 
 #[test]
