@@ -288,7 +288,7 @@ fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Fail
     tell_left_out(common, left_out);
     let rows = xlsx.save(path).map_err(unwritten)?;
     if common.json {
-        page.json(&serde_json::json!({ "file": path, "rows": rows }))?;
+        page.json(&serde_json::json!({ "file": path.display().to_string(), "rows": rows }))?;
     } else {
         let rows = count(usize::try_from(rows).unwrap_or(usize::MAX), "row");
         writeln!(page, "{rows} in {}", path.display())?;

@@ -56,7 +56,7 @@ fn hand_over(
     })?;
     let len = bytes.len();
     if common.json {
-        page.json(&serde_json::json!({ "file": path, "bytes": len }))?;
+        page.json(&serde_json::json!({ "file": path.display().to_string(), "bytes": len }))?;
     } else {
         writeln!(page, "{len} bytes in {}; {hint}", path.display())?;
     }

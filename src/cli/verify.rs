@@ -1,9 +1,10 @@
-//! `verify`: whether a bundle or a store is what was written, and what it says.
+//! `verify`: whether bundles or a store are what was written, and what they say.
 
 use std::fs;
 use std::io;
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -33,38 +34,81 @@ use describe::describe;
 /// Largest file that is read: far beyond what a bundle of the most records takes.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
-/// Checks a bundle or a store.
+/// Checks bundles or a store.
 pub(super) fn verify(common: &Common, verify: &Verify, page: &mut Page) -> Result<Code, Failure> {
-    match (&verify.store, &verify.file) {
+    match (&verify.store, verify.files.as_slice()) {
         (Some(dir), _) => store::verify(common, dir, verify, page),
-        (None, Some(file)) => verify_file(common, file, verify.key, page),
-        (None, None) => Err(Failure::new(Code::Usage, "expected a FILE or --store")),
+        (None, [file]) => verify_file(common, file, &verify.keys, page),
+        (None, files) => verify_files(common, files, &verify.keys, page),
     }
+}
+
+/// Checks one file after the other, whatever becomes of those before; the worst is the answer.
+fn verify_files(
+    common: &Common,
+    files: &[PathBuf],
+    keys: &[PublicKey],
+    page: &mut Page,
+) -> Result<Code, Failure> {
+    let (mut whole, mut worst) = (0, Code::Yes);
+    for (place, file) in files.iter().enumerate() {
+        if place > 0 && !common.json {
+            writeln!(page)?;
+        }
+        let code = match verify_file(common, file, keys, page) {
+            Ok(code) => code,
+            Err(failure) if page.is_left() => return Err(failure),
+            Err(failure) => {
+                failure.report(common.json);
+                failure.code
+            }
+        };
+        whole += usize::from(code == Code::Yes);
+        worst = if code as u8 > worst as u8 { code } else { worst };
+    }
+    let all = files.len();
+    if common.json {
+        let total = serde_json::json!({ "kind": "total", "files": all, "whole": whole });
+        page.json(&total)?;
+    } else {
+        writeln!(page, "\n{}: {whole} whole, {} not", count(all, "file"), all - whole)?;
+    }
+    Ok(worst)
+}
+
+/// Checks a bundle under that of the keys which it is signed by.
+fn verify_bundle(text: &[u8], keys: &[PublicKey]) -> Result<Verified, Vec<Fault>> {
+    let mut verified = bundle::verify(text, keys.first().copied());
+    for &key in keys.iter().skip(1) {
+        verified =
+            verified.or_else(|faults| bundle::verify(text, Some(key)).map_err(|_others| faults));
+    }
+    verified
 }
 
 fn verify_file(
     common: &Common,
     file: &Path,
-    key: Option<PublicKey>,
+    keys: &[PublicKey],
     page: &mut Page,
 ) -> Result<Code, Failure> {
     let text = read(file)?;
-    match bundle::verify(&text, key) {
+    match verify_bundle(&text, keys) {
         Ok(verified) => {
-            tell(common, file, key, &verified, page)?;
+            tell(common, file, !keys.is_empty(), &verified, page)?;
             Ok(Code::Yes)
         }
         Err(faults) => {
-            if let Some(heads) = heads(&text, key) {
+            if let Some(heads) = heads(&text, keys) {
                 return tell_heads(common, file, heads, page);
             }
             if serde_json::from_slice::<serde_json::Value>(first_line(&text)).is_err() {
                 let why = format!("`{}` is no bundle of `bajavoz proof`", file.display());
                 return Err(Failure::new(Code::Usage, why));
             }
-            let lines = faults
-                .iter()
-                .map(|fault| FaultLine::new(Some(fault.line), fault.record, fault.to_string()));
+            let lines = faults.iter().map(|fault| {
+                FaultLine::new(file, Some(fault.line), fault.record, fault.to_string())
+            });
             blame(common, file, lines, page)?;
             let is_none = |fault: &Fault| fault.line == 1 && fault.found.is_unreadable();
             Ok(if faults.iter().any(is_none) { Code::Usage } else { Code::No })
@@ -77,11 +121,21 @@ fn first_line(text: &[u8]) -> &[u8] {
 }
 
 /// What the file says as heads, where it is meant for some.
-fn heads(text: &[u8], key: Option<PublicKey>) -> Option<Result<Heads, HeadsError>> {
-    match Heads::read(str::from_utf8(text).ok()?, key) {
+fn heads(text: &[u8], keys: &[PublicKey]) -> Option<Result<Heads, HeadsError>> {
+    let text = str::from_utf8(text).ok()?;
+    match read_heads(text, keys) {
         Err(HeadsError::Unreadable) => None,
         read => Some(read),
     }
+}
+
+/// Reads heads under that of the keys which they are signed by.
+fn read_heads(text: &str, keys: &[PublicKey]) -> Result<Heads, HeadsError> {
+    let mut read = Heads::read(text, keys.first().copied());
+    for &key in keys.iter().skip(1) {
+        read = read.or_else(|error| Heads::read(text, Some(key)).map_err(|_other| error));
+    }
+    read
 }
 
 fn tell_heads(
@@ -94,14 +148,15 @@ fn tell_heads(
     let Heads { node, made_at, key, heads } = match heads {
         Ok(heads) => heads,
         Err(error) => {
-            let fault = FaultLine::new(Some(1), None, error.to_string());
+            let fault = FaultLine::new(file, Some(1), None, error.to_string());
             blame(common, file, [fault].into_iter(), page)?;
             return Ok(Code::No);
         }
     };
     if common.json {
         page.json(&serde_json::json!({
-            "kind": "summary", "faults": 0, "heads": heads.len(), "made_at": made_at, "key": key,
+            "kind": "summary", "file": name.to_string(), "faults": 0, "heads": heads.len(), "made_at": made_at,
+            "key": key,
         }))?;
         return Ok(Code::Yes);
     }
@@ -120,6 +175,7 @@ fn tell_heads(
 #[derive(Serialize)]
 struct FaultLine {
     kind: &'static str,
+    file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     record: Option<String>,
@@ -127,8 +183,9 @@ struct FaultLine {
 }
 
 impl FaultLine {
-    fn new(line: Option<usize>, record: Option<RecordId>, message: String) -> Self {
-        Self { kind: "fault", line, record: record.map(|record| record.to_string()), message }
+    fn new(file: &Path, line: Option<usize>, record: Option<RecordId>, message: String) -> Self {
+        let (file, record) = (file.display().to_string(), record.map(|record| record.to_string()));
+        Self { kind: "fault", file, line, record, message }
     }
 }
 
@@ -148,7 +205,9 @@ fn blame(
         }
     }
     if common.json {
-        page.json(&serde_json::json!({ "kind": "summary", "faults": faults }))
+        page.json(
+            &serde_json::json!({ "kind": "summary", "file": name.to_string(), "faults": faults }),
+        )
     } else {
         writeln!(page, "{name}: {}", count(faults, "fault"))
     }
@@ -169,15 +228,16 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 fn tell(
     common: &Common,
     file: &Path,
-    key: Option<PublicKey>,
+    is_key_given: bool,
     verified: &Verified,
     page: &mut Page,
 ) -> Result<(), Failure> {
-    let records = &verified.records;
+    let (records, name) = (&verified.records, file.display().to_string());
     if common.json {
         for record in records {
             page.json(&serde_json::json!({
                 "kind": "record",
+                "file": name,
                 "record": record.id.to_string(),
                 "written_at": record.written_at,
                 "opt_out": match &record.fact { Some(Fact::OptOut(optout)) => Some(optout), _ => None },
@@ -192,18 +252,19 @@ fn tell(
         }
         page.json(&serde_json::json!({
             "kind": "summary",
+            "file": name,
             "faults": 0,
             "bundle": verified,
             "records": records.len(),
             "elsewhere": verified.elsewhere.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "is_key_given": key.is_some(),
+            "is_key_given": is_key_given,
         }))?;
         return Ok(());
     }
     let (made, node) = (verified.made_at.iso8601(), &verified.node);
     let (mine, others) = (count(records.len(), "record"), verified.others);
     let checkpoints = count(verified.checkpoints, "signed checkpoint");
-    writeln!(page, "{}: whole", file.display())?;
+    writeln!(page, "{name}: whole")?;
     writeln!(page, "  number     {}", verified.number.reveal())?;
     writeln!(page, "  made       {made} on {node}")?;
     writeln!(page, "  holds      {mine} of the number, {others} that lead to {checkpoints}")?;
@@ -211,7 +272,7 @@ fn tell(
         writeln!(page, "  elsewhere  record {record}: ask the node that wrote it for its bundle")?;
     }
     writeln!(page, "  key        {}", verified.key)?;
-    if key.is_none() {
+    if !is_key_given {
         writeln!(page, "             compare it with the one that you were given, or use --key")?;
     }
     for record in records {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::FaultLine;
 use super::blame;
 use super::read;
+use super::read_heads;
 use crate::cli::args::Common;
 use crate::cli::args::Verify;
 use crate::cli::exit::Code;
@@ -31,9 +32,9 @@ pub(super) fn verify(
         let why = format!("there is no store in `{}`: it has no folder `journal`", dir.display());
         return Err(Failure::new(Code::Usage, why));
     }
-    let heads = verify.heads.as_deref().map(|file| read_heads(file, verify.key)).transpose()?;
+    let heads = verify.heads.as_deref().map(|file| heads_in(file, &verify.keys)).transpose()?;
     // Whose heads they are is whose store it must be.
-    let key = verify.key.or_else(|| heads.as_ref().map(|heads| heads.key));
+    let key = verify.keys.first().copied().or_else(|| heads.as_ref().map(|heads| heads.key));
     let heads_of = heads.as_ref().map(|heads| heads.made_at);
     let named = heads.map(|heads| heads.heads).unwrap_or_default();
     let examined = store::examine(dir, key, &named).map_err(|error| {
@@ -45,7 +46,7 @@ pub(super) fn verify(
     })?;
     if !examined.faults.is_empty() {
         let lines = examined.faults.iter();
-        let lines = lines.map(|fault| FaultLine::new(None, fault.record, fault.to_string()));
+        let lines = lines.map(|fault| FaultLine::new(dir, None, fault.record, fault.to_string()));
         blame(common, dir, lines, page)?;
         if let Some(made_at) = heads_of.filter(|_made_at| !common.json) {
             let at = made_at.iso8601();
@@ -54,17 +55,20 @@ pub(super) fn verify(
         return Ok(Code::No);
     }
     if common.json {
-        page.json(&serde_json::json!({ "kind": "summary", "faults": 0, "store": examined }))?;
+        let name = dir.display().to_string();
+        page.json(&serde_json::json!({
+            "kind": "summary", "file": name, "faults": 0, "store": examined,
+        }))?;
     } else {
         tell(dir, key, &examined, page)?;
     }
     Ok(Code::Yes)
 }
 
-fn read_heads(file: &Path, key: Option<PublicKey>) -> Result<Heads, Failure> {
+fn heads_in(file: &Path, keys: &[PublicKey]) -> Result<Heads, Failure> {
     let text = read(file)?;
     let heads = str::from_utf8(&text).map_err(|_error| HeadsError::Unreadable);
-    heads.and_then(|text| Heads::read(text, key)).map_err(|error| {
+    heads.and_then(|text| read_heads(text, keys)).map_err(|error| {
         let error = anyhow::Error::new(error).context(format!("`{}`", file.display()));
         Failure { code: Code::Usage, error }
     })

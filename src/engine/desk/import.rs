@@ -536,8 +536,12 @@ mod tests {
             Reversing { number, is_all: true, reason: reason.clone(), ..Reversing::default() };
         let authority = Authority::LocalOperator;
         assert!(desk.reverse(authority, &reversing).unwrap().is_pending, "a reversal");
-        let rehearsal =
-            Withdrawing { record: done.record, reason, is_rehearsal: true, ..Withdrawing::default() };
+        let rehearsal = Withdrawing {
+            record: done.record,
+            reason,
+            is_rehearsal: true,
+            ..Withdrawing::default()
+        };
         let withdraw = |what: &Withdrawing| {
             desk.withdraw(authority, what, &mut |_done, _of| {}).unwrap().is_pending
         };

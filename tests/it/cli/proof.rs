@@ -52,6 +52,43 @@ fn a_proof_is_written_checked_and_refused_once_touched() {
 }
 
 #[test]
+fn several_files_are_checked_in_one_go_each_under_its_key_and_the_worst_is_the_answer() {
+    let (madrid, vigo) = (kept(), kept());
+    let key = |folder: &Folder| folder.bajavoz(&["proof", "--key"]).out.trim().to_owned();
+    for (folder, name) in [(&madrid, "madrid.jsonl"), (&vigo, "vigo.jsonl")] {
+        let written = folder.bajavoz(&["proof", "600123456", "--out", name]);
+        assert_eq!(written.code, 0, "{}", written.errors);
+    }
+    fs::copy(vigo.path("vigo.jsonl"), madrid.path("vigo.jsonl")).expect("it is copied");
+    let heads = madrid.bajavoz(&["proof", "--heads", "--out", "day.heads"]);
+    assert_eq!(heads.code, 0, "{}", heads.errors);
+    let (one, other) = (key(&madrid), key(&vigo));
+    let files = ["verify", "madrid.jsonl", "vigo.jsonl", "day.heads"];
+    let check = |args: &[&str]| madrid.bajavoz(&[&files[..], args].concat());
+    for keys in [&["--key", &one, "--key", &other][..], &["--key", &other, "--key", &one], &[]] {
+        let verified = check(keys);
+        assert_eq!(verified.code, 0, "{}{}", verified.out, verified.errors);
+        assert!(verified.out.ends_with("\n3 files: 3 whole, 0 not\n"), "{}", verified.out);
+    }
+    let strange = check(&["--key", &one]);
+    assert_eq!(strange.code, 1, "{}{}", strange.out, strange.errors);
+    assert!(strange.out.contains("vigo.jsonl: 1 fault"), "{}", strange.out);
+    assert!(strange.out.ends_with("\n3 files: 2 whole, 1 not\n"), "{}", strange.out);
+    let lines = check(&["--key", &one, "--json"]).json();
+    let of_vigo = lines.iter().filter(|line| line["file"] == "vigo.jsonl").count();
+    assert_eq!(of_vigo, 2, "its fault and its summary: {lines:?}");
+    let total = lines.last().expect("it ends with the sum");
+    assert_eq!(
+        (&total["kind"], &total["files"], &total["whole"]),
+        (&"total".into(), &3.into(), &2.into())
+    );
+    let gone = check(&["nowhere.jsonl", "config/bajavoz.toml"]);
+    assert_eq!(gone.code, 2, "{}{}", gone.out, gone.errors);
+    assert!(gone.errors.contains("cannot read `nowhere.jsonl`"), "{}", gone.errors);
+    assert!(gone.out.ends_with("\n5 files: 3 whole, 2 not\n"), "{}", gone.out);
+}
+
+#[test]
 fn a_number_of_an_import_is_proved_with_its_place() {
     let folder = Folder::shipped();
     fs::write(folder.path("numbers.txt"), "600123456\n600123459\n600123457\n").unwrap();
