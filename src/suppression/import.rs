@@ -366,6 +366,14 @@ pub enum ImportError {
     /// It cannot be read, or its sink failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// Another number of lines than its source says, where its end does not say that it is whole.
+    #[error("expected {expected} lines, found {found}, and the last has no end; fetch it again")]
+    Lines {
+        /// As its source says.
+        expected: u64,
+        /// As there are.
+        found: u64,
+    },
     /// Not one line is a number.
     #[error(
         "none of the {read} lines is a number that could be read; most are lines {}",
@@ -654,7 +662,10 @@ impl Reading {
             Whole::Lines(lines) => lines == self.tally.read,
         };
         if last.is_unended && !is_whole {
-            return Err(ImportError::Unended { line: last.line });
+            return Err(match whole {
+                Whole::Lines(expected) => ImportError::Lines { expected, found: self.tally.read },
+                Whole::Unsaid | Whole::Said => ImportError::Unended { line: last.line },
+            });
         }
         if self.tally.read == 0 {
             return Err(ImportError::Empty);

@@ -60,7 +60,8 @@ impl Registries {
     pub fn of<'a>(imports: impl IntoIterator<Item = &'a Import>) -> Self {
         let mut newest: BTreeMap<_, Newest> = BTreeMap::new();
         for import in imports {
-            let as_of = import.as_of.map_or(import.imported_at, |day| day.min(import.imported_at));
+            let Some(day) = import.day() else { continue };
+            let as_of = day.min(import.imported_at);
             let found = Newest { as_of, shape: import.shape };
             newest
                 .entry((import.list.clone(), import.account.clone()))
@@ -120,8 +121,8 @@ mod tests {
 
     #[test]
     fn a_registry_is_as_old_as_its_newest_import_says() {
-        use Shape::{Csv, FtcChange, FtcFull, Tps};
-        let cases: [(&str, &[Import], Option<u16>, &str); 13] = [
+        use Shape::{Csv, Export, FtcChange, FtcFull, Tps};
+        let cases: [(&str, &[Import], Option<u16>, &str); 16] = [
             ("never imported", &[], None, "never of 31, stale"),
             ("of today", &[import("r", None, FtcFull, &[0])], None, "0 of 31"),
             ("its own day counts", &[import("r", None, FtcFull, &[0, 12])], None, "12 of 31"),
@@ -144,6 +145,19 @@ mod tests {
                 "1 of 31",
             ),
             ("another list does not", &[import("s", None, Csv, &[1])], None, "never of 31, stale"),
+            (
+                "nor an export of ours, which does not say the day",
+                &[import("r", None, Export, &[0]), import("r", None, FtcFull, &[40])],
+                None,
+                "40 of 31, stale",
+            ),
+            (
+                "not by itself either",
+                &[import("r", None, Export, &[0])],
+                None,
+                "never of 31, stale",
+            ),
+            ("one of which it is said", &[import("r", None, Export, &[0, 9])], None, "9 of 31"),
             (
                 "nor does another account's",
                 &[import("r", Some("rival"), Csv, &[1])],

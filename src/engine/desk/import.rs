@@ -363,7 +363,7 @@ fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskErr
     let is_same = |import: &Import| {
         import.file_sha256 == claim.file_sha256
             && import.shape == claim.shape
-            && claim.as_of.is_none_or(|day| day <= import.as_of.unwrap_or(import.imported_at))
+            && claim.as_of.is_none_or(|day| import.day().is_some_and(|known| day <= known))
     };
     let same = of_list.clone().find(|imported| is_same(&imported.import));
     if let Some(Imported { record, import, .. }) = same {

@@ -167,6 +167,12 @@ impl Import {
         }
     }
 
+    /// The day that it speaks of: the one that was said, else the one on which it was made. An
+    /// export of ours was made of what a store held, however old that was, and has none of its own.
+    pub fn day(&self) -> Option<UnixMicros> {
+        self.as_of.or_else(|| (self.shape != Shape::Export).then_some(self.imported_at))
+    }
+
     /// What becomes on its list of an entry by the import that it takes back, where it takes one
     /// back; `record` is its own.
     pub fn undone(&self, record: RecordId) -> Option<Undone> {
