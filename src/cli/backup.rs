@@ -54,7 +54,7 @@ fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<(), Fai
     let (opt_outs, calls) = (as_usize(manifest.opt_outs), as_usize(manifest.calls));
     writeln!(page, "verified: the backup of {}", manifest.made_at.iso8601())?;
     writeln!(page, "  opt-outs      {opt_outs}")?;
-    writeln!(page, "  facts         {facts}, each chained, in {}", count(streams, "stream"))?;
+    writeln!(page, "  records       {facts}, each chained, in {}", count(streams, "stream"))?;
     writeln!(page, "  call records  {calls}")?;
     if manifest.segments > 0 {
         writeln!(

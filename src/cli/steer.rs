@@ -83,8 +83,12 @@ fn describe(report: &Report, page: &mut impl Write) -> std::io::Result<()> {
             if registry.state == RegistryState::Fresh { "registry    " } else { "ATTENTION   " };
         writeln!(page, "  {mark} `{}`: {registry}", registry.list)?;
     }
-    let (facts, lost) = (standing.facts, standing.facts_lost);
-    writeln!(page, "  journal      {facts} facts on disk since the start, {lost} not")?;
+    let records = |number: u64| count(usize::try_from(number).unwrap_or(usize::MAX), "record");
+    write!(page, "  journal      {} on disk since the start", records(standing.facts))?;
+    match standing.facts_lost {
+        0 => writeln!(page)?,
+        lost => writeln!(page, ", {lost} not")?,
+    }
     if let Some(failure) = &standing.failure {
         writeln!(page, "  ALARM        {failure}")?;
     }
@@ -112,7 +116,7 @@ fn describe(report: &Report, page: &mut impl Write) -> std::io::Result<()> {
 /// What there is to say of a database, and of the engines that share it.
 fn database(report: &Report, page: &mut impl Write) -> std::io::Result<()> {
     let standing = &report.standing;
-    let waiting = count(usize::try_from(standing.facts_waiting).unwrap_or(usize::MAX), "fact");
+    let waiting = count(usize::try_from(standing.facts_waiting).unwrap_or(usize::MAX), "record");
     if report.status.is_database_away {
         writeln!(
             page,
@@ -222,7 +226,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_database_and_the_other_engines_is_told() {
         let unknown = "ATTENTION    other engines' opt-outs are unknown for 8 s: calls are refused";
-        let alarm = "ALARM        the database is not written: 1 fact in the journal alone";
+        let alarm = "ALARM        the database is not written: 1 record in the journal alone";
         let both = format!("{alarm}; {unknown}");
         let due = lines(
             Standing { lag_ms: Some(1), import_due_ms: 61_000, ..Standing::default() },
@@ -232,7 +236,7 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             ("an engine alone",      told(None, false, 0, false),        ""),
-            ("one that catches up",  told(None, false, 2, false),        "database     2 facts still to come from here"),
+            ("one that catches up",  told(None, false, 2, false),        "database     2 records still to come from here"),
             ("one that follows",     told(Some(250), false, 0, false),   "others       known as of 0.250 s ago"),
             ("one that cannot know", told(Some(8_100), true, 0, false),  unknown),
             ("nor be known",         told(Some(8_100), true, 1, true),   &both),

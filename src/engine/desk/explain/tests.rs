@@ -124,5 +124,6 @@ fn the_closest_range_is_the_one_that_is_named() {
     let hit = told.lists[0].hit.as_ref().expect("it is in two ranges");
     assert_eq!(hit.range.as_deref(), Some("+34803*"));
     let text = told.to_string();
+    assert!(text.contains("REFUSED by list `out`\n"), "a list that has no other title: {text}");
     assert!(text.contains("by the range +3* in") && text.contains("by the range +34803* in"));
 }

@@ -10,6 +10,7 @@ use super::Ground;
 use super::Look;
 use super::Told;
 use super::Verdict;
+use crate::model::ListName;
 use crate::model::UnixMicros;
 use crate::suppression::Origin;
 use crate::suppression::Undone;
@@ -72,7 +73,7 @@ impl fmt::Display for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_refused = self.hit.is_some() || self.is_stale();
         let refused = if is_refused { "REFUSED" } else { "not refused" };
-        writeln!(f, "{refused} by list `{}`, {}", self.list, self.title)?;
+        writeln!(f, "{refused} by list `{}`{}", self.list, title(&self.list, &self.title))?;
         let reach = match self.scope.as_str() {
             "account" => "an entry reaches the campaigns of its account",
             "topic" => "an entry reaches the campaigns of its topic",
@@ -97,8 +98,9 @@ impl fmt::Display for Look {
 impl fmt::Display for Aside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.title {
-            Some(title) => {
-                writeln!(f, "not checked by this campaign: list `{}`, {title}", self.list)?
+            Some(called) => {
+                let called = title(&self.list, called);
+                writeln!(f, "not checked by this campaign: list `{}`{called}", self.list)?
             }
             None => writeln!(
                 f,
@@ -108,6 +110,11 @@ impl fmt::Display for Aside {
         }
         tell(f, &self.entries)
     }
+}
+
+/// What people call a list, where that is not its name.
+fn title(list: &ListName, title: &str) -> String {
+    if title == list.as_str() { String::new() } else { format!(", {title}") }
 }
 
 fn tell(f: &mut fmt::Formatter<'_>, entries: &[Told]) -> fmt::Result {
