@@ -105,7 +105,7 @@ Exit codes:
   0   done; the answer is yes
   1   the answer is no: errors found, must not be called, nothing on record, no key heard
   2   what was typed cannot be used, or a file cannot be read
-  3   no engine can be reached
+  3   no engine, or no server, can be reached
   4   refused: by the engine, or since an engine holds the store
   70  a defect of bajavoz
 

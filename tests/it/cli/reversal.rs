@@ -97,7 +97,7 @@ fn a_number_on_four_lists_from_three_origins_with_one_reversal_is_explained() {
     let want = format!(
         "\
 +34600123456 must not be called by campaign `promo-otono` of account `acme`.
-2 of the 3 lists that it checks refuse the number (the campaign is in config/campaigns/10-promo-otono.toml:3).
+Refused by `robinson` and `promo`, 2 of the 3 lists that it checks (the campaign is in config/campaigns/10-promo-otono.toml:3).
 
 REFUSED by list `robinson`, Lista Robinson
   checked by config/campaigns/10-promo-otono.toml:3; the list is in config/bajavoz.toml:29; an entry reaches every campaign
@@ -106,13 +106,13 @@ REFUSED by list `robinson`, Lista Robinson
 
 not refused by list `comercial`, Lista negra comercial
   checked by config/campaigns/10-promo-otono.toml:3; the list is in config/bajavoz.toml:33; an entry reaches the campaigns of its account
-  - on 2026-11-20 18:02:11 UTC: the person pressed 9 in campaign `promo-otono` for account `acme`
+  - on 2026-11-20 18:02:11 UTC: the person pressed 9 in campaign `promo-otono` of account `acme`
     record {pressed}, SIP Call-ID 5f1c@carrier
     REVERSED on {reversed_at} by luis: \"signed a new consent, scan 2026/118\"; it refuses no more; record {reversal}
 
 REFUSED by list `promo`, Baja de la promoción
   checked by config/campaigns/10-promo-otono.toml:3; the list is in config/bajavoz.toml:41; an entry reaches its campaign alone
-  - on 2026-11-20 18:02:11 UTC: the person pressed 9 in campaign `promo-otono` for account `acme`
+  - on 2026-11-20 18:02:11 UTC: the person pressed 9 in campaign `promo-otono` of account `acme`
     record {pressed}, SIP Call-ID 5f1c@carrier
 
 not checked by this campaign: list `vip`, No molestar

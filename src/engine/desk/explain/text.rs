@@ -49,23 +49,29 @@ impl fmt::Display for Explanation {
         if let Some(why) = &self.unread {
             writeln!(f, "The records cannot be read now ({why}); this is what memory says.")?;
         }
-        let refusing =
-            self.lists.iter().filter(|look| look.hit.is_some() || look.is_stale()).count();
-        let checked = match self.lists.len() {
-            0 => "It checks no list".to_owned(),
-            1 if refusing == 1 => "The one list that it checks refuses the number".to_owned(),
-            1 => "The one list that it checks does not refuse the number".to_owned(),
-            all if refusing == 0 => {
-                format!("None of the {all} lists that it checks refuses the number")
-            }
-            all if refusing == 1 => {
-                format!("1 of the {all} lists that it checks refuses the number")
-            }
-            all => format!("{refusing} of the {all} lists that it checks refuse the number"),
-        };
-        writeln!(f, "{checked} (the campaign is in {}).", self.campaign_at)?;
+        writeln!(f, "{} (the campaign is in {}).", self.checked(), self.campaign_at)?;
         self.lists.iter().try_for_each(|look| write!(f, "\n{look}"))?;
         self.elsewhere.iter().try_for_each(|aside| write!(f, "\n{aside}"))
+    }
+}
+
+impl Explanation {
+    /// By which of the lists that the campaign checks the number is refused.
+    fn checked(&self) -> String {
+        let refusing = self.lists.iter().filter(|look| look.hit.is_some() || look.is_stale());
+        let refusing: Vec<String> = refusing.map(|look| format!("`{}`", look.list)).collect();
+        let all = self.lists.len();
+        match (refusing.as_slice(), all) {
+            (_, 0) => "It checks no list".to_owned(),
+            ([], 1) => "The one list that it checks does not refuse the number".to_owned(),
+            ([], _) => format!("None of the {all} lists that it checks refuses the number"),
+            ([one], 1) => format!("Refused by {one}, the one list that it checks"),
+            ([one], _) => format!("Refused by {one}, one of the {all} lists that it checks"),
+            ([rest @ .., last], _) => {
+                let (rest, count) = (rest.join(", "), refusing.len());
+                format!("Refused by {rest} and {last}, {count} of the {all} lists that it checks")
+            }
+        }
     }
 }
 
@@ -179,14 +185,17 @@ impl fmt::Display for Cause {
             Some(at) => write!(f, "on {}: {}", when(at), act(self))?,
             None => write!(f, "{}", act(self))?,
         }
-        if let Some(campaign) = &self.campaign {
-            write!(f, " in campaign `{campaign}`")?;
-        }
-        if let Some(account) = &self.account {
-            write!(f, " for account `{account}`")?;
-        }
         if let Some(actor) = &self.actor {
             write!(f, " by {}", one_line(actor))?;
+        }
+        match (&self.campaign, &self.account) {
+            (Some(campaign), Some(account)) => {
+                let word = if self.digits.is_some() { "in" } else { "for" };
+                write!(f, " {word} campaign `{campaign}` of account `{account}`")?;
+            }
+            (Some(campaign), None) => write!(f, " for campaign `{campaign}`")?,
+            (None, Some(account)) => write!(f, " for account `{account}`")?,
+            (None, None) => {}
         }
         if let Some(range) = &self.range {
             write!(f, " by the range {range}")?;
@@ -271,6 +280,8 @@ mod tests {
             reason: Some("a \"letter\"\nREVERSED".to_owned()),
             ..none.clone()
         };
+        let for_account = Cause { account: Some("acme".into()), ..entered.clone() };
+        let for_campaign = Cause { campaign: Some("promo".into()), ..for_account.clone() };
         let configured = Cause { range: Some("+34800*".to_owned()), ..none.clone() };
         let imported = Cause { range: Some("+34800*".to_owned()), ..entered.clone() };
         #[rustfmt::skip]
@@ -278,8 +289,10 @@ mod tests {
             ("by a range of the configuration", configured, "by the range +34800* in the list's table"),
             ("by a range of an import", imported, "entered on the command line by ana by the range +34800*: \"a 'letter' REVERSED\""),
             ("by memory",      none,        "refused by memory, not on disk: its record failed or is being written"),
-            ("by a key",       pressed,     "on 1970-01-01 00:00:01 UTC: the person pressed *9 in campaign `promo` for account `acme`"),
-            ("without the second key", unconfirmed, "on 1970-01-01 00:00:01 UTC: the person pressed *9, and did not confirm it, in campaign `promo` for account `acme`"),
+            ("by a key",       pressed,     "on 1970-01-01 00:00:01 UTC: the person pressed *9 in campaign `promo` of account `acme`"),
+            ("for a campaign", for_campaign, "entered on the command line by ana for campaign `promo` of account `acme`: \"a 'letter' REVERSED\""),
+            ("for an account", for_account, "entered on the command line by ana for account `acme`: \"a 'letter' REVERSED\""),
+            ("without the second key", unconfirmed, "on 1970-01-01 00:00:01 UTC: the person pressed *9, and did not confirm it, in campaign `promo` of account `acme`"),
             ("by a person, whose words make no line of their own", entered, "entered on the command line by ana: \"a 'letter' REVERSED\""),
         ];
         for (name, cause, want) in cases {
