@@ -138,7 +138,8 @@ mod tests {
                 let end = serde_json::to_string(&Reply::End).unwrap();
                 // What an engine says to somebody who has been silent for long, and hangs up.
                 let why = "the request cannot be read: deadline has elapsed".to_owned();
-                let bye = serde_json::to_string(&Reply::Refused { why, is_usage: true }).unwrap();
+                let bye = Reply::Refused { why, is_usage: true, is_nothing: false };
+                let bye = serde_json::to_string(&bye).unwrap();
                 write!(stream, "{end}\n{bye}\n").unwrap();
             }
         });

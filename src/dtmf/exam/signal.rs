@@ -134,8 +134,6 @@ fn companded(sample: i16, line: Line) -> i16 {
     if sample < 0 { -decoded as i16 } else { decoded as i16 }
 }
 
-/// The keys that a leg without events believes.
-
 impl Shape {
     /// Level of both tones together.
     pub(super) fn dbm0(self) -> f64 {

@@ -39,10 +39,13 @@ pub(in crate::store) const PAGE: &str = "SELECT writer_seq, 'fact', '' FROM fact
 /// longest opt-outs has 5 MB, and whoever can write to the database says how long one is.
 const PAGE_OCTETS_MAX: usize = if cfg!(test) { 64 * 1024 } else { 16 * 1024 * 1024 };
 
+/// A record, with what it says where that concerns the index.
+type Entry = (RecordId, Option<Fact>);
+
 /// Some of a stream's records.
 pub(in crate::store) struct Page {
-    /// Each with what it says, where that concerns the index.
-    pub(in crate::store) records: Vec<(RecordId, Option<Fact>)>,
+    /// In order.
+    pub(in crate::store) records: Vec<Entry>,
     /// Whether there were no more.
     pub(in crate::store) is_last: bool,
 }
@@ -84,7 +87,7 @@ impl Reader {
         writer: WriterId,
         after: u64,
         len: usize,
-    ) -> Result<Option<Vec<(RecordId, Option<Fact>)>>, StoreError> {
+    ) -> Result<Option<Vec<Entry>>, StoreError> {
         let (mut page, mut octets) = (BTreeMap::new(), 0);
         let is_long = |octets: usize| octets > PAGE_OCTETS_MAX && len > 1;
         let up_to = after.saturating_add(len as u64);
@@ -105,7 +108,7 @@ impl Reader {
             // A record is there when its fact is, which says nothing by itself.
             let (is_there, said): &mut (bool, Option<Fact>) = page.entry(seq).or_default();
             *is_there |= kind == "fact";
-            *said = fact.or(said.take());
+            *said = fact.or_else(|| said.take());
             Ok(ControlFlow::Continue(()))
         })?;
         if is_long(octets) {

@@ -109,8 +109,8 @@ fn edges_of_pages_and_groups_are_kept_apart() {
 #[test]
 fn a_crowd_knows_its_full_pages_its_thin_ones_and_those_it_has_not() {
     let group = 7 << 32;
-    let full = (0..16).flat_map(|n| range(group + (3 + 2 * n << 16), 65_536));
-    let thin = (0..20_000).map(|n| group + (70 + 3 * n << 16) + n % 1_000);
+    let full = (0..16).flat_map(|n| range(group + ((3 + 2 * n) << 16), 65_536));
+    let thin = (0..20_000).map(|n| group + ((70 + 3 * n) << 16) + n % 1_000);
     let all: Vec<u64> = full.chain(thin).collect();
     let len = CROWD_MIN as usize;
     for (len, is_crowd) in [(len - 1, false), (len, true), (all.len(), true)] {
