@@ -1,10 +1,10 @@
 //! Who must not be called: numbers to lists, with the record that put each there.
 //!
 //! Read by every INVITE, written by every opt-out. What single facts say stands in a sharded hash
-//! map (`entry`); what imports say stands in a [`Base`] beside it, which is read without a lock and
-//! exchanged as a whole (`mounted`). A number is refused when either refuses it (`answer`).
-//! Reversals stand beside both: what they cancel is left out when the question is answered, so that
-//! the state follows from the set of facts, whatever the order in which they came.
+//! map (`entry`); what imports say stands in a base (`super::base`) beside it, which is read without
+//! a lock and exchanged as a whole (`mounted`). A number is refused when either refuses it
+//! (`answer`). Reversals stand beside both: what they cancel is left out when the question is
+//! answered, so that the state follows from the set of facts, whatever the order in which they came.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
