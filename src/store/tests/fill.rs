@@ -83,7 +83,8 @@ fn a_page_of_a_stream_ends_with_so_many_octets_and_the_next_goes_on_from_there()
     let (store, _recovered, acks) = open(dir.path());
     const COUNT: u64 = 150;
     for n in 0..COUNT {
-        let optout = OptOut { reason: Some("because ".repeat(100)), ..optout(n) };
+        let campaign = Some("because ".repeat(100).as_str().into());
+        let optout = OptOut { campaign, ..optout(n) };
         store.submit(n, Fact::OptOut(Box::new(optout))).unwrap();
         acks.recv().unwrap().result.unwrap();
     }
