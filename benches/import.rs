@@ -27,11 +27,9 @@ use std::time::Instant;
 
 use bajavoz::model::NumberReader;
 use bajavoz::store::import::Order;
-use bajavoz::store::import::RUN_NUMBERS;
 use bajavoz::store::import::Title;
 use bajavoz::store::import::prepare;
 use bajavoz::store::import::write;
-use bajavoz::suppression::NumberStorage;
 use bajavoz::suppression::import::Settings;
 use bajavoz::suppression::import::Shape;
 use cluster::Cluster;
@@ -151,14 +149,10 @@ fn imported(path: &Path, shape: Shape, dir: &Path) -> Outcome<(Duration, u64, u6
     std::fs::create_dir_all(&store)?;
     let begun = Instant::now();
     let order = Order {
-        file: path.to_owned(),
-        settings: Settings { shape: Some(shape), ..Settings::new(numbers) },
         rejects: Some(dir.join("rejects.csv")),
         runs_in: Some(store.clone()),
-        keeping: None,
-        run_numbers: RUN_NUMBERS,
         is_one_list: true,
-        numbers: NumberStorage::Plain,
+        ..Order::new(path.to_owned(), Settings { shape: Some(shape), ..Settings::new(numbers) })
     };
     let mut prepared = prepare(&order, &mut |_progress| {})?;
     let title = Title { list: "bench".into(), source: String::new(), as_of: None };

@@ -19,7 +19,6 @@ use std::path::Path;
 use bajavoz::model::NumberReader;
 use bajavoz::store::import::Order;
 use bajavoz::store::import::prepare;
-use bajavoz::suppression::NumberStorage;
 use bajavoz::suppression::import::Settings;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -55,14 +54,9 @@ fn workbook(path: &Path, sheet: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
 /// Imports the file within [`HELD_MAX`]: how many numbers are in it, or why it is refused.
 fn import(path: &Path) -> Result<u64, String> {
     let order = Order {
-        file: path.to_owned(),
-        settings: Settings::new(NumberReader::new("ES").expect("a region")),
-        rejects: None,
-        runs_in: None,
-        keeping: None,
-        run_numbers: RUN_NUMBERS,
         is_one_list: true,
-        numbers: NumberStorage::Plain,
+        run_numbers: RUN_NUMBERS,
+        ..Order::new(path.to_owned(), Settings::new(NumberReader::new("ES").expect("a region")))
     };
     let (prepared, held) = counting::most_held(|| prepare(&order, &mut |_progress| {}));
     assert!(held < HELD_MAX, "{}: {held} octets held", path.display());

@@ -6,7 +6,6 @@ use std::io::Write;
 use bajavoz::model::NumberReader;
 use bajavoz::store::import::Order;
 use bajavoz::store::import::prepare;
-use bajavoz::suppression::NumberStorage;
 use bajavoz::suppression::import::Settings;
 use libfuzzer_sys::fuzz_target;
 
@@ -14,16 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().expect("there is a folder for temporary files");
     file.write_all(b"PK\x03\x04").and_then(|()| file.write_all(data)).expect("it is written");
     let numbers = NumberReader::new("ES").expect("the plans know Spain");
-    let order = Order {
-        file: file.path().to_owned(),
-        settings: Settings::new(numbers),
-        rejects: None,
-        runs_in: None,
-        keeping: None,
-        run_numbers: 64,
-        is_one_list: false,
-        numbers: NumberStorage::Plain,
-    };
+    let order = Order { run_numbers: 64, ..Order::new(file.path().to_owned(), Settings::new(numbers)) };
     if let Ok(prepared) = prepare(&order, &mut |_progress| {}) {
         // No number comes from nowhere.
         let placed: u64 = prepared.placed().iter().map(|placed| placed.count).sum();

@@ -179,25 +179,26 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
     let runs_in = place.store.is_dir().then(|| place.store.clone()).filter(|_dir| !what.dry_run);
     let keeping = runs_in.clone().map(|store| Keeping { store, now: clock::unix_now() });
     Ok(Order {
-        file: what.file.clone(),
-        settings: Settings {
-            shape,
-            column: what.column.clone(),
-            whole: match what.expect {
-                Some(lines) => Whole::Lines(lines),
-                None if what.whole => Whole::Said,
-                None => Whole::Unsaid,
-            },
-            wide_ranges: what.wide_ranges,
-            number_key,
-            ..Settings::new(numbers)
-        },
         rejects: what.rejects.clone(),
         runs_in,
         keeping,
-        run_numbers: import::RUN_NUMBERS,
         is_one_list: what.list.is_some(),
         numbers: stored,
+        ..Order::new(
+            what.file.clone(),
+            Settings {
+                shape,
+                column: what.column.clone(),
+                whole: match what.expect {
+                    Some(lines) => Whole::Lines(lines),
+                    None if what.whole => Whole::Said,
+                    None => Whole::Unsaid,
+                },
+                wide_ranges: what.wide_ranges,
+                number_key,
+                ..Settings::new(numbers)
+            },
+        )
     })
 }
 

@@ -17,6 +17,8 @@ use super::exit::Code;
 use super::exit::Failure;
 use super::page::Page;
 use super::text::count;
+use super::text::optout_texts;
+use super::text::write_texts;
 use super::xlsx::XlsxExport;
 use crate::engine::desk::Access;
 use crate::engine::desk::Addition;
@@ -218,28 +220,14 @@ fn describe(shown: &Shown, page: &mut Page) -> io::Result<()> {
         let reason = &undone.reason;
         writeln!(page, "  reversed   on {list} at {at}{by} ({reason}), record {record}")?;
     }
+    write_texts(optout_texts(optout), page)?;
     let texts = [
-        ("account", optout.account.as_ref().map(ToString::to_string)),
-        ("campaign", optout.campaign.as_ref().map(ToString::to_string)),
-        ("topic", optout.topic.as_ref().map(ToString::to_string)),
-        ("dialer", optout.dialer.as_ref().map(ToString::to_string)),
-        ("trunk", optout.trunk.as_ref().map(ToString::to_string)),
-        ("digits", (!optout.digits.is_empty()).then(|| optout.digits.to_string())),
-        ("method", optout.method.map(|method| method.as_str().to_owned())),
-        ("call", optout.call.map(|call| call.to_string())),
-        ("sip call-id", optout.sip_call_id.clone()),
-        ("actor", optout.actor.clone()),
-        ("reason", optout.reason.clone()),
         ("node", Some(optout.node.to_string())),
         ("pressed", Some(optout.pressed_at.iso8601())),
         ("durable", Some(entry.durable_at.unwrap_or(entry.written_at).iso8601())),
         ("confirmed", confirmed(entry.confirmed_at, entry.outcome)),
     ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            writeln!(page, "  {name:<10} {text}")?;
-        }
-    }
+    write_texts(texts, page)?;
     if let Some(deleted) = &entry.evidence_deleted {
         writeln!(page, "  evidence   {deleted}, record {}", deleted.record)?;
     }

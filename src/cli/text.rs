@@ -1,5 +1,12 @@
 //! Small words for people.
 
+use std::io;
+use std::io::Write;
+
+use super::page::Page;
+use crate::model::hex;
+use crate::suppression::OptOut;
+
 /// `1 error`, `2 errors`.
 pub(super) fn count(count: usize, noun: &str) -> String {
     let ending = match noun {
@@ -8,4 +15,35 @@ pub(super) fn count(count: usize, noun: &str) -> String {
         _ => "s",
     };
     format!("{count} {noun}{ending}")
+}
+
+/// What an opt-out says of where it came from, each under its name.
+pub(super) fn optout_texts(optout: &OptOut) -> [(&'static str, Option<String>); 12] {
+    [
+        ("account", optout.account.as_ref().map(ToString::to_string)),
+        ("campaign", optout.campaign.as_ref().map(ToString::to_string)),
+        ("topic", optout.topic.as_ref().map(ToString::to_string)),
+        ("dialer", optout.dialer.as_ref().map(ToString::to_string)),
+        ("trunk", optout.trunk.as_ref().map(ToString::to_string)),
+        ("digits", (!optout.digits.is_empty()).then(|| optout.digits.to_string())),
+        ("method", optout.method.map(|method| method.as_str().to_owned())),
+        ("call", optout.call.map(|call| call.to_string())),
+        ("sip call-id", optout.sip_call_id.clone()),
+        ("prompt", optout.prompt_sha256.map(|hash| hex(&hash))),
+        ("actor", optout.actor.clone()),
+        ("reason", optout.reason.clone()),
+    ]
+}
+
+/// Writes those that there are, a line each.
+pub(super) fn write_texts(
+    texts: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    page: &mut Page,
+) -> io::Result<()> {
+    for (name, text) in texts {
+        if let Some(text) = text {
+            writeln!(page, "  {name:<10} {text}")?;
+        }
+    }
+    Ok(())
 }

@@ -145,7 +145,6 @@ mod tests {
     use crate::model::WriterId;
     use crate::store::import::Order;
     use crate::store::import::prepare;
-    use crate::suppression::NumberStorage;
     use crate::suppression::export::Entry;
     use crate::suppression::export::write_json_line;
     use crate::suppression::import::Import;
@@ -223,14 +222,11 @@ mod tests {
         }
         assert!(unzip(&archive, "xl/worksheets/sheet4.xml").is_none());
         let order = Order {
-            file: dir.path().join("export.xlsx"),
-            settings: Settings::new(NumberReader::new("ES").unwrap()),
-            rejects: None,
-            runs_in: None,
-            keeping: None,
             run_numbers: 10,
-            is_one_list: false,
-            numbers: NumberStorage::Plain,
+            ..Order::new(
+                dir.path().join("export.xlsx"),
+                Settings::new(NumberReader::new("ES").unwrap()),
+            )
         };
         let prepared = prepare(&order, &mut |_| {}).unwrap();
         assert_eq!((prepared.shape, prepared.tally.rejected_sum()), (Shape::Export, 0));

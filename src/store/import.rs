@@ -80,6 +80,23 @@ pub struct Order {
     pub numbers: NumberStorage,
 }
 
+impl Order {
+    /// To read `file`, each row onto its own lists where it is an export, for a store that keeps
+    /// numbers as they are; nothing is kept of it but what [`Prepared`] holds.
+    pub fn new(file: PathBuf, settings: import::Settings) -> Self {
+        Self {
+            file,
+            settings,
+            rejects: None,
+            runs_in: None,
+            keeping: None,
+            run_numbers: RUN_NUMBERS,
+            is_one_list: false,
+            numbers: NumberStorage::Plain,
+        }
+    }
+}
+
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {

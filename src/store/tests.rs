@@ -4,6 +4,7 @@ mod acks;
 mod audio;
 mod backup;
 pub(crate) mod cluster;
+mod erasure;
 mod exam;
 mod faults;
 mod fill;

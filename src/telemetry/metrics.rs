@@ -418,12 +418,11 @@ mod tests {
         page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
     }
 
-    #[test]
-    fn every_family_stands_on_the_page() {
+    /// Metrics of which each family has something to say.
+    fn filled() -> Metrics {
         let metrics = Metrics::new("1.2.3");
         let (dialer, campaign) = (DialerName::from("alpha"), CampaignName::from("promo"));
         let list = ListName::from("dnc");
-        let active = metrics.call_begins(&campaign);
         metrics.call_ended(Some(&dialer), Some(&campaign), "opt-out");
         metrics.call_ended(None, None, "forbidden");
         metrics.call_blocked(&list, &campaign);
@@ -455,6 +454,13 @@ mod tests {
             metrics.registry_age(&list.into(), days, 31);
         }
         metrics.config_loaded(UnixMicros(1_795_000_000_500_000));
+        metrics
+    }
+
+    #[test]
+    fn every_family_stands_on_the_page() {
+        let metrics = filled();
+        let active = metrics.call_begins(&CampaignName::from("promo"));
         let page = metrics.render();
         #[rustfmt::skip]
         let cases = [

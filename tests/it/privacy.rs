@@ -6,7 +6,6 @@
 //! afterwards. The same search finds them where numbers are kept as they are.
 
 use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use bajavoz::cli::phones::Script;
 use bajavoz::suppression::Fact;
 use bajavoz::suppression::proof::bundle;
 
+use crate::harness::files_in;
 use crate::harness::machine;
 use crate::harness::phones;
 use crate::harness::phones::Call;
@@ -54,20 +54,6 @@ fn call(site: &Site) -> Option<u16> {
     phones::call(site.sip, Call::new(&e164(), "promo", script)).status
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("a folder that is there") {
-        let path = entry.expect("it can be listed").path();
-        match path.is_dir() {
-            true => found.extend(files(&path)),
-            // The admin socket is no file.
-            false if path.is_file() => found.push(path),
-            false => {}
-        }
-    }
-    found
-}
-
 /// Where the number is to be read of what the engine of `site` has written, and how.
 fn traces(site: &Site) -> Vec<String> {
     let digits = e164().trim_start_matches('+').to_owned();
@@ -80,7 +66,7 @@ fn traces(site: &Site) -> Vec<String> {
         !path.starts_with("config") && !path.starts_with("audio")
     };
     let mut found = Vec::new();
-    for path in files(site.folder()).iter().filter(|path| written(path)) {
+    for path in files_in(site.folder()).iter().filter(|path| written(path)) {
         let text = fs::read(path).expect("a file that is there");
         for (place, form) in forms.iter().enumerate() {
             if memchr::memmem::find(&text, form).is_some() {
@@ -115,7 +101,7 @@ fn nothing_is_left_of_an_erased_number_but_that_it_is_refused() {
     });
     assert_eq!(told, Some(e164()), "what was not erased is proved with the number");
     let is_audio = |path: &PathBuf| path.extension().is_some_and(|it| it == "wav");
-    let kept = |site: &Site| files(&site.store()).iter().filter(|path| is_audio(path)).count();
+    let kept = |site: &Site| files_in(&site.store()).iter().filter(|path| is_audio(path)).count();
     assert_eq!(kept(&site), 1);
     assert_eq!(call(&site), Some(603), "refused by the hash");
 

@@ -5,8 +5,6 @@
 //! of the engine. The same search finds it before.
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -29,6 +27,7 @@ use bajavoz::suppression::OptOut;
 use bajavoz::suppression::Origin;
 use bajavoz::suppression::Reversal;
 
+use crate::harness::files_in;
 use crate::harness::machine;
 use crate::harness::phones;
 use crate::harness::phones::Call;
@@ -126,24 +125,10 @@ fn site() -> Site {
     site
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("a folder that is there") {
-        let path = entry.expect("it can be listed").path();
-        match path.is_dir() {
-            true => found.extend(files(&path)),
-            // The admin socket is no file.
-            false if path.is_file() => found.push(path),
-            false => {}
-        }
-    }
-    found
-}
-
 /// Where evidence of `number` is to be read.
 fn traces(site: &Site, number: u64) -> Vec<String> {
     let mut found = Vec::new();
-    for path in files(site.folder()) {
+    for path in files_in(site.folder()) {
         // One that is gone since it was listed has nothing to be read.
         let text = fs::read(&path).unwrap_or_default();
         for word in words(number) {

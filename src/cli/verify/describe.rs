@@ -4,6 +4,8 @@ use std::io;
 use std::io::Write;
 
 use crate::cli::page::Page;
+use crate::cli::text::optout_texts;
+use crate::cli::text::write_texts;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
@@ -96,26 +98,12 @@ fn describe_erasure(erasure: &Erasure, page: &mut Page) -> io::Result<()> {
 
 fn describe_optout(optout: &OptOut, page: &mut Page) -> io::Result<()> {
     let lists: Vec<&str> = optout.lists.iter().map(ListName::as_str).collect();
-    let texts = [
-        ("lists", Some(lists.join(", "))),
-        ("account", optout.account.as_ref().map(ToString::to_string)),
-        ("campaign", optout.campaign.as_ref().map(ToString::to_string)),
-        ("topic", optout.topic.as_ref().map(ToString::to_string)),
-        ("dialer", optout.dialer.as_ref().map(ToString::to_string)),
-        ("trunk", optout.trunk.as_ref().map(ToString::to_string)),
-        ("digits", (!optout.digits.is_empty()).then(|| optout.digits.to_string())),
-        ("method", optout.method.map(|method| method.as_str().to_owned())),
-        ("call", optout.call.map(|call| call.to_string())),
-        ("sip call-id", optout.sip_call_id.clone()),
-        ("prompt", optout.prompt_sha256.map(|hash| hex(&hash))),
-        ("actor", optout.actor.clone()),
-        ("reason", optout.reason.clone()),
-        ("node", Some(optout.node.to_string())),
-    ];
-    write_texts(texts, page)?;
+    writeln!(page, "  lists      {}", lists.join(", "))?;
+    write_texts(optout_texts(optout), page)?;
     for key in &optout.key_events {
         writeln!(page, "  key        {}", evidence(key))?;
     }
+    writeln!(page, "  node       {}", optout.node)?;
     writeln!(page, "  pressed    {}", optout.pressed_at.iso8601())
 }
 
@@ -163,19 +151,6 @@ fn describe_import(
         writeln!(page, "  listed     by the range {range}")?;
     }
     writeln!(page, "  imported   {}", import.imported_at.iso8601())
-}
-
-/// Writes those that there are, a line each.
-fn write_texts<const N: usize>(
-    texts: [(&str, Option<String>); N],
-    page: &mut Page,
-) -> io::Result<()> {
-    for (name, text) in texts {
-        if let Some(text) = text {
-            writeln!(page, "  {name:<10} {text}")?;
-        }
-    }
-    Ok(())
 }
 
 /// What was heard of one key, as far as its way to us says it.

@@ -438,14 +438,8 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let numbers = NumberReader::new("ES").unwrap();
         let order = import::Order {
-            file,
-            settings: crate::suppression::import::Settings::new(numbers),
-            rejects: None,
-            runs_in: None,
-            keeping: None,
-            run_numbers: import::RUN_NUMBERS,
             is_one_list: true,
-            numbers: crate::suppression::NumberStorage::Plain,
+            ..import::Order::new(file, crate::suppression::import::Settings::new(numbers))
         };
         let mut prepared = import::prepare(&order, &mut |_progress| {}).unwrap();
         let list: ListName = "robinson".into();

@@ -38,14 +38,13 @@ impl Place {
     fn order(&self, bytes: &[u8], shape: Option<Shape>, run_numbers: usize) -> Order {
         let numbers = NumberReader::new("ES").unwrap();
         Order {
-            file: self.file(bytes),
-            settings: import::Settings { shape, ..import::Settings::new(numbers) },
             rejects: Some(self.dir.path().join("rejects.csv")),
-            runs_in: None,
-            keeping: None,
             run_numbers,
             is_one_list: true,
-            numbers: NumberStorage::Plain,
+            ..Order::new(
+                self.file(bytes),
+                import::Settings { shape, ..import::Settings::new(numbers) },
+            )
         }
     }
 

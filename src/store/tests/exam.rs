@@ -51,7 +51,7 @@ impl Kept {
             add(audio::lost(record));
             add(reversals::reversal(round, vec![reversals::cancelled(record, "acme")]));
             let Fact::Erasure(mut erasure) =
-                privacy::erasure_of(Number::keyed(round), Vec::new(), Vec::new())
+                erasure::erasure_of(Number::keyed(round), Vec::new(), Vec::new())
             else {
                 panic!("it is one")
             };

@@ -14,6 +14,8 @@ use super::privacy::files;
 use super::privacy::told_by;
 use super::*;
 use crate::model::RecordId;
+use crate::model::token::Seed;
+use crate::model::token::TokenSource;
 use crate::store::database::tables;
 use crate::store::keys::KeyFile;
 use crate::suppression::Authority;
@@ -425,14 +427,8 @@ fn a_node_destroys_what_it_wrote_and_nothing_of_another() {
 #[test]
 fn nothing_younger_than_the_policy_is_ever_touched() {
     for seed in 0..24_u64 {
-        let mut state = seed;
-        let mut draw = |below: u64| {
-            // SplitMix64.
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (mixed ^ (mixed >> 31)) % below
-        };
+        let mut tokens = TokenSource::new(Seed(seed, 8));
+        let mut draw = |below: u64| tokens.next_u64() % below;
         let stand = if seed % 2 == 0 { Stand::sqlite() } else { Stand::sqlite().keyed() };
         let (store, acks, now) = open_at(&stand, 0);
         // When the newest record of each number was written since its evidence was deleted.

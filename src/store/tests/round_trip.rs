@@ -20,7 +20,6 @@ use crate::store::import::write_placed;
 use crate::suppression::Authority;
 use crate::suppression::Cancelled;
 use crate::suppression::List;
-use crate::suppression::NumberStorage;
 use crate::suppression::Reversal;
 use crate::suppression::Scope;
 use crate::suppression::export::CsvExport;
@@ -193,14 +192,11 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
     fs::write(&path, file).unwrap();
     let numbers = NumberReader::new("ES").unwrap();
     let order = Order {
-        file: path,
-        settings: import::Settings { shape: Some(Shape::Export), ..import::Settings::new(numbers) },
-        rejects: None,
-        runs_in: None,
-        keeping: None,
         run_numbers: 3,
-        is_one_list: false,
-        numbers: NumberStorage::Plain,
+        ..Order::new(
+            path,
+            import::Settings { shape: Some(Shape::Export), ..import::Settings::new(numbers) },
+        )
     };
     let mut prepared = prepare(&order, &mut |_| {}).unwrap();
     let title = Title { list: "".into(), source: String::new(), as_of: None };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::BulkReader;
 
 use super::ImportError;
-use super::meant_range;
+use super::reading::meant_range;
 
 /// What columns of numbers are called, in English and Spanish, in small letters and without
 /// accents, spaces, dots, dashes and underscores.

@@ -23,13 +23,13 @@ use crate::suppression::export::read_json_line;
 use crate::suppression::range::Range;
 
 use super::ImportError;
-use super::Last;
-use super::Line;
 use super::Lines;
-use super::Reading;
 use super::Reason;
 use super::Sink;
-use super::meant_range;
+use super::lines::Line;
+use super::reading::Last;
+use super::reading::Reading;
+use super::reading::meant_range;
 
 /// What is wrong with a line of JSON that is no entry.
 const EXPECTED: &str = "an opt-out as `optout export --format jsonl` writes it";

@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::Columns;
 use super::ImportError;
 use super::Joined;
-use super::Last;
-use super::Line;
 use super::Lines;
-use super::Reading;
 use super::Reason;
 use super::Sink;
 use super::exported;
+use super::lines::Line;
+use super::reading::Last;
+use super::reading::Reading;
 
 /// Lines of one row at most: a quoted field may hold line ends. Our choice: an address has a
 /// handful, and a quote that nobody closed swallows no more than this before it is noticed.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::NumberError;
 
 /// What a reading handed on.
 #[derive(Debug, Default)]

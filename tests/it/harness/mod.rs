@@ -15,6 +15,8 @@ pub(crate) mod process;
 pub(crate) mod sipp;
 pub(crate) mod site;
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -51,6 +53,21 @@ pub(crate) fn wait_up_to<T>(patience: Duration, mut look: impl FnMut() -> Option
         }
         std::thread::park_timeout(LOOK_AGAIN);
     }
+}
+
+/// Every file in `dir` and the folders in it.
+pub(crate) fn files_in(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a folder that is there") {
+        let path = entry.expect("it can be listed").path();
+        match path.is_dir() {
+            true => found.extend(files_in(&path)),
+            // The admin socket is no file.
+            false if path.is_file() => found.push(path),
+            false => {}
+        }
+    }
+    found
 }
 
 /// A number from the environment.

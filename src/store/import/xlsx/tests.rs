@@ -13,7 +13,6 @@ use super::*;
 use crate::model::NumberReader;
 use crate::store::import::Order;
 use crate::store::import::prepare;
-use crate::suppression::NumberStorage;
 use crate::suppression::import::Settings;
 
 mod mutants;
@@ -330,14 +329,10 @@ fn rejected_rows_are_kept_with_sheet_and_row() {
     let entries = workbook(SHARED, &[("Bajas", &nobody), ("=Otra", &second)]);
     fs::write(dir.path().join("a.xlsx"), zip(&entries, true)).unwrap();
     let order = Order {
-        file: dir.path().join("a.xlsx"),
-        settings: Settings::new(NumberReader::new("ES").unwrap()),
         rejects: Some(dir.path().join("rejects.csv")),
-        runs_in: None,
-        keeping: None,
         run_numbers: 10,
         is_one_list: true,
-        numbers: NumberStorage::Plain,
+        ..Order::new(dir.path().join("a.xlsx"), Settings::new(NumberReader::new("ES").unwrap()))
     };
     let prepared = prepare(&order, &mut |_| {}).unwrap();
     assert_eq!((prepared.listed, prepared.tally.read, prepared.tally.rejected_sum()), (1, 4, 2));

@@ -124,14 +124,8 @@ fn mutant(tokens: &mut TokenSource) -> Vec<u8> {
 fn read_all(path: &std::path::Path, octets: &[u8]) {
     fs::write(path, octets).expect("our folder");
     let order = Order {
-        file: path.to_owned(),
-        settings: Settings::new(NumberReader::new("ES").expect("a region")),
-        rejects: None,
-        runs_in: None,
-        keeping: None,
         run_numbers: 64,
-        is_one_list: false,
-        numbers: NumberStorage::Plain,
+        ..Order::new(path.to_owned(), Settings::new(NumberReader::new("ES").expect("a region")))
     };
     match prepare(&order, &mut |_progress| {}) {
         Ok(prepared) => {
