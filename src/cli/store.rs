@@ -74,7 +74,7 @@ fn copy(common: &Common, what: &Copy, page: &mut Page) -> Result<Code, Failure> 
 }
 
 /// The server that the configuration names.
-fn server(checked: &Checked) -> Result<postgres::Settings, Failure> {
+pub(super) fn server(checked: &Checked) -> Result<postgres::Settings, Failure> {
     match engine::target(&checked.store).map_err(failure)? {
         Target::Postgres(settings) => Ok(*settings),
         Target::Sqlite => {

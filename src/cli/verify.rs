@@ -36,10 +36,10 @@ const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Checks bundles or a store.
 pub(super) fn verify(common: &Common, verify: &Verify, page: &mut Page) -> Result<Code, Failure> {
-    match (&verify.store, verify.files.as_slice()) {
-        (Some(dir), _) => store::verify(common, dir, verify, page),
-        (None, [file]) => verify_file(common, file, &verify.keys, page),
-        (None, files) => verify_files(common, files, &verify.keys, page),
+    match verify.files.as_slice() {
+        [] => store::verify(common, verify, page),
+        [file] => verify_file(common, file, &verify.keys, page),
+        files => verify_files(common, files, &verify.keys, page),
     }
 }
 

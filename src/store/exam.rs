@@ -2,12 +2,15 @@
 //! against the chain of hashes, and against the signed checkpoints; and the segments of imports
 //! against their names. Nothing is written.
 //!
+//! The database is the file in the folder, or a server that nodes share. Of what other nodes have
+//! written there, which has its journal and its keys with them, the chains and signatures are
+//! examined, and that each record has its rows, and what these say as far as nothing is sealed of it.
+//!
 //! Each record is held twice, in the journal and in the table `fact`. Where the two differ, the
 //! hash that the record behind it names tells which one was touched; where they agree, it tells
 //! whether both were. What the other tables say of a record must be what the record says. Call
 //! records are in no chain and are not looked at.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::path::Path;
@@ -16,24 +19,24 @@ use serde::Serialize;
 
 use crate::model::RecordId;
 use crate::model::UnixMicros;
-use crate::model::WriterId;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::PublicKey;
-use crate::suppression::segment::SegmentName;
 
+use super::Clock;
 use super::StoreError;
 use super::archive::journal_dir;
-use super::audio::AudioFiles;
-use super::journal::Stream;
 use super::journal::Torn;
 use super::journal::streams;
 use super::keys::KeyFile;
-use super::segments::Segments;
+use super::postgres;
 use super::site::database_path;
 
 mod fault;
 mod judge;
+mod pieces;
 mod rows;
+mod run;
+mod says;
 mod schema;
 mod strays;
 mod walk;
@@ -41,7 +44,8 @@ mod walk;
 pub use fault::{Place, StoreFault, StoreFound};
 
 use rows::Rows;
-use walk::Walk;
+use run::Exam;
+use run::Named;
 
 /// Most faults that are told of one store.
 const FAULTS_MAX: usize = 100;
@@ -49,9 +53,10 @@ const FAULTS_MAX: usize = 100;
 /// What was found in a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Examined {
-    /// Whether there is a database in the folder; without, the journal alone is looked at.
+    /// Whether there is a database, in the folder or a server; without, the journal alone is looked
+    /// at.
     pub has_database: bool,
-    /// Streams in the journal or the database.
+    /// Streams in the journal or the database, those of other nodes not counted.
     pub streams: usize,
     /// Records that are what was written.
     pub records: u64,
@@ -80,12 +85,20 @@ pub struct Examined {
     pub torn: Vec<Torn>,
     /// The key that the checkpoints were checked under; nothing where there are none.
     pub key: Option<PublicKey>,
+    /// Streams of other nodes.
+    pub other_streams: usize,
+    /// Records in them that are what was written.
+    pub others: u64,
+    /// Those of them that no checkpoint covers yet.
+    pub others_unsigned: u64,
+    /// The keys that they are signed by.
+    pub other_keys: Vec<PublicKey>,
     /// What is wrong, up to 100 faults.
     #[serde(skip)]
     pub faults: Vec<StoreFault>,
 }
 
-/// Examines the store in the folder `dir`.
+/// Examines the store in the folder `dir`, with the database in the same folder, where there is one.
 ///
 /// - `key`: the store's public key, known from elsewhere; without it, that of the store's own keys,
 ///   or else that of its first checkpoint.
@@ -102,18 +115,41 @@ pub fn examine(
     heads: &[(RecordId, Hash)],
 ) -> Result<Examined, StoreError> {
     let _held = hold(dir)?;
+    examine_rows(dir, None, key, heads)
+}
+
+/// The same with the server of `settings`, which nodes share; `clock` times the tries to reach it.
+/// What it has is read as it stands at one moment, and the journal behind that, so that this node
+/// and others may go on meanwhile.
+///
+/// # Errors
+///
+/// [`StoreError::Io`], and [`StoreError::Server`] where the server cannot be asked. Whatever else is
+/// wrong is in [`Examined::faults`].
+pub fn examine_shared(
+    dir: &Path,
+    settings: &postgres::Settings,
+    clock: &Clock,
+    key: Option<PublicKey>,
+    heads: &[(RecordId, Hash)],
+) -> Result<Examined, StoreError> {
+    examine_rows(dir, Some(Rows::of_server(settings, clock)), key, heads)
+}
+
+fn examine_rows(
+    dir: &Path,
+    server: Option<Rows>,
+    key: Option<PublicKey>,
+    heads: &[(RecordId, Hash)],
+) -> Result<Examined, StoreError> {
+    if let Some(server) = &server {
+        // Before the journal is looked at, which is never behind the server then.
+        server.begin()?;
+    }
     let journal_dir = journal_dir(dir);
     let streams = if journal_dir.is_dir() { streams(&journal_dir)? } else { Vec::new() };
-    let keys_path = dir.join("keys");
-    let mut exam = Exam {
-        audio: AudioFiles::of(dir),
-        segments: Segments::of(dir),
-        sound: HashSet::new(),
-        taken: HashSet::new(),
-        examined: Examined::default(),
-        faults: Vec::new(),
-    };
-    let keys = match KeyFile::open_read_only(&keys_path) {
+    let mut exam = Exam::of(dir);
+    let keys = match KeyFile::open_read_only(&dir.join("keys")) {
         Ok(keys) => Some(keys),
         Err(error) => {
             exam.fault(Place::Keys, None, StoreFound::Unusable(error.to_string()));
@@ -128,21 +164,17 @@ pub fn examine(
     });
     // A node of a shared store has none, and one that was lost is made anew from the journal.
     let path = database_path(dir);
-    exam.examined.has_database = path.exists();
-    let rows = match Rows::open(&path) {
-        _ if !exam.examined.has_database => None,
-        Ok(rows) => Some(rows),
-        Err(error) => {
-            exam.fault(Place::Database, None, StoreFound::Unusable(error.to_string()));
-            None
-        }
+    exam.examined.has_database = server.is_some() || path.exists();
+    let rows = match server {
+        Some(server) => Some(server),
+        None if path.exists() => exam.ask(Rows::of_file(&path)),
+        None => None,
     };
     exam.examined.key = key.or_else(|| own.map(|signer| signer.public()));
-    let named = heads.iter().map(|(record, hash)| Named { record: *record, hash: *hash });
+    let named =
+        heads.iter().map(|(record, hash)| Named { record: *record, hash: *hash, is_own: true });
     exam.run(&streams, rows.as_ref(), keys.as_ref(), named.collect())?;
-    let mut examined = exam.examined;
-    examined.faults = exam.faults;
-    Ok(examined)
+    exam.end()
 }
 
 /// The store's lock, where there is one: nobody must write what is examined.
@@ -160,104 +192,5 @@ fn hold(dir: &Path) -> Result<Option<File>, StoreError> {
             Err(StoreError::Held { path: dir.to_owned(), pid })
         }
         Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
-    }
-}
-
-/// An examination at work.
-struct Exam {
-    audio: AudioFiles,
-    segments: Segments,
-    /// Segments of imports that are what their names say, with as many numbers.
-    sound: HashSet<(SegmentName, u64)>,
-    /// The keys that records have taken, as the database writes them.
-    taken: HashSet<(String, i64)>,
-    examined: Examined,
-    faults: Vec<StoreFault>,
-}
-
-/// A stream's end as something else names it.
-#[derive(Clone, Copy, Debug)]
-struct Named {
-    record: RecordId,
-    hash: Hash,
-}
-
-impl Exam {
-    fn fault(&mut self, place: Place, record: Option<RecordId>, found: StoreFound) {
-        let fault = StoreFault { place, record, found };
-        if self.faults.len() < FAULTS_MAX && !self.faults.contains(&fault) {
-            self.faults.push(fault);
-        }
-    }
-
-    fn run(
-        &mut self,
-        streams: &[Stream],
-        rows: Option<&Rows>,
-        keys: Option<&KeyFile>,
-        mut named: Vec<Named>,
-    ) -> Result<(), StoreError> {
-        let mut writers: Vec<WriterId> = streams.iter().map(|stream| stream.writer).collect();
-        let mut links = Vec::new();
-        for stream in streams {
-            links.extend(walk::links(stream)?);
-        }
-        if let Some(rows) = rows {
-            self.ask(rows.check());
-            if let Some(Some(what)) = self.ask(rows.odd_schema()) {
-                self.fault(Place::Database, None, StoreFound::Frame { what });
-            }
-            writers.extend(self.ask(rows.writers()).unwrap_or_default());
-            for writer in &writers {
-                links.extend(rows.links(*writer));
-            }
-        }
-        writers.sort_unstable();
-        writers.dedup();
-        self.examined.streams = writers.len();
-        let first = links.first().map(|link| link.key);
-        self.examined.key = self.examined.key.or(first);
-        // Only what is signed can say how another stream ended.
-        links.retain(|link| self.examined.key.is_some_and(|key| link.is_signed_by(key)));
-        named.extend(links.iter().map(|link| Named { record: link.record(), hash: link.hash }));
-        for writer in writers {
-            let stream = streams.iter().find(|stream| stream.writer == writer);
-            Walk::new(self, rows, keys, &named, writer).run(stream)?;
-        }
-        for named in &named {
-            let is_there = streams.iter().any(|stream| stream.writer == named.record.writer);
-            if !is_there {
-                let found = StoreFound::Missing { found: None };
-                self.fault(Place::Journal, Some(named.record), found);
-            }
-        }
-        if let Some(rows) = rows {
-            self.strays(rows);
-        }
-        Ok(())
-    }
-
-    /// Rows of the database that no record stands for.
-    fn strays(&mut self, rows: &Rows) {
-        for (table, record) in self.ask(rows.strays()).unwrap_or_default() {
-            self.fault(Place::Table(table), Some(record), StoreFound::Stray);
-        }
-        // What the records say cannot be told while one of them cannot be read.
-        if self.faults.is_empty() {
-            for (tag, slot) in self.ask(rows.keys()).unwrap_or_default() {
-                if !self.taken.contains(&(tag, slot)) {
-                    self.fault(Place::Table("number_key"), None, StoreFound::StrayKey { slot });
-                }
-            }
-        }
-    }
-
-    /// The answer of the database; that it gives none is a fault.
-    fn ask<T>(&mut self, answer: rusqlite::Result<T>) -> Option<T> {
-        answer
-            .map_err(|error| {
-                self.fault(Place::Database, None, StoreFound::Unusable(error.to_string()));
-            })
-            .ok()
     }
 }

@@ -56,7 +56,7 @@ mod watch;
 pub use archive::{Archive, Recovered, held_by};
 pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
 pub use erase::Readable;
-pub use exam::{Examined, Place, StoreFault, StoreFound, examine};
+pub use exam::{Examined, Place, StoreFault, StoreFound, examine, examine_shared};
 pub use facade::{Counters, Settings, Store};
 pub use follow::{Followed, Following, Monotonic, OnNumber};
 pub use ledger::{AckPolicy, Ledger};
@@ -358,6 +358,12 @@ impl StoreError {
             Self::Server(error) => error.is_passing(),
             _ => false,
         }
+    }
+
+    /// Whether the tables are not those that we have made, which a server says when it is asked for
+    /// them.
+    fn is_of_tables(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_of_tables())
     }
 
     /// Whether the database refused what was to be kept itself, which nothing will change.

@@ -51,6 +51,8 @@ pub(super) struct Postgres {
     settings: Settings,
     purpose: Use,
     link: Option<Link>,
+    /// Whether there was a connection before.
+    was_open: bool,
     pause: Pause,
 }
 
@@ -58,17 +60,24 @@ impl Postgres {
     /// A driver that connects when it is first used.
     pub(super) fn new(settings: Settings, purpose: Use, clock: Clock) -> Self {
         let pause = Pause { clock, until: 0, len: Duration::ZERO, max: settings.retry_max };
-        Self { settings, purpose, link: None, pause }
+        Self { settings, purpose, link: None, was_open: false, pause }
     }
 
     /// Connects where it is not connected, and looks after the tables where it is to write them.
     fn connect(&mut self) -> Result<&mut Link, ServerError> {
         if self.link.is_none() {
+            if self.purpose == Use::Examining && self.was_open {
+                // Another connection sees another moment.
+                return Err(ServerError::Closed);
+            }
             if self.pause.is_on() {
                 return Err(ServerError::Later);
             }
             match self.open() {
-                Ok(link) => self.link = Some(link),
+                Ok(link) => {
+                    self.link = Some(link);
+                    self.was_open = true;
+                }
                 Err(error) => {
                     self.pause.lengthen();
                     return Err(error);
@@ -80,18 +89,25 @@ impl Postgres {
 
     fn open(&self) -> Result<Link, ServerError> {
         let mut link = Link::open(&self.settings, self.purpose)?;
-        if self.purpose == Use::Writing {
-            migrate::bring_up_to_date(&mut link, &self.settings)?;
+        match self.purpose {
+            Use::Writing => migrate::bring_up_to_date(&mut link, &self.settings)?,
+            Use::Reading => {}
+            Use::Examining => {
+                migrate::check(&mut link, &self.settings)?;
+                link.begin_snapshot()?;
+            }
         }
         Ok(link)
     }
 
     /// Gives the connection up when `done` is an error that may be over later: what state it is in
     /// is not known. What the server refuses for its own sake, the connection outlives, and whatever
-    /// else it is asked need not wait.
+    /// else it is asked need not wait; a transaction that sees one moment is over by either.
     fn settle<T>(&mut self, done: Result<T, ServerError>) -> Result<T, StoreError> {
         done.map_err(|error| {
-            let is_kept = matches!(error, ServerError::Refused { .. }) && !error.is_passing();
+            let is_kept = matches!(error, ServerError::Refused { .. })
+                && !error.is_passing()
+                && self.purpose != Use::Examining;
             match &mut self.link {
                 Some(link) if is_kept => link.forget_statements(),
                 Some(_link) => {

@@ -59,6 +59,25 @@ impl Sqlite {
         Ok(Self { connection, path: path.to_owned() })
     }
 
+    /// Opens the database as it stands, for questions that leave no trace, not even beside the file.
+    pub(super) fn open_as_it_is(path: &Path) -> Result<Self, StoreError> {
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let log = path.with_extension("sqlite-wal");
+        let connection = if log.metadata().is_ok_and(|log| log.len() > 0) {
+            Connection::open_with_flags(path, flags)
+        } else {
+            // Without a log nothing need be made beside the file, which may be on a read-only disk.
+            flags |= OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(immutable_uri(path), flags)
+        };
+        Ok(Self { connection: connection.map_err(failed_at(path))?, path: path.to_owned() })
+    }
+
+    /// What no statement of both databases can ask.
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Empties every table that is made from the journal; call records stay.
     pub(super) fn forget_projection(&mut self) -> Result<(), StoreError> {
         const MADE: [&str; 13] = [
@@ -207,6 +226,20 @@ fn delete(table: &Table) -> String {
     let keys: Vec<String> =
         keys.map(|(at, (name, _kind))| format!("{name} = ${}", at + 1)).collect();
     format!("DELETE FROM {} WHERE {}", table.name, keys.join(" AND "))
+}
+
+/// The file at `path` as one that nobody writes.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for octet in path.as_os_str().as_encoded_bytes() {
+        match octet {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*octet)),
+            octet if octet.is_ascii_alphanumeric() => uri.push(char::from(*octet)),
+            octet => uri.push_str(&format!("%{octet:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
 }
 
 /// The statement that puts one row into `table`.

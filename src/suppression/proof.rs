@@ -271,6 +271,19 @@ impl Record {
         self.sealed.as_ref().map(|sealed| (sealed.tag, sealed.slot))
     }
 
+    /// Whether there is more to the personal fields than the number, so that there is evidence of
+    /// what it says; nothing where that cannot be told without the key, as of a reversal whose reason
+    /// may be empty.
+    pub fn has_evidence(&self) -> Option<bool> {
+        let has =
+            |is_it: fn(Field) -> bool| self.commitments.iter().any(|(field, _)| is_it(*field));
+        match self.kind {
+            Kind::Reversal if has(|field| field == Field::Actor) => Some(true),
+            Kind::Reversal => None,
+            _ => Some(has(|field| field != Field::Number)),
+        }
+    }
+
     /// The hash that the next record of the stream names.
     pub fn hash(&self) -> Hash {
         let mut chained = Vec::with_capacity(512);

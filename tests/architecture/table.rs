@@ -113,7 +113,7 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     foreign("sdp-types",          &["sdp"]),
     foreign("serde",              &["*"]),
     foreign("serde_json",          &["suppression", "net", "store", "api", "engine", "cli"]),
-    foreign("sha2",                &["media", "suppression", "store/import/ahead.rs", "store/import/input.rs",
+    foreign("sha2",                &["media", "suppression", "store/exam/pieces.rs", "store/import/ahead.rs", "store/import/input.rs",
                                     "store/import/kept.rs", "store/transfer.rs", "config"]), // in config: which set of files a call started with
     foreign("siphasher",           &["model/keyed.rs", "model/token.rs", "sip/transaction/key.rs"]),
     foreign("socket2",            &["net"]),

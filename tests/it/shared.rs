@@ -76,9 +76,13 @@ fn tells_that_it_cannot_know(site: &Site) {
 fn what_one_engine_is_told_the_others_refuse() {
     let _machine = machine();
     let mut cluster = Cluster::start();
-    let url = cluster.database().url();
+    let database = cluster.database();
+    let url = database.url();
     let (one, other) = (Site::new(), Site::new());
     add(&one, "600123450");
+    let (code, told) = run(&one, &["verify", "--server"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("[store] names no server"), "{told}");
     for (site, name) in [(&one, "madrid-1"), (&other, "madrid-2")] {
         share(site, name, &url);
     }
@@ -106,9 +110,20 @@ fn what_one_engine_is_told_the_others_refuse() {
     let (code, told) = run(&one, &["proof", "600123451"]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("\"elsewhere\":["), "the other's record is named: {told}");
+    let (code, told) = run(&one, &["verify", "--server"]);
+    assert_eq!(code, Some(0), "the engines go on meanwhile: {told}");
+    assert!(told.contains("of other engines in 1 stream"), "{told}");
+    database.psql("UPDATE optout SET body = body || ' '");
+    let (code, told) = run(&one, &["verify", "--server"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("table `optout`, record "), "{told}");
+    database.psql("UPDATE optout SET body = rtrim(body)");
 
     // While the server is away an opt-out is on disk, and the others hear of it later.
     cluster.stop();
+    let (code, told) = run(&one, &["verify", "--server"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("PostgreSQL cannot be reached"), "{told}");
     add(&one, "600123453");
     tells_that_it_cannot_know(&other);
     first.kill();

@@ -1,7 +1,8 @@
-//! `verify --store`: a whole store, which is only read.
+//! `verify --store` and `--server`: a whole store, which is only read.
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::FaultLine;
 use super::blame;
@@ -9,25 +10,30 @@ use super::read;
 use super::read_heads;
 use crate::cli::args::Common;
 use crate::cli::args::Verify;
+use crate::cli::counter::load;
 use crate::cli::exit::Code;
 use crate::cli::exit::Failure;
 use crate::cli::page::Page;
+use crate::cli::store::server;
 use crate::cli::text::count;
+use crate::net::clock;
 use crate::store;
+use crate::store::Clock;
 use crate::store::Examined;
 use crate::store::StoreError;
 use crate::store::journal::Torn;
+use crate::store::postgres;
 use crate::suppression::proof::Heads;
 use crate::suppression::proof::HeadsError;
 use crate::suppression::proof::PublicKey;
 
-/// Examines the store in `dir`.
-pub(super) fn verify(
-    common: &Common,
-    dir: &Path,
-    verify: &Verify,
-    page: &mut Page,
-) -> Result<Code, Failure> {
+/// Examines the store in the folder that was named, or in that of the configuration.
+pub(super) fn verify(common: &Common, verify: &Verify, page: &mut Page) -> Result<Code, Failure> {
+    let checked = if verify.server { Some(load(common)?) } else { None };
+    let server = checked.as_ref().map(server).transpose()?;
+    let own_dir = checked.map(|checked| checked.store.path);
+    let dir = verify.store.clone().or(own_dir).unwrap_or_default();
+    let dir = dir.as_path();
     if !dir.join("journal").is_dir() {
         let why = format!("there is no store in `{}`: it has no folder `journal`", dir.display());
         return Err(Failure::new(Code::Usage, why));
@@ -37,9 +43,15 @@ pub(super) fn verify(
     let key = verify.keys.first().copied().or_else(|| heads.as_ref().map(|heads| heads.key));
     let heads_of = heads.as_ref().map(|heads| heads.made_at);
     let named = heads.map(|heads| heads.heads).unwrap_or_default();
-    let examined = store::examine(dir, key, &named).map_err(|error| {
+    let clock: Clock = Arc::new(clock::unix_now);
+    let examined = match &server {
+        Some(server) => store::examine_shared(dir, server, &clock, key, &named),
+        None => store::examine(dir, key, &named),
+    };
+    let examined = examined.map_err(|error| {
         let code = match &error {
             StoreError::Held { .. } => Code::Refused,
+            error if error.is_passing() => Code::Unreachable,
             _ => Code::Usage,
         };
         Failure { code, error: error.into() }
@@ -52,6 +64,10 @@ pub(super) fn verify(
             let at = made_at.iso8601();
             writeln!(page, "the heads are of {at}: a copy from before that lacks what came later")?;
         }
+        if server.is_some() && verify.store.is_some() && !common.json {
+            let why = "a copy of the folder lacks what the server has got since";
+            writeln!(page, "if the journal lacks the end of a stream: {why}")?;
+        }
         return Ok(Code::No);
     }
     if common.json {
@@ -60,7 +76,7 @@ pub(super) fn verify(
             "kind": "summary", "file": name, "faults": 0, "store": examined,
         }))?;
     } else {
-        tell(dir, key, &examined, page)?;
+        tell(dir, server.as_ref(), key, &examined, page)?;
     }
     Ok(Code::Yes)
 }
@@ -76,6 +92,7 @@ fn heads_in(file: &Path, keys: &[PublicKey]) -> Result<Heads, Failure> {
 
 fn tell(
     dir: &Path,
+    server: Option<&postgres::Settings>,
     key: Option<PublicKey>,
     examined: &Examined,
     page: &mut Page,
@@ -87,6 +104,13 @@ fn tell(
     let count = |number: u64, noun| count(usize::try_from(number).unwrap_or(usize::MAX), noun);
     if !examined.has_database {
         writeln!(page, "  database     none in this folder: only the journal was looked at")?;
+        writeln!(
+            page,
+            "               (--server looks at the rows of the configuration's server)"
+        )?;
+    }
+    if let Some(server) = server {
+        writeln!(page, "  database     {}", server.place())?;
     }
     writeln!(page, "  opt-outs     {opt_outs}")?;
     if *erased > 0 {
@@ -111,6 +135,7 @@ fn tell(
         unsigned => format!("{} not signed yet", count(unsigned, "record")),
     };
     writeln!(page, "  checkpoints  {checkpoints}, {unsigned}")?;
+    tell_others(examined, page)?;
     for from in &examined.waiting_from {
         writeln!(page, "  waiting      for the database, from record {from} on")?;
     }
@@ -129,6 +154,29 @@ fn tell(
                 "               compare it with the one that you were given, or use --key"
             )?;
         }
+    }
+    Ok(())
+}
+
+/// Says what of other engines is in the database.
+fn tell_others(examined: &Examined, page: &mut Page) -> std::io::Result<()> {
+    let Examined { other_streams, others, other_keys, others_unsigned, .. } = examined;
+    if *other_streams > 0 {
+        let count_of = |number: &u64| usize::try_from(*number).unwrap_or(usize::MAX);
+        let others = count(count_of(others), "record");
+        let streams = count(*other_streams, "stream");
+        writeln!(
+            page,
+            "  others       {others} of other engines in {streams}: each in its chain and"
+        )?;
+        writeln!(page, "               with its rows; their evidence they alone can check")?;
+        if *others_unsigned > 0 {
+            let unsigned = count(count_of(others_unsigned), "record");
+            writeln!(page, "               {unsigned} of them not signed yet")?;
+        }
+    }
+    for key in other_keys {
+        writeln!(page, "               signed by {key}")?;
     }
     Ok(())
 }

@@ -40,6 +40,8 @@ pub enum Place {
     Keys,
     /// The segment of an import's numbers.
     Numbers(SegmentName),
+    /// Its pieces in a shared database, by its name as it stands there.
+    Pieces(String),
     /// A place in a segment of the journal.
     Segment {
         /// The segment's file name.
@@ -60,6 +62,7 @@ impl fmt::Display for Place {
             Self::Journal => f.write_str("journal"),
             Self::Keys => f.write_str("keys"),
             Self::Numbers(name) => write!(f, "segment of an import `{name}.seg`"),
+            Self::Pieces(name) => write!(f, "table `segment_chunk`, segment `{name}`"),
             Self::Segment { segment, offset } => write!(f, "segment `{segment}`, offset {offset}"),
             Self::Table(table) => write!(f, "table `{table}`"),
         }

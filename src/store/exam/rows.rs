@@ -1,87 +1,125 @@
 //! The database as an examination reads it: as it is, and without a trace.
 
+use std::cell::RefCell;
+use std::cell::RefMut;
+use std::ops::ControlFlow;
 use std::path::Path;
-
-use rusqlite::Connection;
-use rusqlite::OpenFlags;
-use rusqlite::OptionalExtension;
-use rusqlite::Statement;
-use rusqlite::params;
 
 use crate::model::RecordId;
 use crate::model::WriterId;
+use crate::store::Clock;
+use crate::store::StoreError;
+use crate::store::backend::Backend;
+use crate::store::backend::Row;
 use crate::store::backend::Value;
 use crate::store::database::Cursor;
-use crate::store::database::tables::audio_values;
-use crate::store::database::tables::confirmation_values;
-use crate::store::database::tables::erased_values;
-use crate::store::database::tables::erasure_values;
-use crate::store::database::tables::import_values;
-use crate::store::database::tables::optout_values;
-use crate::store::database::tables::reversal_values;
-use crate::store::database::tables::reversed_values;
-use crate::store::database::tag_text;
-use crate::store::sqlite;
-use crate::suppression::Evidence;
-use crate::suppression::Fact;
+use crate::store::postgres;
+use crate::store::postgres::Postgres;
+use crate::store::postgres::Use;
+use crate::store::sqlite::Sqlite;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::Record;
 
+/// Records that are read at a time, since no answer of a server may take up more memory than that of
+/// a file does. Our choice: some hundreds of kilobytes, and one question for as many as they are.
+const PAGE_LEN: u64 = if cfg!(test) { 4 } else { 1_000 };
+
 /// A connection that changes nothing, not even beside the file.
-pub(super) struct Rows(Connection);
+pub(super) struct Rows {
+    base: RefCell<Base>,
+    /// Whether other nodes write to it too.
+    pub(super) is_shared: bool,
+}
+
+pub(super) enum Base {
+    File(Sqlite),
+    Server(Box<Postgres>),
+}
 
 impl Rows {
-    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let log = path.with_extension("sqlite-wal");
-        if log.metadata().is_ok_and(|log| log.len() > 0) {
-            return Connection::open_with_flags(path, flags).map(Self);
-        }
-        // Without a log nothing need be made beside the file, which may be on a read-only disk.
-        flags |= OpenFlags::SQLITE_OPEN_URI;
-        let mut uri = "file:".to_owned();
-        for octet in path.as_os_str().as_encoded_bytes() {
-            match octet {
-                b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*octet)),
-                octet if octet.is_ascii_alphanumeric() => uri.push(char::from(*octet)),
-                octet => uri.push_str(&format!("%{octet:02x}")),
-            }
-        }
-        uri.push_str("?immutable=1");
-        Connection::open_with_flags(uri, flags).map(Self)
+    /// The rows of the file at `path`.
+    pub(super) fn of_file(path: &Path) -> Result<Self, StoreError> {
+        let file = Sqlite::open_as_it_is(path)?;
+        Ok(Self { base: RefCell::new(Base::File(file)), is_shared: false })
     }
 
-    /// What SQLite itself finds wrong.
-    pub(super) fn check(&self) -> rusqlite::Result<()> {
-        let told: String = self.0.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        if told == "ok" {
-            return Ok(());
+    /// The rows of a server, all as they stand at one moment: that of the first question.
+    pub(super) fn of_server(settings: &postgres::Settings, clock: &Clock) -> Self {
+        let server = Postgres::new(settings.clone(), Use::Examining, Clock::clone(clock));
+        Self { base: RefCell::new(Base::Server(Box::new(server))), is_shared: true }
+    }
+
+    /// Asks the first question: all others are answered as of this one.
+    pub(super) fn begin(&self) -> Result<(), StoreError> {
+        self.each("SELECT MAX(version) FROM refinery_schema_history", &[], |_row| Ok(()))
+    }
+
+    pub(super) fn base(&self) -> RefMut<'_, Base> {
+        self.base.borrow_mut()
+    }
+
+    /// Hands every row that `sql` finds to `visit`, which may not ask anything itself.
+    pub(super) fn each(
+        &self,
+        sql: &str,
+        values: &[Value],
+        mut visit: impl FnMut(Row<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut failed = None;
+        let mut visit = |row: Row<'_>| {
+            // One row that is damaged does not end the connection, as breaking off would.
+            if failed.is_none() {
+                failed = visit(row).err();
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        // Every row may have to be looked at before the first is found.
+        self.base().backend().search(sql, values, &mut visit)?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// What SQLite itself finds wrong; a server looks after its own pages.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match &*self.base() {
+            Base::File(file) => file.check_sound(false),
+            Base::Server(_) => Ok(()),
         }
-        let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        Err(rusqlite::Error::SqliteFailure(corrupt, Some(told)))
+    }
+
+    /// How numbers are kept in a shared database, as it stands there; nothing where nobody has said
+    /// so yet.
+    pub(super) fn mark(&self) -> Result<Option<String>, StoreError> {
+        let mut found = None;
+        self.each("SELECT mark FROM number_storage WHERE id = 1", &[], |row| {
+            found = Some(row.text(0)?.to_owned());
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Whether nobody has written there yet.
+    pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
+        self.exists("SELECT writer_id FROM writer LIMIT 1", &[]).map(|is_there| !is_there)
     }
 
     /// Every writer that any record is of.
-    pub(super) fn writers(&self) -> rusqlite::Result<Vec<WriterId>> {
-        let sql = "SELECT writer_id FROM writer WHERE last_seq > 0 UNION SELECT DISTINCT writer_id FROM fact";
-        let mut statement = self.0.prepare(sql)?;
-        let rows =
-            statement.query_map([], |row| Ok(WriterId(row.get::<_, i64>(0)?.cast_unsigned())))?;
-        rows.collect()
+    pub(super) fn writers(&self) -> Result<Vec<WriterId>, StoreError> {
+        let sql = "SELECT writer_id FROM writer WHERE last_seq > 0
+                   UNION SELECT DISTINCT writer_id FROM fact";
+        let mut writers = Vec::new();
+        self.each(sql, &[], |row| {
+            writers.push(WriterId(row.unsigned(0)?));
+            Ok(())
+        })?;
+        Ok(writers)
     }
 
     /// The checkpoints of streams before that of `writer`, as far as they can be read.
     pub(super) fn links(&self, writer: WriterId) -> Vec<Checkpoint> {
         let mut links = Vec::new();
         for seq in 1.. {
-            let stored = self.0.query_row(
-                "SELECT record FROM fact WHERE writer_id = ?1 AND writer_seq = ?2",
-                params![writer.0.cast_signed(), seq],
-                |row| row.get::<_, Vec<u8>>(0),
-            );
-            let record = stored.ok().and_then(|stored| Record::parse(&stored).ok());
-            let link = record.and_then(|record| record.checkpoint());
+            let link = self.record(RecordId { writer, seq }).and_then(|record| record.checkpoint());
             let Some(link) = link.filter(|link| link.writer != writer) else { break };
             links.push(link);
         }
@@ -89,178 +127,79 @@ impl Rows {
     }
 
     /// How far the stream of `writer` was taken in.
-    pub(super) fn cursor(&self, writer: WriterId) -> rusqlite::Result<Option<Cursor>> {
-        let sql = "SELECT last_seq, last_hash, is_closed FROM writer WHERE writer_id = ?1";
-        let cursor = self.0.query_row(sql, [writer.0.cast_signed()], |row| {
+    pub(super) fn cursor(&self, writer: WriterId) -> Result<Option<Cursor>, StoreError> {
+        let sql = "SELECT last_seq, last_hash, is_closed FROM writer WHERE writer_id = $1";
+        let mut found = None;
+        self.each(sql, &[writer.0.into()], |row| {
             // What is not the form that we write must match no record either.
-            let hash: String = row.get(1).unwrap_or_default();
-            let mut cursor = Cursor::from_row(writer, row.get(0)?, &hash, row.get(2)?);
+            let hash = row.text(1).unwrap_or_default().to_owned();
+            let mut cursor = Cursor::from_row(writer, row.int(0)?, &hash, row.int(2)? != 0);
             if cursor.hash.to_string() != hash {
                 cursor.hash = Hash::NONE;
             }
-            Ok(cursor)
-        });
-        cursor.optional()
+            found = Some(cursor);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// A record, as far as it can be read.
     pub(super) fn record(&self, id: RecordId) -> Option<Record> {
-        let sql = "SELECT record FROM fact WHERE writer_id = ?1 AND writer_seq = ?2";
-        let key = params![id.writer.0.cast_signed(), id.seq.cast_signed()];
-        let stored = self.0.query_row(sql, key, |row| row.get::<_, Vec<u8>>(0));
-        stored.ok().and_then(|stored| Record::parse(&stored).ok())
-    }
-
-    /// The records of a stream, for [`next_fact`].
-    pub(super) fn facts(&self) -> rusqlite::Result<Statement<'_>> {
-        self.0
-            .prepare("SELECT writer_seq, record FROM fact WHERE writer_id = ?1 ORDER BY writer_seq")
-    }
-
-    /// Whether the other tables say of the record what it says.
-    pub(super) fn says(&self, record: &Record, fact: &Fact) -> rusqlite::Result<bool> {
-        if let Some((tag, slot)) = record.key_slot() {
-            let sql = "SELECT 1 FROM number_key WHERE tag = ?1 AND slot = ?2";
-            if !self.exists(sql, &[tag_text(tag).into(), i64::from(slot).into()])? {
-                return Ok(false);
-            }
-        }
-        match fact {
-            Fact::OptOut(optout) => {
-                let Ok(want) = optout_values(record, optout) else { return Ok(false) };
-                if self.row("optout", &want, 2)? != Some(want) {
-                    return Ok(false);
-                }
-                let mut lists: Vec<String> =
-                    optout.lists.iter().map(|list| list.as_str().to_owned()).collect();
-                lists.sort_unstable();
-                lists.dedup();
-                Ok(self.lists(record.id, optout.number.digits())? == lists)
-            }
-            Fact::Confirmed(confirmation) => {
-                let want = confirmation_values(record, confirmation);
-                Ok(self.row("confirmation", &want, 2)? == Some(want))
-            }
-            Fact::Import(import) => {
-                let Ok(want) = import_values(record, import) else { return Ok(false) };
-                Ok(self.row("imports", &want, 2)? == Some(want))
-            }
-            Fact::Reversal(reversal) => {
-                let Ok(want) = reversal_values(record, reversal) else { return Ok(false) };
-                if self.row("reversal", &want, 2)? != Some(want) {
-                    return Ok(false);
-                }
-                Ok(self.reversed(record.id)? == reversed_values(record, reversal))
-            }
-            Fact::Audio(audio) => {
-                let want = audio_values(record, audio);
-                Ok(self.row("audio", &want, 2)? == Some(want))
-            }
-            Fact::Erasure(erasure) => {
-                let Ok(want) = erasure_values(record, erasure) else { return Ok(false) };
-                if self.row("erasure", &want, 2)? != Some(want) {
-                    return Ok(false);
-                }
-                Ok(self.erased(record.id)? == erased_values(record, erasure))
-            }
-            Fact::Checkpoint(_) => Ok(true),
-        }
-    }
-
-    /// Whether what proves the record `id` is there as it should be: without it, nothing is. What was
-    /// erased may be gone before its key is, where a crash came in between.
-    pub(super) fn proves(
-        &self,
-        id: RecordId,
-        evidence: Option<&Evidence>,
-    ) -> rusqlite::Result<bool> {
-        let mut statement = self
-            .0
-            .prepare_cached("SELECT body FROM evidence WHERE writer_id = ?1 AND writer_seq = ?2")?;
-        let key = params![id.writer.0.cast_signed(), id.seq.cast_signed()];
-        let found = statement.query_row(key, |row| row.get_ref(0).map(sqlite::value)).optional()?;
-        let want = evidence.and_then(|evidence| serde_json::to_string(evidence).ok());
-        if found.is_none() && want.is_some() {
-            let sql = "SELECT 1 FROM erased WHERE ref_writer = ?1 AND ref_seq = ?2";
-            return self.exists(sql, &[id.writer.0.into(), id.seq.into()]);
-        }
-        Ok(found == want.map(Value::from))
-    }
-
-    /// The row of `table` whose first `keys` columns are those of `want`, in order of its columns.
-    fn row(
-        &self,
-        table: &str,
-        want: &[Value],
-        keys: usize,
-    ) -> rusqlite::Result<Option<Vec<Value>>> {
-        let columns = match table {
-            "audio" | "erasure" | "imports" | "optout" | "reversal" => ["writer_id", "writer_seq"],
-            _ => ["ref_writer", "ref_seq"],
-        };
-        let sql =
-            format!("SELECT * FROM {table} WHERE {} = ?1 AND {} = ?2", columns[0], columns[1]);
-        let mut statement = self.0.prepare_cached(&sql)?;
-        let key = rusqlite::params_from_iter(want.iter().take(keys));
-        let row = statement.query_row(key, |row| {
-            (0..want.len()).map(|index| row.get_ref(index).map(sqlite::value)).collect()
+        let sql = "SELECT record FROM fact WHERE writer_id = $1 AND writer_seq = $2";
+        let mut found = None;
+        let read = self.each(sql, &[id.writer.0.into(), id.seq.into()], |row| {
+            found = row.octets(0).ok().and_then(|stored| Record::parse(stored).ok());
+            Ok(())
         });
-        row.optional()
+        read.ok().and(found)
     }
 
-    fn lists(&self, id: RecordId, number: u64) -> rusqlite::Result<Vec<String>> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT list FROM suppressed WHERE number = ?1 AND writer_id = ?2 AND writer_seq = ?3
-             ORDER BY list",
-        )?;
-        let (writer, seq) = (id.writer.0.cast_signed(), id.seq.cast_signed());
-        let rows = statement.query_map(params![number.cast_signed(), writer, seq], |row| {
-            Ok(row.get(0).unwrap_or_default())
+    /// Hands a page of the records of a stream behind the place `after` to `visit`, in their order:
+    /// their places and stored forms, empty where one is no octets.
+    pub(super) fn facts(
+        &self,
+        writer: WriterId,
+        after: Option<i64>,
+        mut visit: impl FnMut(i64, Vec<u8>),
+    ) -> Result<(), StoreError> {
+        let take = |row: Row<'_>| {
+            visit(row.int(0)?, row.octets(1).unwrap_or_default().to_vec());
+            Ok(())
+        };
+        let writer = writer.0.into();
+        match after {
+            None => self.each(
+                "SELECT writer_seq, record FROM fact WHERE writer_id = $1
+                 ORDER BY writer_seq LIMIT $2",
+                &[writer, PAGE_LEN.into()],
+                take,
+            ),
+            Some(after) => self.each(
+                "SELECT writer_seq, record FROM fact WHERE writer_id = $1 AND writer_seq > $2
+                 ORDER BY writer_seq LIMIT $3",
+                &[writer, after.into(), PAGE_LEN.into()],
+                take,
+            ),
+        }
+    }
+
+    /// Whether `sql` finds a row.
+    pub(super) fn exists(&self, sql: &str, values: &[Value]) -> Result<bool, StoreError> {
+        let mut is_there = false;
+        self.each(sql, values, |_row| {
+            is_there = true;
+            Ok(())
         })?;
-        rows.collect()
-    }
-
-    /// The rows of `reversed` that the reversal `id` made, in order.
-    fn reversed(&self, id: RecordId) -> rusqlite::Result<Vec<Vec<Value>>> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT * FROM reversed WHERE writer_id = ?1 AND writer_seq = ?2
-             ORDER BY ref_writer, ref_seq, number, list",
-        )?;
-        let columns = statement.column_count();
-        let rows = statement
-            .query_map(params![id.writer.0.cast_signed(), id.seq.cast_signed()], |row| {
-                (0..columns).map(|column| row.get_ref(column).map(sqlite::value)).collect()
-            })?;
-        rows.collect()
-    }
-
-    /// The rows of `erased` that the erasure `id` made, in order.
-    fn erased(&self, id: RecordId) -> rusqlite::Result<Vec<Vec<Value>>> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT * FROM erased WHERE writer_id = ?1 AND writer_seq = ?2
-             ORDER BY ref_writer, ref_seq",
-        )?;
-        let columns = statement.column_count();
-        let rows = statement
-            .query_map(params![id.writer.0.cast_signed(), id.seq.cast_signed()], |row| {
-                (0..columns).map(|column| row.get_ref(column).map(sqlite::value)).collect()
-            })?;
-        rows.collect()
-    }
-
-    fn exists(&self, sql: &str, values: &[Value]) -> rusqlite::Result<bool> {
-        let mut statement = self.0.prepare_cached(sql)?;
-        statement.exists(rusqlite::params_from_iter(values))
-    }
-
-    pub(super) const fn connection(&self) -> &Connection {
-        &self.0
+        Ok(is_there)
     }
 }
 
-/// The next record of a stream: its place and its stored form, empty when it is no octets.
-pub(super) fn next_fact(rows: &mut rusqlite::Rows<'_>) -> rusqlite::Result<Option<(u64, Vec<u8>)>> {
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let seq = row.get::<_, i64>(0)?.cast_unsigned();
-    Ok(Some((seq, row.get(1).unwrap_or_default())))
+impl Base {
+    /// What the statements of either go to.
+    pub(super) fn backend(&mut self) -> &mut dyn Backend {
+        match self {
+            Self::File(file) => file,
+            Self::Server(server) => server.as_mut(),
+        }
+    }
 }

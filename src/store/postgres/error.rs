@@ -43,6 +43,17 @@ pub enum ServerError {
         /// Why they cannot be brought up to date.
         source: Box<refinery::Error>,
     },
+    /// The tables are not those that this program reads, and whoever asks changes nothing.
+    #[error(
+        "the tables are of version {found}, and this program reads version {needed}: {}",
+        tables_hint(*found, *needed)
+    )]
+    Version {
+        /// Their version, 0 when there are none.
+        found: i32,
+        /// Ours.
+        needed: i32,
+    },
     /// A database in which not every name and word can be kept.
     #[error(
         "the database's encoding is {found}, and every name must fit it: make the database anew \
@@ -75,6 +86,18 @@ impl ServerError {
         matches!(self, Self::Refused { code, .. } if code.starts_with("22"))
     }
 
+    /// Whether what stands there is not what we have made: a table or a column is not there or of
+    /// another kind (SQLSTATE 42P01, 42703), or its file is damaged (class XX).
+    pub fn is_of_tables(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => {
+                ["42P01", "42703", "XX"].iter().any(|class| code.starts_with(class))
+            }
+            Self::Kind => true,
+            _ => false,
+        }
+    }
+
     /// Whether it may do what it was asked later, as it stands.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -100,5 +123,13 @@ impl From<tokio_postgres::Error> for ServerError {
             },
             None => Self::Away(Box::new(error)),
         }
+    }
+}
+
+const fn tables_hint(found: i32, needed: i32) -> &'static str {
+    match found {
+        0 => "no engine has made any in this database yet",
+        _ if found < needed => "have their owner run `bajavoz store migrate`",
+        _ => "use the one of the engines that have brought them up to date",
     }
 }

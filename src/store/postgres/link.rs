@@ -44,7 +44,12 @@ pub(in crate::store) enum Use {
     Writing,
     /// Questions, whose answers may take long as a whole.
     Reading,
+    /// Questions that are all answered as of one moment, that of the first.
+    Examining,
 }
+
+/// What such questions stand behind: a transaction in which nothing can be changed.
+const SNAPSHOT: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// How long is tried to tell the server that nobody waits for an answer any more.
 const CANCEL_MAX: Duration = Duration::from_secs(1);
@@ -113,15 +118,24 @@ impl Link {
         let link = Self { client, connector, prepared, answer_max, noticed, is_listening, runtime };
         let limit_ms = match purpose {
             Use::Writing => answer_max.as_millis(),
-            Use::Reading => 0,
+            Use::Reading | Use::Examining => 0,
         };
-        // Locks of a transaction whose client is gone would stand in the way of its next try.
-        let idle_ms = answer_max.as_millis();
+        // Locks of a transaction whose client is gone would stand in the way of its next try; one that
+        // examines holds none, and reads a journal between two questions.
+        let idle_ms = match purpose {
+            Use::Writing | Use::Reading => answer_max.as_millis(),
+            Use::Examining => 0,
+        };
         link.batch(&format!(
             "SET statement_timeout = {limit_ms}; \
              SET idle_in_transaction_session_timeout = {idle_ms}"
         ))?;
         Ok(link)
+    }
+
+    /// Has everything answered as of one moment from here on, that of the first question.
+    pub(super) fn begin_snapshot(&self) -> Result<(), ServerError> {
+        self.batch(SNAPSHOT)
     }
 
     fn wait<T>(

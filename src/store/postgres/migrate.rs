@@ -95,6 +95,16 @@ pub(super) fn bring_up_to_date(link: &mut Link, settings: &Settings) -> Result<(
     if found >= needed { Ok(()) } else { Err(ServerError::Later) }
 }
 
+/// Whether the tables are those that this program reads.
+///
+/// # Errors
+///
+/// [`ServerError::Version`] when they are not.
+pub(super) fn check(link: &mut Link, settings: &Settings) -> Result<(), ServerError> {
+    let (found, needed) = (version(link, settings)?, migrations::newest());
+    if found == needed { Ok(()) } else { Err(ServerError::Version { found, needed }) }
+}
+
 /// The version of the tables, 0 when there are none.
 fn version(link: &mut Link, settings: &Settings) -> Result<i32, ServerError> {
     let sql = "SELECT MAX(version) FROM refinery_schema_history";

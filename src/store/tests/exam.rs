@@ -5,6 +5,7 @@
 
 mod flips;
 mod forged;
+mod shared;
 
 use std::fs;
 use std::path::Path;
@@ -24,6 +25,32 @@ struct Kept {
     segments: Vec<PathBuf>,
 }
 
+/// Puts some of everything on record.
+fn fill(store: &Store, acks: &Receiver<Ack>, dir: &Path, round: u64) {
+    let add = |fact| {
+        store.submit(0, fact).expect("the queue has room");
+        acks.recv().expect("it is answered").result.expect("the disk works").record
+    };
+    let record = add(Fact::OptOut(Box::new(optout(round))));
+    add(Fact::OptOut(Box::new(optout(7))));
+    let (durable_at, at) = (UnixMicros(1), UnixMicros(2));
+    add(Fact::Confirmed(Confirmation { record, durable_at, at, outcome: Outcome::Played }));
+    let part = imports::segment(dir, Content::Listed, &[3, 5, 8]);
+    add(imports::publish(store, imports::import(Some(part), None)));
+    let sha256 = store.keep_audio(&[7; 64]).expect("the disk works");
+    add(audio::kept(record, sha256, 64));
+    add(audio::lost(record));
+    add(reversals::reversal(round, vec![reversals::cancelled(record, "acme")]));
+    let Fact::Erasure(mut erasure) =
+        erasure::erasure_of(Number::keyed(round), Vec::new(), Vec::new())
+    else {
+        panic!("it is one")
+    };
+    erasure.records.push(record);
+    add(Fact::Erasure(erasure));
+    store.record_call(call(round));
+}
+
 impl Kept {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
@@ -36,28 +63,7 @@ impl Kept {
             }
             let on_ack = move |ack: Ack| acks.send(ack).expect("the test listens");
             let (store, _recovered) = Store::open(settings, on_ack).expect("the store opens");
-            let add = |fact| {
-                store.submit(0, fact).expect("the queue has room");
-                received.recv().expect("it is answered").result.expect("the disk works").record
-            };
-            let record = add(Fact::OptOut(Box::new(optout(round))));
-            add(Fact::OptOut(Box::new(optout(7))));
-            let (durable_at, at) = (UnixMicros(1), UnixMicros(2));
-            add(Fact::Confirmed(Confirmation { record, durable_at, at, outcome: Outcome::Played }));
-            let part = imports::segment(dir.path(), Content::Listed, &[3, 5, 8]);
-            add(imports::import(Some(part), None));
-            let sha256 = store.keep_audio(&[7; 64]).expect("the disk works");
-            add(audio::kept(record, sha256, 64));
-            add(audio::lost(record));
-            add(reversals::reversal(round, vec![reversals::cancelled(record, "acme")]));
-            let Fact::Erasure(mut erasure) =
-                erasure::erasure_of(Number::keyed(round), Vec::new(), Vec::new())
-            else {
-                panic!("it is one")
-            };
-            erasure.records.push(record);
-            add(Fact::Erasure(erasure));
-            store.record_call(call(round));
+            fill(&store, &received, dir.path(), round);
             store.close().expect("both threads end well");
         }
         // As the next start leaves it: both streams closed.

@@ -37,6 +37,8 @@ const WORDS: &[&str] = &[
     "UPDATE", "VALUES", "WHERE", "LIMIT",
     // Names that statements give to what they join.
     "of_list", "of_number", "of_reversal",
+    // The table of refinery, which says which migrations there were.
+    "refinery_schema_history", "version", "name", "checksum",
 ];
 /// Beside them, in the statement that puts many rows in at once: it goes to servers only.
 const WORDS_OF_UNNEST: &[&str] = &["BIGINT", "BYTEA", "INT", "TEXT", "unnest"];
@@ -45,6 +47,7 @@ const WORDS_OF_UNNEST: &[&str] = &["BIGINT", "BYTEA", "INT", "TEXT", "unnest"];
 #[rustfmt::skip]
 const OF_DRIVERS: &[(&str, &str)] = &[
     ("BEGIN",  "a transaction"),
+    ("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "everything as it stood at one moment"),
     ("COMMIT", "a transaction"),
     ("DELETE FROM {table}", "of a copy of a SQLite file, whose tables are made anew"),
     ("DELETE FROM {name} WHERE ({names}) IN (SELECT * FROM unnest({arrays}))", "each is seen by `note`"),
@@ -68,7 +71,8 @@ const OF_DRIVERS: &[(&str, &str)] = &[
     ("VACUUM INTO ?1", "the copy of a SQLite file"),
 ];
 
-/// The folder whose statements read SQLite's files alone, as they are.
+/// The folder of the examination, which asks SQLite about its own tables too, and puts statements
+/// together: those that go to either database are seen by [`note`].
 const OF_SQLITE: &str = "exam/";
 
 /// What makes a literal a statement.

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use super::privacy::files;
 use super::privacy::told_by;
+use super::stand::back_to;
+use super::stand::keep;
 use super::*;
 use crate::model::RecordId;
 use crate::model::token::Seed;
@@ -222,11 +224,9 @@ fn check_files(stand: &Stand, is_plain: bool) {
         }
         let is_there = !traces(stand, &[stand.path()], 4).is_empty();
         assert_eq!(is_there, is_plain, "lost: {is_lost}");
-        if stand.server.is_none() {
-            let examined = examine(stand.path(), None, &[]).unwrap();
-            assert_eq!((examined.faults.len(), examined.erased), (0, 3), "{examined:#?}");
-            assert_eq!(examined.expired, 3);
-        }
+        let examined = stand.examined();
+        assert_eq!((examined.faults.len(), examined.erased), (0, 3), "{examined:#?}");
+        assert_eq!(examined.expired, 3);
         let (store, _acks, _now) = open_at(stand, 1_832);
         check_shown(&store, is_plain);
         store.close().unwrap();
@@ -282,9 +282,9 @@ fn a_deletion_that_a_crash_cut_short_is_done_at_the_next_start(stand: &Stand) {
         store.close().unwrap();
         let wav = stand.path().join("audio").join(format!("{own}.wav"));
         assert!(wav.exists());
+        let examined = stand.examined();
+        assert_eq!((examined.faults.len(), examined.erased), (0, 0), "{examined:#?}");
         if stand.server.is_none() {
-            let examined = examine(stand.path(), None, &[]).unwrap();
-            assert_eq!((examined.faults.len(), examined.erased), (0, 0), "{examined:#?}");
             // What was taken in with the database is lost with it.
             stand.lose_database();
         }
@@ -296,10 +296,8 @@ fn a_deletion_that_a_crash_cut_short_is_done_at_the_next_start(stand: &Stand) {
             assert_eq!(traces(&stand, &[stand.path()], n), Vec::<String>::new());
         }
         assert_eq!(refused(&stand), [1, 3, 4]);
-        if stand.server.is_none() {
-            let examined = examine(stand.path(), None, &[]).unwrap();
-            assert_eq!((examined.faults.len(), examined.erased), (0, 3), "{examined:#?}");
-        }
+        let examined = stand.examined();
+        assert_eq!((examined.faults.len(), examined.erased), (0, 3), "{examined:#?}");
     }
 }
 
@@ -339,10 +337,7 @@ fn who_opts_out_again_keeps_the_evidence_of_it(stand: &Stand) {
             for n in 1..=4 {
                 assert_eq!(traces(&stand, &[stand.path()], n), Vec::<String>::new(), "{n}");
             }
-            if stand.server.is_none() {
-                let examined = examine(stand.path(), None, &[]).unwrap();
-                assert_eq!(examined.faults, [], "lost: {is_lost}");
-            }
+            assert_eq!(stand.examined().faults, [], "lost: {is_lost}");
         }
     }
 }
@@ -471,6 +466,32 @@ fn nothing_younger_than_the_policy_is_ever_touched() {
         }
         drop(reader);
         store.close().unwrap();
-        assert_eq!(examine(stand.path(), None, &[]).unwrap().faults, [], "seed {seed}");
+        assert_eq!(stand.examined().faults, [], "seed {seed}");
     }
+}
+
+#[test]
+fn evidence_of_which_a_server_has_not_heard_that_it_is_gone_is_no_fault_there() {
+    let stand = Stand::postgres();
+    let server = stand.server.clone().unwrap();
+    let (store, acks, _audio) = filled(&stand);
+    keep(&server, "before");
+    assert_eq!(expire(&store, &acks, 1_831), 2);
+    store.close().unwrap();
+    drop(stand.archive());
+    assert_eq!((stand.examined().faults, stand.examined().expired), (Vec::new(), 3));
+
+    // As its own backup brings it back.
+    keep(&server, "after");
+    server.psql(&back_to("before"));
+    let examined = stand.examined();
+    assert_eq!(examined.faults, []);
+    assert!(examined.waiting >= 2 && examined.erased == 3, "{examined:#?}");
+
+    // Here it has heard of it, and somebody brings it back all the same.
+    server.psql(&back_to("after"));
+    server.psql("INSERT INTO evidence TABLE before.evidence ON CONFLICT DO NOTHING");
+    let faults = stand.examined().faults;
+    assert_eq!(faults.len(), 3, "{faults:#?}");
+    assert!(faults.iter().all(|fault| fault.place == Place::Table("evidence")), "{faults:#?}");
 }

@@ -13,11 +13,15 @@ use super::cluster::TestDatabase;
 use super::settings;
 use crate::model::UnixMicros;
 use crate::store::Archive;
+use crate::store::Examined;
 use crate::store::NumberChoice;
 use crate::store::Recovered;
 use crate::store::Settings;
 use crate::store::Store;
 use crate::store::Target;
+use crate::store::database::tables;
+use crate::store::examine;
+use crate::store::examine_shared;
 use crate::store::postgres;
 use crate::suppression::Ack;
 
@@ -96,6 +100,15 @@ impl Stand {
             .unwrap_or_else(|error| panic!("the store opens: {error}"))
     }
 
+    /// What an examination finds; nobody has a folder with its own database open.
+    pub(crate) fn examined(&self) -> Examined {
+        let examined = match &self.target {
+            Target::Sqlite => examine(self.path(), None, &[]),
+            Target::Postgres(server) => examine_shared(self.path(), server, &clock(), None, &[]),
+        };
+        examined.unwrap_or_else(|error| panic!("it can be examined: {error}"))
+    }
+
     /// Loses the database, which is closed.
     pub(crate) fn lose_database(&self) {
         match &self.server {
@@ -139,4 +152,21 @@ pub(crate) fn any_moment() -> Instant {
 pub(crate) fn target_of(url: &str) -> Target {
     let settings = postgres::Settings::new(url, None);
     Target::Postgres(Box::new(settings.unwrap_or_else(|error| panic!("{error}"))))
+}
+
+/// Keeps a copy of every row of `database` under the name `kept`.
+pub(crate) fn keep(database: &TestDatabase, kept: &str) {
+    let copy = |name: &str| format!("CREATE TABLE {kept}.{name} AS TABLE public.{name};");
+    database.psql(&format!("CREATE SCHEMA {kept}; {}", of_all(copy)));
+}
+
+/// What has every row be as it was when it was kept so.
+pub(crate) fn back_to(kept: &str) -> String {
+    of_all(|name: &str| format!("DELETE FROM {name}; INSERT INTO {name} TABLE {kept}.{name};"))
+}
+
+/// What `of` says for each table that there is.
+fn of_all(of: impl Fn(&str) -> String) -> String {
+    let names = tables::ALL.iter().map(|table| table.name).chain(["refinery_schema_history"]);
+    names.map(of).collect()
 }
