@@ -1,10 +1,12 @@
 //! The store as the engine uses it: one value that owns the threads.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::model::WriterId;
 use crate::record::Cdr;
 use crate::suppression::Ack;
 use crate::suppression::Fact;
@@ -24,6 +26,7 @@ use super::archive::Hold;
 use super::archive::Recovered;
 use super::archive::fill_from_journal;
 use super::archive::journal_dir;
+use super::believed::Believed;
 use super::follow::Followed;
 use super::follow::Follower;
 use super::follow::Following;
@@ -156,6 +159,7 @@ pub struct Store {
     _publisher: Option<Publisher>,
     pub(super) site: Site,
     pub(super) signer: Signer,
+    pub(super) believed: Arc<Believed>,
     _lock: Hold,
 }
 
@@ -207,14 +211,11 @@ impl Store {
             settings.checkpoint_records_max,
             loose_ends,
         );
-        let writer = random::writer().map_err(StoreError::io("draw", "a writer id"))?;
-        let journal_dir = journal_dir(&dir);
-        let journal = Journal::create(disk, segment_bytes, writer)
-            .map_err(StoreError::io("create a segment in", &journal_dir))?;
+        let (writer, journal) = begin(disk, segment_bytes, &dir)?;
         let reading_keys =
             KeyFile::open_read_only(&keys_path).map_err(StoreError::io("open", &keys_path))?;
         let watch = Watch::new("projection", &on_event);
-        let backlog = Backlog { journal_dir, keys: reading_keys, past };
+        let backlog = Backlog { journal_dir: journal_dir(&dir), keys: reading_keys, past };
         let projection =
             Projection::start(database, backlog, Arc::clone(&held), watch, Arc::clone(&on_event))?;
         let feed = projection.feed.clone();
@@ -228,6 +229,7 @@ impl Store {
             Follower::start(site.clone(), following, feed.clone(), watch)
         });
         let follower = follower.transpose()?;
+        let believed = Arc::new(Believed::of(&dir));
         let watch = Watch::new("commit", &on_event);
         let ledger = Ledger::start(queue_len_max, watch, |failure, stats| Committer {
             journal,
@@ -236,6 +238,7 @@ impl Store {
             writer,
             tried_at: clock(),
             clock,
+            believed: Arc::clone(&believed),
             reopen_every,
             held: Arc::clone(&held),
             on_event,
@@ -245,7 +248,9 @@ impl Store {
             head: (0, Hash::NONE),
             signing,
         })?;
-        Ok((Self { follower, ledger, projection, _publisher, site, signer, _lock }, recovered))
+        let store =
+            Self { follower, ledger, projection, _publisher, site, signer, believed, _lock };
+        Ok((store, recovered))
     }
 
     /// Keeps a call record, a moment later and with others; lost in a crash, or when the
@@ -382,6 +387,18 @@ impl Store {
         self.ledger.close()?;
         self.projection.close()
     }
+}
+
+/// A stream of our own, on `disk` in the store's folder `dir`.
+fn begin(
+    disk: Box<dyn JournalDisk>,
+    segment_bytes: u64,
+    dir: &Path,
+) -> Result<(WriterId, Journal), StoreError> {
+    let writer = random::writer().map_err(StoreError::io("draw", "a writer id"))?;
+    let journal = Journal::create(disk, segment_bytes, writer)
+        .map_err(StoreError::io("create a segment in", journal_dir(dir)))?;
+    Ok((writer, journal))
 }
 
 impl FactLedger for Store {

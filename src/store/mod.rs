@@ -26,6 +26,7 @@ mod archive;
 mod audio;
 mod backend;
 mod backup;
+mod believed;
 mod chunks;
 mod database;
 mod erase;

@@ -14,11 +14,6 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::Write;
-use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use serde::Deserialize;
@@ -47,9 +42,15 @@ use super::archive::journal_dir;
 use super::archive::open_record;
 use super::audio::AudioFiles;
 use super::journal::streams;
-use super::journal::sync_dir;
 use super::keys::KeyFile;
 use super::projection::Forgetting;
+use ages::Age;
+use ages::ages;
+use ages::slot_of_evidence;
+
+mod ages;
+
+pub use ages::Ages;
 
 /// Numbers whose evidence one step destroys at most: some seconds of a slow disk's syncs.
 pub(super) const STEP_MAX: usize = 1024;
@@ -57,16 +58,6 @@ pub(super) const STEP_MAX: usize = 1024;
 /// Call records that one transaction takes away at most, and transactions of one step.
 const CALLS_MAX: u64 = 1_000;
 const CALLS_ROUNDS_MAX: u32 = 100;
-
-/// The file with the last time that was believed.
-const BELIEVED: &str = "believed-time";
-
-/// How old what is sealed under a key is.
-#[derive(Clone, Copy, Debug)]
-struct Age {
-    newest: UnixMicros,
-    records: u64,
-}
 
 /// Evidence of one number that is past its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,65 +159,11 @@ pub struct Month {
     pub records: u64,
 }
 
-/// How old the evidence of this node is.
-#[derive(Clone, Debug, Default)]
-pub struct Ages {
-    /// By slot, of each key that is still there.
-    of: HashMap<u32, Age>,
-    newest: Option<UnixMicros>,
-}
-
-impl Ages {
-    /// When the newest record of all was written.
-    pub const fn newest(&self) -> Option<UnixMicros> {
-        self.newest
-    }
-
-    /// When the newest record was written of the number whose evidence goes first.
-    pub fn oldest(&self) -> Option<UnixMicros> {
-        self.of.values().map(|age| age.newest).min()
-    }
-}
-
-/// The age of each key in the store in the folder `dir`.
-fn ages(dir: &Path) -> Result<Ages, StoreError> {
-    let path = dir.join("keys");
-    let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
-    let (mut ages, mut newest): (HashMap<u32, Age>, _) = (HashMap::new(), None);
-    for stream in streams(&journal_dir(dir))? {
-        stream.read(0, |record| {
-            let at = record.written_at;
-            newest = newest.max(Some(at));
-            if let Some(slot) = slot_of_evidence(&record) {
-                let age = ages.entry(slot).or_insert(Age { newest: at, records: 0 });
-                *age = Age { newest: age.newest.max(at), records: age.records + 1 };
-            }
-            Ok::<_, StoreError>(())
-        })?;
-    }
-    let mut unread = Ok(());
-    ages.retain(|slot, _age| match keys.key_in(*slot) {
-        Ok(key) => key.is_some(),
-        Err(error) => {
-            unread = Err(StoreError::io("read", &path)(error));
-            false
-        }
-    });
-    unread.map(|()| Ages { of: ages, newest })
-}
-
-/// The slot of the key that the evidence in `record` is sealed under; an erasure is none.
-fn slot_of_evidence(record: &Record) -> Option<u32> {
-    let has_evidence = matches!(record.kind, Kind::OptOut | Kind::Reversal);
-    record.key_slot().filter(|_slot| has_evidence).map(|(_tag, slot)| slot)
-}
-
 /// What is gathered of keys that are past their time.
 struct Gathering<'a> {
     keys: &'a KeyFile,
     ages: &'a HashMap<u32, Age>,
-    limit: UnixMicros,
-    /// By slot; one that is found to be younger, or cannot be read, is taken out.
+    /// By slot; one that has more by now, or cannot be read, is taken out.
     found: BTreeMap<u32, Option<Expired>>,
     /// Whose audio stands in which file, of all records.
     audio: Vec<(RecordId, Hash)>,
@@ -243,19 +180,25 @@ impl Gathering<'_> {
             self.audio.push((of, sha256));
         }
         let Some(slot) = slot_of_evidence(record) else { return Ok(()) };
-        match self.found.get_mut(&slot) {
-            Some(_found) if record.written_at >= self.limit => self.stays(slot, record.id),
-            Some(Some(found)) => found.records.push(record.id),
-            Some(found) => match number_of(self.keys, record)? {
+        let Some(found) = self.found.get_mut(&slot) else {
+            // Else gone already.
+            if self.ages.contains_key(&slot) {
+                self.staying.insert(record.id);
+            }
+            return Ok(());
+        };
+        let known = self.ages.get(&slot).map_or(0, |age| age.records);
+        match found {
+            // Somebody has opted out again since the first look, whatever the clock says.
+            Some(found) if found.records.len() as u64 >= known => self.stays(slot, record.id),
+            Some(found) => found.records.push(record.id),
+            None => match number_of(self.keys, record)? {
                 Some(number) => {
                     let (records, audio) = (vec![record.id], Vec::new());
                     *found = Some(Expired { number, slot, records, audio });
                 }
                 None => self.stays(slot, record.id),
             },
-            None if self.ages.contains_key(&slot) => drop(self.staying.insert(record.id)),
-            // Gone already.
-            None => {}
         }
         Ok(())
     }
@@ -316,7 +259,7 @@ impl Store {
     ///
     /// Those of the disk.
     pub fn ages(&self) -> Result<Ages, StoreError> {
-        ages(&self.site.dir)
+        ages(&self.site.dir, self.site.wall())
     }
 
     /// Evidence of this node whose newest record was written before `limit`, by `ages`. Nothing more
@@ -349,7 +292,7 @@ impl Store {
         let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
         let found = slots.into_iter().map(|slot| (slot, None)).collect();
         let (audio, staying) = (Vec::new(), HashSet::new());
-        let mut gathering = Gathering { keys: &keys, ages, limit, found, audio, staying };
+        let mut gathering = Gathering { keys: &keys, ages, found, audio, staying };
         for stream in streams(&journal_dir(dir))? {
             stream.read(0, |record| gathering.record(&record))?;
         }
@@ -382,30 +325,6 @@ impl Store {
         }
         Ok((forgotten, true))
     }
-
-    /// The last time that was believed to be it; nothing where none was noted, or none can be read.
-    pub fn believed_time(&self) -> Option<UnixMicros> {
-        let text = fs::read_to_string(self.site.dir.join(BELIEVED)).ok()?;
-        UnixMicros::from_iso8601(text.trim())
-    }
-
-    /// Notes the last time that was believed to be it: durable when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Those of the disk.
-    pub fn note_believed_time(&self, at: UnixMicros) -> Result<(), StoreError> {
-        let path = self.site.dir.join(BELIEVED);
-        let write = || -> io::Result<()> {
-            let unfinished = path.with_extension("new");
-            let mut file = File::create(&unfinished)?;
-            writeln!(file, "{}", at.iso8601())?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            sync_dir(&self.site.dir)
-        };
-        write().map_err(StoreError::io("write", &path))
-    }
 }
 
 impl Reader {
@@ -421,7 +340,7 @@ impl Reader {
         today: UnixMicros,
         node: &NodeName,
     ) -> Result<Ageing, StoreError> {
-        let ages = ages(self.dir())?;
+        let ages = ages(self.dir(), today)?;
         let limit = retention.evidence_limit(today);
         let mut past: BTreeMap<String, Month> = BTreeMap::new();
         for age in ages.of.values().filter(|age| limit.is_some_and(|limit| age.newest < limit)) {

@@ -143,7 +143,8 @@ pub struct Place {
     pub id: RecordId,
     /// The hash of the record before it; [`Hash::NONE`] for the first.
     pub prev_hash: Hash,
-    /// When it is handed to the disk.
+    /// When it is handed to the disk: by the clock, or by the time that was believed last, where the
+    /// clock stands before it.
     pub written_at: UnixMicros,
 }
 

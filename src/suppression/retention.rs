@@ -11,7 +11,9 @@
 //! What is destroyed cannot be had back, and a clock may be years off after a battery or a typing
 //! error. So the time that is believed goes on with the clock as long as that does so step by step;
 //! one that has leapt is followed by [`LEAP_MAX`] for each day that the process has seen pass by its
-//! monotonic clock, with an alarm; and one that was set back destroys nothing.
+//! monotonic clock, with an alarm; and one that was set back destroys nothing. What records say of the
+//! time counts only where none was ever believed: one of them may have been written while the clock
+//! was years ahead.
 
 use std::time::Duration;
 
@@ -26,8 +28,8 @@ pub const EVERY: Duration = Duration::from_secs(86_400);
 /// and little beside the years that evidence is kept.
 pub const LEAP_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-/// How far the clock may stand behind what is on record. Our choice: far more than clocks of nodes
-/// differ, and nothing beside a day by which evidence is kept longer anyway.
+/// How far the clock may stand behind what was believed. Our choice: far more than clocks are set back
+/// by, and nothing beside a day by which evidence is kept longer anyway.
 pub const BEHIND_MAX: Duration = Duration::from_secs(86_400);
 
 /// How long what is kept; nothing means for ever.
@@ -72,7 +74,7 @@ fn micros(duration: Duration) -> i64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
-    /// It stands before what is on record.
+    /// It stands before what was believed.
     Behind,
     /// It has leapt on.
     Ahead,
@@ -118,30 +120,23 @@ impl Watchman {
 
     /// Judges that it is `now`.
     ///
-    /// - `newest`: when the newest record was written.
     /// - `is_day_seen`: whether this process has seen a day pass, by a clock that nobody sets, since
     ///   it last judged so.
-    pub fn judge(
-        &mut self,
-        now: UnixMicros,
-        newest: Option<UnixMicros>,
-        is_day_seen: bool,
-    ) -> Judged {
-        let known = newest.map_or(self.believed, |newest| newest.max(self.believed));
-        if now.0.saturating_add(micros(BEHIND_MAX)) < known.0 {
-            return Judged { today: None, doubt: Some(Doubt::Behind) };
-        }
+    pub fn judge(&mut self, now: UnixMicros, is_day_seen: bool) -> Judged {
         let furthest = UnixMicros(self.believed.0.saturating_add(micros(LEAP_MAX)));
         if now <= furthest {
+            let is_behind = now.0.saturating_add(micros(BEHIND_MAX)) < self.believed.0;
+            if is_behind {
+                return Judged { today: None, doubt: Some(Doubt::Behind) };
+            }
             self.believed = self.believed.max(now);
             return Judged { today: Some(now), doubt: None };
         }
-        let doubt = Some(Doubt::Ahead);
-        if !is_day_seen {
-            return Judged { today: None, doubt };
+        if is_day_seen {
+            self.believed = furthest;
         }
-        self.believed = furthest;
-        Judged { today: Some(furthest), doubt }
+        let today = is_day_seen.then_some(self.believed);
+        Judged { today, doubt: Some(Doubt::Ahead) }
     }
 }
 
@@ -194,7 +189,7 @@ mod tests {
         let first = steps.first().map_or(NOW, |(day, _seen)| days(*day));
         let mut watchman = Watchman::new(believed.map(days), newest, first);
         let told = steps.iter().map(|(day, is_day_seen)| {
-            let Judged { today, doubt } = watchman.judge(days(*day), newest, *is_day_seen);
+            let Judged { today, doubt } = watchman.judge(days(*day), *is_day_seen);
             let today = today.map_or_else(
                 || "-".to_owned(),
                 |today| ((today.0 - NOW.0) / micros(DAY)).to_string(),
@@ -221,7 +216,8 @@ mod tests {
             ("and set right then",              Some(0), Some(0),  vec![(3650, true), (1, true)],                  "31 ahead, - behind"),
             ("set back by an hour or so",       Some(0), Some(1),  vec![(0, false)],                               "0"),
             ("set back by days",                Some(0), Some(0),  vec![(-2, false), (-2, true)],                  "- behind, - behind"),
-            ("behind the newest record alone",  Some(-9), Some(0), vec![(-2, false)],                              "- behind"),
+            ("behind the newest record alone",  None,    Some(0),  vec![(-2, false)],                              "- behind"),
+            ("a record of years ahead",         Some(0), Some(3650), vec![(1, false), (2, true)],                  "1, 2"),
             ("set back, and right again",       Some(0), Some(0),  vec![(-2, false), (1, true)],                   "- behind, 1"),
         ];
         for (name, believed, newest, steps, want) in cases {
@@ -239,7 +235,7 @@ mod tests {
             for _ in 0..40 {
                 let is_day_seen = draw(2) == 0;
                 let now = days(draw(8_000).cast_signed() - 4_000);
-                let judged = watchman.judge(now, Some(NOW), is_day_seen);
+                let judged = watchman.judge(now, is_day_seen);
                 let leap = watchman.believed().0 - before.0;
                 assert!((0..=micros(LEAP_MAX)).contains(&leap), "seed {seed}");
                 before = watchman.believed();

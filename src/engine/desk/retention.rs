@@ -74,13 +74,13 @@ impl Desk {
         let (retention, node) = (checked.retention, &checked.node.name);
         let now = clock::unix_now();
         let ages = store.ages()?;
-        let newest = ages.newest();
-        let watchman =
-            watchman.get_or_insert_with(|| Watchman::new(store.believed_time(), newest, now));
-        let before = watchman.believed();
-        let Judged { today, doubt } = watchman.judge(now, newest, is_day_seen);
+        let known = store.believed_time();
+        let watchman = watchman.get_or_insert_with(|| Watchman::new(known, ages.newest(), now));
+        let Judged { today, doubt } = watchman.judge(now, is_day_seen);
         let mut done = Retained { doubt, oldest: ages.oldest(), ..Retained::default() };
-        if watchman.believed() != before || store.believed_time().is_none() {
+        // What records alone say of the time is not believed for ever: one may be of years ahead.
+        let is_known = known.is_some() || doubt != Some(Doubt::Behind);
+        if is_known && known != Some(watchman.believed()) {
             store.note_believed_time(watchman.believed())?;
         }
         let Some(today) = today else { return Ok(done) };

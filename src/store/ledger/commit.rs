@@ -11,6 +11,7 @@ use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::store::Clock;
+use crate::store::believed::Believed;
 use crate::store::database::Projected;
 use crate::store::journal::Journal;
 use crate::store::keys::KeyFile;
@@ -55,6 +56,8 @@ pub(in crate::store) struct Committer {
     pub(in crate::store) keys: KeyFile,
     pub(in crate::store) writer: WriterId,
     pub(in crate::store) clock: Clock,
+    /// No record is written as of before this.
+    pub(in crate::store) believed: Arc<Believed>,
     pub(in crate::store) reopen_every: Duration,
     /// When the disk was tried last.
     pub(in crate::store) tried_at: UnixMicros,
@@ -281,7 +284,8 @@ impl Committer {
         let mut entropy = [0; Entropy::LEN];
         random::fill(&mut entropy).map_err(|error| self.fail(&error))?;
         let id = RecordId { writer: self.writer, seq: seq + 1 };
-        let place = Place { id, prev_hash, written_at: (self.clock)() };
+        let written_at = self.believed.or_later((self.clock)());
+        let place = Place { id, prev_hash, written_at };
         let record = Record::seal(fact, place, key.as_ref(), &Entropy::new(entropy))
             .map_err(|_error| LedgerError::Unsealed)?;
         let mut stored = Vec::with_capacity(1024);
@@ -326,7 +330,7 @@ impl Committer {
         let mut facts = Vec::with_capacity(waiting.len());
         for Waiting { asker, record, fact, .. } in waiting.drain(..) {
             let id = record.id;
-            self.signing.is_durable(record.written_at, &fact, self.writer);
+            self.signing.is_durable(durable_at, &fact, self.writer);
             match asker {
                 Asker::Token(token) => {
                     let durable = Durable { record: id, durable_at, is_pending: false };

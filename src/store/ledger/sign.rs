@@ -35,7 +35,7 @@ pub(in crate::store) struct Signing {
     records_max: u64,
     /// Ends of streams before this one, to be named at its beginning.
     loose: Vec<LooseEnd>,
-    /// Durable records behind the last checkpoint of this stream, and when the first was written.
+    /// Durable records behind the last checkpoint of this stream, and since when the first is so.
     unsigned: u64,
     unsigned_since: UnixMicros,
 }
@@ -89,13 +89,13 @@ impl Signing {
         matches!(fact, Fact::Checkpoint(checkpoint) if checkpoint.writer == writer)
     }
 
-    /// Takes note of a record that the disk has.
-    pub(super) fn is_durable(&mut self, written_at: UnixMicros, fact: &Fact, writer: WriterId) {
+    /// Takes note of a record that the disk has, as the clock says `now`.
+    pub(super) fn is_durable(&mut self, now: UnixMicros, fact: &Fact, writer: WriterId) {
         match fact {
             Fact::Checkpoint(checkpoint) if checkpoint.writer == writer => self.unsigned = 0,
             fact => {
                 if self.unsigned == 0 {
-                    self.unsigned_since = written_at;
+                    self.unsigned_since = now;
                 }
                 self.unsigned += 1;
                 if let Fact::Checkpoint(link) = fact {
