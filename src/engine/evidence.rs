@@ -98,23 +98,17 @@ impl Drop for Evidence {
 impl Desk {
     fn keep(&self, record: RecordId, clip: &Clip) {
         let wav = clip.to_wav();
-        match self.store.keep_audio(&wav) {
-            Ok(sha256) => {
-                let millis = |of: std::time::Duration| u32::try_from(of.as_millis());
-                self.say(
-                    record,
-                    AudioResult::Kept {
-                        sha256,
-                        octets: wav.len() as u64,
-                        duration_ms: millis(clip.duration()).unwrap_or(u32::MAX),
-                        before_ms: millis(clip.before_mark()).unwrap_or(u32::MAX),
-                    },
-                );
-            }
-            Err(error) => {
-                tracing::warn!(%record, %error, "the audio around a press is not kept");
-                self.lose(record, AudioLoss::Disk);
-            }
+        let millis = |of: std::time::Duration| u32::try_from(of.as_millis());
+        let kept = |sha256| AudioResult::Kept {
+            sha256,
+            octets: wav.len() as u64,
+            duration_ms: millis(clip.duration()).unwrap_or(u32::MAX),
+            before_ms: millis(clip.before_mark()).unwrap_or(u32::MAX),
+        };
+        let said = self.store.keep_audio_and(&wav, |sha256| self.say(record, kept(sha256)));
+        if let Err(error) = said {
+            tracing::warn!(%record, %error, "the audio around a press is not kept");
+            self.lose(record, AudioLoss::Disk);
         }
     }
 

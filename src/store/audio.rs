@@ -21,6 +21,11 @@ use super::Store;
 use super::StoreError;
 use super::archive::create_private;
 use super::journal::sync_dir;
+use fresh::Fresh;
+
+pub(super) mod fresh;
+
+pub use fresh::AudioLook;
 
 /// Largest file that is read: far beyond a minute of G.711.
 const LEN_MAX: u64 = 4 * 1024 * 1024;
@@ -47,8 +52,9 @@ impl AudioFiles {
         self.dir.join(format!("{sha256}.wav"))
     }
 
-    /// Writes `wav`, durable when this returns, and tells its name.
-    fn keep(&self, wav: &[u8]) -> Result<Hash, StoreError> {
+    /// Writes `wav`, durable when this returns, and tells its name, which is fresh until it
+    /// [`Fresh::is_named`].
+    fn keep(&self, wav: &[u8], fresh: &Fresh) -> Result<Hash, StoreError> {
         let sha256 = name_of(wav);
         let path = self.path(sha256);
         let unfinished = path.with_extension("new");
@@ -57,9 +63,10 @@ impl AudioFiles {
             let mut file = create(&unfinished)?;
             file.write_all(wav)?;
             file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            sync_dir(&self.dir)?;
-            self.dir.parent().map_or(Ok(()), sync_dir)
+            fresh.place(sha256, &unfinished, &path)?;
+            let synced = sync_dir(&self.dir);
+            let synced = synced.and_then(|()| self.dir.parent().map_or(Ok(()), sync_dir));
+            synced.inspect_err(|_error| fresh.is_named(sha256))
         };
         write().map_err(|source| {
             // Where it cannot be removed either, its name says what it is.
@@ -91,13 +98,37 @@ impl AudioFiles {
 
 impl Store {
     /// Keeps the audio around a press; the name is for [`crate::suppression::AudioResult::Kept`].
-    /// It is durable when this returns: for a thread that may wait for the disk.
+    /// It is durable when this returns: for a thread that may wait for the disk. One that nobody names
+    /// by then may be removed as another's; see [`Self::keep_audio_and`].
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`]; nothing is left of it then.
     pub fn keep_audio(&self, wav: &[u8]) -> Result<Hash, StoreError> {
-        AudioFiles::of(&self.site.dir).keep(wav)
+        self.keep_audio_and(wav, |sha256| sha256)
+    }
+
+    /// The same, and has `say` submit the fact that names the file, which is not removed before that
+    /// counts, though somebody else's was the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::keep_audio`]; nothing is said then.
+    pub fn keep_audio_and<T>(
+        &self,
+        wav: &[u8],
+        say: impl FnOnce(Hash) -> T,
+    ) -> Result<T, StoreError> {
+        let fresh = &self.site.fresh;
+        let sha256 = AudioFiles::of(&self.site.dir).keep(wav, fresh)?;
+        let said = say(sha256);
+        fresh.is_named(sha256);
+        Ok(said)
+    }
+
+    /// Begins a look at the journal for what is to be destroyed.
+    pub fn look(&self) -> AudioLook {
+        AudioLook::begin(&self.site.fresh)
     }
 }
 

@@ -12,8 +12,6 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -34,7 +32,9 @@ use super::Store;
 use super::StoreError;
 use super::archive::journal_dir;
 use super::audio::AudioFiles;
+use super::audio::AudioLook;
 use super::audio::audio_dir;
+use super::audio::fresh::Fresh;
 use super::database::Database;
 use super::journal::streams;
 use super::journal::sync_dir;
@@ -170,10 +170,11 @@ impl Survey<'_> {
     }
 }
 
-/// Removes the audio, and then destroys the keys, of which `kept` is left where there is such: durable
-/// when this returns. Doing it twice is doing it once.
-pub(super) fn destroy(
+/// Removes the audio, save what is `fresh`, and then destroys the keys, of which `kept` is left where
+/// there is such: durable when this returns. Doing it twice is doing it once.
+fn destroy(
     dir: &Path,
+    fresh: &Fresh,
     slots: &[u32],
     audio: &[Hash],
     kept: Option<Number>,
@@ -181,12 +182,7 @@ pub(super) fn destroy(
     let files = AudioFiles::of(dir);
     for sha256 in audio {
         let path = files.path(*sha256);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", path)(error));
-            }
-            _ => {}
-        }
+        fresh.remove(*sha256, &path).map_err(StoreError::io("remove", path))?;
     }
     if !audio.is_empty() && audio_dir(dir).is_dir() {
         sync_dir(&audio_dir(dir)).map_err(StoreError::io("sync", audio_dir(dir)))?;
@@ -217,10 +213,15 @@ pub(super) fn complete(
     database: &mut Database,
     erasures: &[Erasure],
 ) -> Result<u64, StoreError> {
-    let mut completed = 0;
+    let (mut completed, fresh) = (0, Fresh::default());
     for erasure in erasures {
         if is_due(keys, erasure)? {
-            destroy(dir, &erasure.slots, &erasure.audio, kept_of(erasure))?;
+            let mut audio = erasure.audio.clone();
+            if !audio.is_empty() {
+                let others = named_by_others(dir, keys, erasure)?;
+                audio.retain(|sha256| !others.contains(sha256));
+            }
+            destroy(dir, &fresh, &erasure.slots, &audio, kept_of(erasure))?;
             match database.forget_evidence(&erasure.records) {
                 // It takes the erasure in once it is back, and the evidence away by it.
                 Err(error) if error.is_passing() => {}
@@ -232,9 +233,40 @@ pub(super) fn complete(
     Ok(completed)
 }
 
+/// Files of audio that `erasure` removes and that a record names whose key is there and stays:
+/// somebody may have had the same silence since the erasure was written down.
+fn named_by_others(
+    dir: &Path,
+    keys: &KeyFile,
+    erasure: &Erasure,
+) -> Result<HashSet<Hash>, StoreError> {
+    let (mut staying, mut audio) = (HashSet::new(), Vec::new());
+    for stream in streams(&journal_dir(dir))? {
+        stream.read(0, |record| {
+            if let Some((_tag, slot)) = record.key_slot()
+                && !erasure.slots.contains(&slot)
+                && keys.key_in(slot).map_err(StoreError::io("read", "keys"))?.is_some()
+            {
+                staying.insert(record.id);
+            }
+            if record.kind == Kind::Audio
+                && let Ok(Fact::Audio(Audio { record: of, result, .. })) = record.open(None)
+                && let AudioResult::Kept { sha256, .. } = result
+                && erasure.audio.contains(&sha256)
+            {
+                audio.push((of, sha256));
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    audio.retain(|(of, _sha256)| staying.contains(of));
+    Ok(audio.into_iter().map(|(_of, sha256)| sha256).collect())
+}
+
 /// Destroys here what other nodes have erased: of each number, the keys that were first used at its
 /// time or before.
-fn follow(dir: &Path, erased: &[(Number, UnixMicros)]) -> Result<u64, StoreError> {
+fn follow(site: &Site, erased: &[(Number, UnixMicros)]) -> Result<u64, StoreError> {
+    let (dir, _look) = (&site.dir, AudioLook::begin(&site.fresh));
     let mut until: BTreeMap<Number, UnixMicros> = BTreeMap::new();
     for (number, at) in erased {
         let known = until.entry(*number).or_insert(*at);
@@ -245,7 +277,7 @@ fn follow(dir: &Path, erased: &[(Number, UnixMicros)]) -> Result<u64, StoreError
         let is_before = |(first, _last)| until.get(&number).is_some_and(|until| first <= *until);
         if found.written.is_none_or(is_before) {
             destroyed += found.slots.len() as u64;
-            destroy(dir, &found.slots, &found.audio, None)?;
+            destroy(dir, &site.fresh, &found.slots, &found.audio, None)?;
         }
     }
     Ok(destroyed)
@@ -295,9 +327,9 @@ impl Erasures {
         if self.due.is_empty() || self.pause > 0 || self.thread.is_some() {
             return;
         }
-        let (dir, due) = (site.dir.clone(), std::mem::take(&mut self.due));
+        let (site, due) = (site.clone(), std::mem::take(&mut self.due));
         let again = due.clone();
-        let work = move || follow(&dir, &due).map_err(|error| (error, due));
+        let work = move || follow(&site, &due).map_err(|error| (error, due));
         match std::thread::Builder::new().name("erase".to_owned()).spawn(work) {
             Ok(thread) => self.thread = Some(thread),
             Err(_no_thread) => self.due = again,
@@ -325,13 +357,15 @@ impl Store {
     }
 
     /// Destroys what `erasure` names, which is durable: what is done when this returns is for ever.
-    /// What a crash keeps from being done, the next start does.
+    /// What a crash keeps from being done, the next start does. Audio that somebody has kept since the
+    /// [`Self::look`] began by which it was found is left.
     ///
     /// # Errors
     ///
     /// Those of the disk.
     pub fn destroy(&self, erasure: &Erasure) -> Result<(), StoreError> {
-        destroy(&self.site.dir, &erasure.slots, &erasure.audio, kept_of(erasure))
+        let Site { dir, fresh, .. } = &self.site;
+        destroy(dir, fresh, &erasure.slots, &erasure.audio, kept_of(erasure))
     }
 
     /// A number as the store keeps it.

@@ -55,6 +55,7 @@ mod transfer;
 mod watch;
 
 pub use archive::{Archive, Recovered, held_by};
+pub use audio::AudioLook;
 pub use backup::{Calls, Manifest, StreamEnd, backup, restore, verify};
 pub use erase::Readable;
 pub use exam::{Examined, Place, StoreFault, StoreFound, examine, examine_shared};

@@ -163,6 +163,8 @@ pub struct Month {
 struct Gathering<'a> {
     keys: &'a KeyFile,
     ages: &'a HashMap<u32, Age>,
+    /// Slots that the first look did not find, and whether there is a key in them.
+    looked: HashMap<u32, bool>,
     /// By slot; one that has more by now, or cannot be read, is taken out.
     found: BTreeMap<u32, Option<Expired>>,
     /// Whose audio stands in which file, of all records.
@@ -182,7 +184,7 @@ impl Gathering<'_> {
         let Some(slot) = slot_of_evidence(record) else { return Ok(()) };
         let Some(found) = self.found.get_mut(&slot) else {
             // Else gone already.
-            if self.ages.contains_key(&slot) {
+            if self.is_live(slot)? {
                 self.staying.insert(record.id);
             }
             return Ok(());
@@ -201,6 +203,17 @@ impl Gathering<'_> {
             },
         }
         Ok(())
+    }
+
+    /// Whether there is a key in `slot`, one that was taken since the first look among them.
+    fn is_live(&mut self, slot: u32) -> Result<bool, StoreError> {
+        if let Some(is_live) = self.looked.get(&slot) {
+            return Ok(*is_live);
+        }
+        let is_live = self.ages.contains_key(&slot)
+            || self.keys.key_in(slot).map_err(StoreError::io("read", "keys"))?.is_some();
+        self.looked.insert(slot, is_live);
+        Ok(is_live)
     }
 
     /// What is under the key in `slot` is not past its time, by `record`.
@@ -291,8 +304,8 @@ impl Store {
         let path = dir.join("keys");
         let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
         let found = slots.into_iter().map(|slot| (slot, None)).collect();
-        let (audio, staying) = (Vec::new(), HashSet::new());
-        let mut gathering = Gathering { keys: &keys, ages, found, audio, staying };
+        let (looked, audio, staying) = (HashMap::new(), Vec::new(), HashSet::new());
+        let mut gathering = Gathering { keys: &keys, ages, looked, found, audio, staying };
         for stream in streams(&journal_dir(dir))? {
             stream.read(0, |record| gathering.record(&record))?;
         }

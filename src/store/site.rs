@@ -10,6 +10,7 @@ use crate::suppression::NumberStorage;
 
 use super::Clock;
 use super::StoreError;
+use super::audio::fresh::Fresh;
 use super::database::Database;
 use super::numbers::NumberChoice;
 use super::postgres;
@@ -39,6 +40,8 @@ pub(super) struct Site {
     pub(super) choice: NumberChoice,
     /// How they are, once the store has been opened.
     pub(super) numbers: NumberStorage,
+    /// Files of audio that must not be removed now.
+    pub(super) fresh: Arc<Fresh>,
 }
 
 impl fmt::Debug for Site {
@@ -52,7 +55,8 @@ impl Site {
     /// The store in the folder `dir` with `target`; `clock` times the tries to reach a server.
     pub(super) fn new(dir: &Path, target: Target, choice: NumberChoice, clock: Clock) -> Self {
         let numbers = NumberStorage::default();
-        Self { dir: dir.to_owned(), target, clock, choice, numbers }
+        let (dir, fresh) = (dir.to_owned(), Arc::default());
+        Self { dir, target, clock, choice, numbers, fresh }
     }
 
     /// The store in the folder `dir` with its own database.

@@ -71,6 +71,7 @@ impl Desk {
         check_notes(number, erasing)?;
         let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
         let stored = store.stored(number);
+        let _look = store.look();
         // What is on its way to the journal is to be in it; whether the database has it is no matter.
         match store.flush() {
             Ok(()) | Err(StoreError::Behind) => {}

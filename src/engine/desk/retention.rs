@@ -73,6 +73,7 @@ impl Desk {
         let checked = self.checked.load();
         let (retention, node) = (checked.retention, &checked.node.name);
         let now = clock::unix_now();
+        let _look = store.look();
         let ages = store.ages()?;
         let known = store.believed_time();
         let watchman = watchman.get_or_insert_with(|| Watchman::new(known, ages.newest(), now));

@@ -34,6 +34,7 @@ on_both! {
     a_deletion_that_a_crash_cut_short_is_done_at_the_next_start,
     who_opts_out_again_keeps_the_evidence_of_it,
     call_records_go_by_their_ends_and_by_their_node,
+    audio_that_somebody_has_again_meanwhile_stays,
 }
 
 const DAY: i64 = 86_400_000_000;
@@ -431,6 +432,50 @@ fn a_record_of_a_clock_that_was_ahead_makes_nothing_younger_that_comes_after_it(
     assert_eq!(expire(&store, &acks, 1_831), 1);
     let gone = store.reader().unwrap().show(number(2)).unwrap();
     assert!(gone[0].evidence_deleted.is_some());
+}
+
+fn audio_that_somebody_has_again_meanwhile_stays(stand: &Stand) {
+    for stand in [stand.anew(), stand.anew().keyed()] {
+        let (store, acks, [own, shared]) = filled(&stand);
+        let wav = |sha256: Hash| stand.path().join("audio").join(format!("{sha256}.wav"));
+        // Between the first look and the second somebody new has the same silence as number 1.
+        let ages = store.ages().unwrap();
+        let five = add(&store, &acks, telling(5));
+        assert_eq!(heard(&store, &acks, five, b"the voice of one"), own);
+        let limit = UnixMicros(START + 1_831 * DAY - YEARS_5);
+        let found = store.past(&ages, limit).unwrap();
+        assert_eq!(found.expired.len(), 2);
+        assert!(found.expired.iter().all(|expired| expired.audio.is_empty()), "{found:#?}");
+        assert!(wav(own).exists() && wav(shared).exists());
+
+        // Between the second look and the end.
+        let stand = Stand { numbers: stand.numbers.clone(), ..stand.anew() };
+        let (store, acks, [own, _shared]) = filled(&stand);
+        let wav = |sha256: Hash| stand.path().join("audio").join(format!("{sha256}.wav"));
+        let look = store.look();
+        let erasures = record_expired(&store, &acks, 1_831);
+        assert!(erasures.iter().any(|erasure| erasure.audio == [own]));
+        let five = add(&store, &acks, telling(5));
+        heard(&store, &acks, five, b"the voice of one");
+        erasures.iter().for_each(|erasure| store.destroy(erasure).unwrap());
+        drop(look);
+        assert!(wav(own).exists());
+        // It goes with whoever has it, when nobody looks any more.
+        assert_eq!(expire(&store, &acks, 1_700 + 1_831), 3);
+        assert!(!wav(own).exists());
+
+        // Where a crash comes between, the next start leaves it too.
+        let stand = Stand { numbers: stand.numbers.clone(), ..stand.anew() };
+        let (store, acks, [own, _shared]) = filled(&stand);
+        record_expired(&store, &acks, 1_831);
+        let five = add(&store, &acks, telling(5));
+        heard(&store, &acks, five, b"the voice of one");
+        store.close().unwrap();
+        let (store, ..) = open_at(&stand, 1_832);
+        let path = stand.path().join("audio").join(format!("{own}.wav"));
+        assert!(path.exists());
+        assert!(store.ages().unwrap().oldest() > Some(UnixMicros(START + 1_000 * DAY)));
+    }
 }
 
 #[test]
