@@ -70,6 +70,7 @@ impl Node {
             now: Arc::new(clock::now),
             stale_after: Duration::from_secs(5),
             on_number: Arc::new(|_number| {}),
+            node: "bench".into(),
         });
         let server = postgres::Settings::new(&database.url(), None)?;
         let settings = Settings {

@@ -108,6 +108,7 @@ pub(super) fn open_store(
         now: Arc::new(clock::now),
         stale_after: checked.store.stale_after,
         on_number,
+        node: checked.node.name.clone(),
     });
     let settings = store::Settings {
         on_event,

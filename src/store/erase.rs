@@ -6,14 +6,14 @@
 //! ```
 //!
 //! The journal says which slots a number has taken, since a shared database does not know them; it
-//! is read whole for that, which takes a second for a million records. What other nodes erase is
-//! done here by the hash alone, when their record comes in, or at the next start.
+//! is read whole for that, which takes a second for a million records: once to find its keys, and once
+//! more when nothing more is sealed under them. What other nodes erase is done here by the hash alone,
+//! see `others`.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
-use std::thread::JoinHandle;
 
 use crate::model::Number;
 use crate::model::RecordId;
@@ -23,7 +23,6 @@ use crate::suppression::AudioResult;
 use crate::suppression::Erasure;
 use crate::suppression::ErasureCause;
 use crate::suppression::Fact;
-use crate::suppression::erasure::DESTROYED_MAX;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::Kind;
 use crate::suppression::proof::Record;
@@ -32,7 +31,6 @@ use super::Store;
 use super::StoreError;
 use super::archive::journal_dir;
 use super::audio::AudioFiles;
-use super::audio::AudioLook;
 use super::audio::audio_dir;
 use super::audio::fresh::Fresh;
 use super::database::Database;
@@ -41,8 +39,9 @@ use super::journal::sync_dir;
 use super::keys::KeyFile;
 use super::site::Site;
 
-/// Rounds of the follower after which what could not be destroyed is tried again: five seconds.
-const PAUSE_ROUNDS: u32 = 20;
+mod others;
+
+pub(super) use others::Erasures;
 
 /// What can still be read of a number on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,9 +63,18 @@ impl Readable {
     }
 }
 
+/// What is looked for in the journal.
+struct Asked<'a> {
+    /// Which numbers.
+    is_asked: &'a dyn Fn(Number) -> bool,
+    /// Of them, what is sealed under the keys in these slots alone; else under all of them.
+    slots: Option<HashSet<u32>>,
+}
+
 /// What the journal says of keys and audio.
 struct Survey<'a> {
     keys: &'a KeyFile,
+    asked_for: Asked<'a>,
     /// By number, what can be read of it.
     found: BTreeMap<Number, Readable>,
     /// Slots that were looked at, and whether there is a key in them.
@@ -76,37 +84,51 @@ struct Survey<'a> {
     /// Opt-outs of numbers that are asked about.
     asked: HashMap<RecordId, Number>,
     audio: Vec<(RecordId, Hash)>,
+    /// The erasures by request of those numbers.
+    erasures: Vec<(RecordId, Erasure)>,
 }
 
-/// What can be read of the numbers that `is_asked`, in the store in the folder `dir` that hashes
+/// What was found of some numbers.
+struct Surveyed {
+    /// By number, what can be read of it.
+    found: BTreeMap<Number, Readable>,
+    /// This node's own erasures of them, by request.
+    erasures: Vec<(RecordId, Erasure)>,
+}
+
+/// What can be read of the numbers that are `asked` for, in the store in the folder `dir` that hashes
 /// them.
-pub(super) fn survey(
-    dir: &Path,
-    is_asked: &dyn Fn(Number) -> bool,
-) -> Result<BTreeMap<Number, Readable>, StoreError> {
+fn survey(dir: &Path, asked_for: Asked<'_>) -> Result<Surveyed, StoreError> {
     let keys_path = dir.join("keys");
     let keys = KeyFile::open_read_only(&keys_path).map_err(StoreError::io("open", &keys_path))?;
     let mut survey = Survey {
         keys: &keys,
+        asked_for,
         found: BTreeMap::new(),
         looked: HashMap::new(),
         live: HashMap::new(),
         asked: HashMap::new(),
         audio: Vec::new(),
+        erasures: Vec::new(),
     };
     for stream in streams(&journal_dir(dir))? {
-        stream.read(0, |record| survey.record(&record, is_asked))?;
+        stream.read(0, |record| survey.record(&record))?;
     }
     survey.place_audio(&AudioFiles::of(dir));
-    Ok(survey.found)
+    let Survey { found, erasures, .. } = survey;
+    Ok(Surveyed { found, erasures })
 }
 
 impl Survey<'_> {
-    fn record(
-        &mut self,
-        record: &Record,
-        is_asked: &dyn Fn(Number) -> bool,
-    ) -> Result<(), StoreError> {
+    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        let is_asked = self.asked_for.is_asked;
+        if record.kind == Kind::Erasure
+            && let Ok(Fact::Erasure(erasure)) = record.open(None)
+            && erasure.cause == ErasureCause::Request
+            && is_asked(erasure.number)
+        {
+            self.erasures.push((record.id, *erasure));
+        }
         if record.kind == Kind::Audio
             && let Ok(Fact::Audio(Audio { record: of, result, .. })) = record.open(None)
             && let AudioResult::Kept { sha256, .. } = result
@@ -122,7 +144,9 @@ impl Survey<'_> {
             Some(Fact::Reversal(reversal)) => Some(reversal.number),
             _ => None,
         };
-        let number = number.filter(|number| is_asked(*number));
+        let is_meant = |slots: &HashSet<u32>| slots.contains(&slot);
+        let is_meant = self.asked_for.slots.as_ref().is_none_or(is_meant);
+        let number = number.filter(|number| is_meant && is_asked(*number));
         self.asked.extend(number.map(|number| (record.id, number)));
         if !self.is_live(slot)? {
             return Ok(());
@@ -263,80 +287,6 @@ fn named_by_others(
     Ok(audio.into_iter().map(|(_of, sha256)| sha256).collect())
 }
 
-/// Destroys here what other nodes have erased: of each number, the keys that were first used at its
-/// time or before.
-fn follow(site: &Site, erased: &[(Number, UnixMicros)]) -> Result<u64, StoreError> {
-    let (dir, _look) = (&site.dir, AudioLook::begin(&site.fresh));
-    let mut until: BTreeMap<Number, UnixMicros> = BTreeMap::new();
-    for (number, at) in erased {
-        let known = until.entry(*number).or_insert(*at);
-        *known = (*known).max(*at);
-    }
-    let mut destroyed = 0;
-    for (number, found) in survey(dir, &|number| until.contains_key(&number))? {
-        let is_before = |(first, _last)| until.get(&number).is_some_and(|until| first <= *until);
-        if found.written.is_none_or(is_before) {
-            destroyed += found.slots.len() as u64;
-            destroy(dir, &site.fresh, &found.slots, &found.audio, None)?;
-        }
-    }
-    Ok(destroyed)
-}
-
-/// Why it was not done, and what is to be done again.
-type Undone = (StoreError, Vec<(Number, UnixMicros)>);
-
-/// Destroys here what other nodes have erased, on a thread of its own, since the journal is read for
-/// it.
-#[derive(Default)]
-pub(super) struct Erasures {
-    due: Vec<(Number, UnixMicros)>,
-    thread: Option<JoinHandle<Result<u64, Undone>>>,
-    /// Rounds to wait after a failure.
-    pause: u32,
-}
-
-impl Erasures {
-    /// Another node has erased a number: here go the keys that were first used at `until` or before;
-    /// without a time, whatever there is now. What it has kept long enough is its own to destroy.
-    pub(super) fn are_due(&mut self, erasure: &Erasure, until: Option<UnixMicros>) {
-        match erasure.cause {
-            ErasureCause::Request => {
-                self.due.push((erasure.number, until.unwrap_or(UnixMicros(i64::MAX))));
-            }
-            ErasureCause::Retention => {}
-        }
-    }
-
-    /// Begins what is due, and looks after what was begun.
-    pub(super) fn look_after(&mut self, site: &Site) {
-        if self.thread.as_ref().is_some_and(JoinHandle::is_finished)
-            && let Some(Ok(done)) = self.thread.take().map(JoinHandle::join)
-        {
-            match done {
-                Ok(keys) => tracing::info!(keys, "what other nodes have erased is erased here"),
-                Err((error, due)) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "what other nodes have erased is not erased here yet");
-                    self.due.extend(due);
-                    self.pause = PAUSE_ROUNDS;
-                }
-            }
-        }
-        self.pause = self.pause.saturating_sub(1);
-        if self.due.is_empty() || self.pause > 0 || self.thread.is_some() {
-            return;
-        }
-        let (site, due) = (site.clone(), std::mem::take(&mut self.due));
-        let again = due.clone();
-        let work = move || follow(&site, &due).map_err(|error| (error, due));
-        match std::thread::Builder::new().name("erase".to_owned()).spawn(work) {
-            Ok(thread) => self.thread = Some(thread),
-            Err(_no_thread) => self.due = again,
-        }
-    }
-}
-
 impl Store {
     /// What can be read of `number` on this node. Reads the journal.
     ///
@@ -344,16 +294,43 @@ impl Store {
     ///
     /// [`StoreError::KeepsNumbers`] where numbers are not hashed, and those of the disk.
     pub fn readable(&self, number: Number) -> Result<Readable, StoreError> {
+        self.readable_in(number, None)
+    }
+
+    /// What can be read of `number` on this node, for good: nothing more is sealed under its keys from
+    /// then on. Reads the journal, and once more where there is any. Keep a [`Self::look`] from before
+    /// until it is destroyed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::readable`], and [`StoreError::Closed`].
+    pub fn readable_for_good(&self, number: Number) -> Result<Readable, StoreError> {
+        let found = self.readable(number)?;
+        if found.slots.is_empty() {
+            return Ok(found);
+        }
+        self.ledger.retire(found.slots.clone())?;
+        // Whatever was sealed under them is in the journal then; the database is no matter.
+        match self.flush() {
+            Ok(()) | Err(StoreError::Behind) => {}
+            Err(error) => return Err(error),
+        }
+        self.readable_in(number, Some(found.slots.into_iter().collect()))
+    }
+
+    fn readable_in(
+        &self,
+        number: Number,
+        slots: Option<HashSet<u32>>,
+    ) -> Result<Readable, StoreError> {
         if !self.site.numbers.is_keyed() {
             return Err(StoreError::KeepsNumbers);
         }
         let stored = self.site.numbers.stored(number);
-        let mut found = survey(&self.site.dir, &|number| number == stored)?;
-        let mut found = found.remove(&stored).unwrap_or_default();
-        found.slots.truncate(DESTROYED_MAX);
-        found.audio.truncate(DESTROYED_MAX);
-        found.records.truncate(DESTROYED_MAX);
-        Ok(found)
+        let is_asked = |number| number == stored;
+        let Surveyed { mut found, .. } =
+            survey(&self.site.dir, Asked { is_asked: &is_asked, slots })?;
+        Ok(found.remove(&stored).unwrap_or_default())
     }
 
     /// Destroys what `erasure` names, which is durable: what is done when this returns is for ever.

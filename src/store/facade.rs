@@ -221,14 +221,8 @@ impl Store {
         let feed = projection.feed.clone();
         if let Some(following) = &following {
             // Before anybody follows: what stands here is older than what the follower brings.
-            let filled = fill_from_journal(&site, &following.index)?;
-            (recovered.filled, recovered.left_out) = filled;
+            (recovered.filled, recovered.left_out) = fill_from_journal(&site, &following.index)?;
         }
-        let follower = following.map(|following| {
-            let watch = Watch::new("follow", &on_event);
-            Follower::start(site.clone(), following, feed.clone(), watch)
-        });
-        let follower = follower.transpose()?;
         let believed = Arc::new(Believed::of(&dir));
         let watch = Watch::new("commit", &on_event);
         let ledger = Ledger::start(queue_len_max, watch, |failure, stats| Committer {
@@ -241,13 +235,18 @@ impl Store {
             believed: Arc::clone(&believed),
             reopen_every,
             held: Arc::clone(&held),
-            on_event,
-            feed,
+            on_event: Arc::clone(&on_event),
+            feed: feed.clone(),
             failure,
             stats,
             head: (0, Hash::NONE),
             signing,
         })?;
+        let follower = following.map(|following| {
+            let watch = Watch::new("follow", &on_event);
+            Follower::start(site.clone(), following, feed, ledger.pen(), watch)
+        });
+        let follower = follower.transpose()?;
         let store =
             Self { follower, ledger, projection, _publisher, site, signer, believed, _lock };
         Ok((store, recovered))

@@ -22,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::WriterId;
@@ -34,6 +35,7 @@ use crate::suppression::feed::Step;
 
 use super::StoreError;
 use super::erase::Erasures;
+use super::ledger::Pen;
 use super::projection;
 use super::reader::Page;
 use super::reader::Reader;
@@ -66,6 +68,8 @@ pub struct Following {
     pub stale_after: Duration,
     /// Told of each number, on the follower's thread: it must hand the news on and return.
     pub on_number: OnNumber,
+    /// Who does here what other nodes have erased.
+    pub node: NodeName,
 }
 
 /// What a follower has met, and how far it is behind.
@@ -111,6 +115,7 @@ impl Follower {
         site: Site,
         following: Following,
         written: projection::Feed,
+        pen: Pen,
         watch: Watch,
     ) -> Result<Self, StoreError> {
         following.index.set_freshness(Freshness::Never);
@@ -124,12 +129,13 @@ impl Follower {
             is_over: AtomicBool::new(false),
         });
         let reader = site.reader()?;
+        let erasures = Erasures::new(site.clone(), shared.following.node.clone(), pen);
         let mut round = Round {
             shared: Arc::clone(&shared),
             site,
             reader,
             imports: Imports::default(),
-            erasures: Erasures::default(),
+            erasures,
             is_failing: false,
         };
         let thread = std::thread::Builder::new()
@@ -249,8 +255,8 @@ impl Round {
             self.fill(asked_at, &heads)?;
             // What others have erased while this node was down; its own it has completed.
             let Self { reader, erasures, .. } = self;
-            reader.each_erasure(None, |_record, erasure| {
-                erasures.are_due(&erasure, Some(erasure.erased_at));
+            reader.each_erasure(None, |record, erasure| {
+                erasures.are_due(record, &erasure, Some(erasure.erased_at));
             })?;
         }
         self.look_after_imports();
@@ -258,7 +264,7 @@ impl Round {
         for stream in due {
             self.read(stream)?;
         }
-        self.erasures.look_after(&self.site);
+        self.erasures.look_after();
         Ok(())
     }
 
@@ -359,7 +365,7 @@ impl Round {
                 }
             }
             // Whatever was sealed here up to now.
-            Some(Fact::Erasure(erasure)) => self.erasures.are_due(erasure, None),
+            Some(Fact::Erasure(erasure)) => self.erasures.are_due(record, erasure, None),
             // Without a fact its key was destroyed, and nobody is named any more.
             Some(Fact::Audio(_) | Fact::Checkpoint(_) | Fact::Confirmed(_)) | None => {}
         }

@@ -10,6 +10,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::suppression::Erasure;
 use crate::suppression::Fact;
 use crate::suppression::FactLedger;
 use crate::suppression::LedgerError;
@@ -47,6 +48,8 @@ pub(super) enum Job {
     Checkpoint,
     /// Seal nothing that comes behind this under the keys in these slots.
     Retire(Vec<u32>),
+    /// Make this durable behind everything before, and tell whether it is.
+    Write { erasure: Box<Erasure>, done: SyncSender<Result<(), LedgerError>> },
     /// Settle everything before, and tell whether it is in the database.
     Flush(SyncSender<bool>),
     /// End after everything before.
@@ -140,6 +143,11 @@ impl Ledger {
         self.jobs.send(Job::Checkpoint).map_err(|_error| StoreError::Closed)
     }
 
+    /// For a thread of the store that erases.
+    pub(super) fn pen(&self) -> Pen {
+        Pen(self.jobs.clone())
+    }
+
     /// Has nothing more sealed under the keys in `slots` than what was submitted before.
     ///
     /// # Errors
@@ -160,6 +168,39 @@ impl Ledger {
         // When the thread is gone already there is nobody to tell.
         let _ = self.jobs.send(Job::Close);
         thread.join().map_err(|_panic| StoreError::Closed)
+    }
+}
+
+/// Puts erasures on record for a thread of the store, which waits for them.
+#[derive(Clone, Debug)]
+pub(super) struct Pen(SyncSender<Job>);
+
+impl Pen {
+    /// Durable when this returns, behind everything submitted before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unwritten`], and [`StoreError::Closed`].
+    pub(super) fn write(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let (done, wait) = sync_channel(1);
+        let job = Job::Write { erasure: Box::new(erasure), done };
+        self.0.send(job).map_err(|_error| StoreError::Closed)?;
+        let written = wait.recv().map_err(|_gone| StoreError::Closed)?;
+        written.map_err(|source| StoreError::Unwritten { source })
+    }
+
+    /// As [`Ledger::retire`]; what was submitted before is in the journal when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`].
+    pub(super) fn retire(&self, slots: Vec<u32>) -> Result<(), StoreError> {
+        let (done, wait) = sync_channel(1);
+        let closed = |_error| StoreError::Closed;
+        self.0.send(Job::Retire(slots)).map_err(closed)?;
+        self.0.send(Job::Flush(done)).map_err(closed)?;
+        // Whether the database has it is no matter.
+        wait.recv().map(drop).map_err(|_gone| StoreError::Closed)
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
+use crate::suppression::LedgerError;
 use crate::suppression::StorageMark;
 use crate::suppression::segment::SegmentError;
 
@@ -331,6 +332,12 @@ pub enum StoreError {
     Row {
         /// What is wrong with it.
         source: serde_json::Error,
+    },
+    /// The journal did not take a record that the store itself has to write.
+    #[error("what is to be erased is not on record yet")]
+    Unwritten {
+        /// Why.
+        source: LedgerError,
     },
     /// A record that no checkpoint covers, since the journal takes none.
     #[error("record {record} cannot be signed while the journal cannot be written")]

@@ -30,7 +30,6 @@ use crate::suppression::Erasure;
 use crate::suppression::ErasureCause;
 use crate::suppression::Fact;
 use crate::suppression::Retention;
-use crate::suppression::erasure::DESTROYED_MAX;
 use crate::suppression::proof::Hash;
 use crate::suppression::proof::Kind;
 use crate::suppression::proof::Record;
@@ -76,32 +75,20 @@ impl Expired {
     /// What is to be on record before it is destroyed, in this order: only the last of them names
     /// the key.
     pub fn erasures(&self, node: &NodeName, at: UnixMicros) -> Vec<Erasure> {
-        let of = |records: &[RecordId], audio: &[Hash]| Erasure {
+        let whole = Erasure {
             number: self.number,
-            slots: Vec::new(),
-            audio: audio.to_vec(),
-            records: records.to_vec(),
+            slots: vec![self.slot],
+            audio: self.audio.clone(),
+            records: self.records.clone(),
             cause: ErasureCause::Retention,
             authority: Authority::LocalOperator,
             actor: None,
             reason: None,
             node: node.clone(),
             erased_at: at,
+            answers: None,
         };
-        let mut records = self.records.chunks(DESTROYED_MAX);
-        let mut audio = self.audio.chunks(DESTROYED_MAX);
-        let mut erasures = Vec::new();
-        loop {
-            let (records, audio) = (records.next(), audio.next());
-            if records.is_none() && audio.is_none() {
-                break;
-            }
-            erasures.push(of(records.unwrap_or_default(), audio.unwrap_or_default()));
-        }
-        if let Some(last) = erasures.last_mut() {
-            last.slots.push(self.slot);
-        }
-        erasures
+        whole.parts()
     }
 }
 

@@ -77,7 +77,10 @@ impl Desk {
             Ok(()) | Err(StoreError::Behind) => {}
             Err(error) => return Err(error.into()),
         }
-        let readable = store.readable(number)?;
+        let readable = match erasing.is_rehearsal {
+            true => store.readable(number)?,
+            false => store.readable_for_good(number)?,
+        };
         let reader = store.reader()?;
         let earlier = reader.erasures(Some(stored))?.pop();
         let is_refused = !self.index.explain(stored).is_empty();
@@ -96,7 +99,7 @@ impl Desk {
             return Ok(erased);
         }
         let Readable { slots, audio, records, .. } = readable;
-        let erasure = Erasure {
+        let whole = Erasure {
             number: stored,
             slots,
             audio,
@@ -107,12 +110,15 @@ impl Desk {
             reason: erasing.reason.clone(),
             node: checked.node.name.clone(),
             erased_at: clock::unix_now(),
+            answers: None,
         };
-        let durable = self.commit(Fact::Erasure(Box::new(erasure.clone())))?;
-        store.destroy(&erasure)?;
-        erased.record = Some(durable.record.to_string());
-        erased.durable_at = Some(durable.durable_at);
-        erased.is_pending = durable.is_pending;
+        for part in whole.parts() {
+            let durable = self.commit(Fact::Erasure(Box::new(part.clone())))?;
+            store.destroy(&part)?;
+            erased.record = Some(durable.record.to_string());
+            erased.durable_at = Some(durable.durable_at);
+            erased.is_pending = durable.is_pending;
+        }
         Ok(erased)
     }
 }

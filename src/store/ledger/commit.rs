@@ -21,6 +21,7 @@ use crate::store::watch::Failure;
 use crate::store::watch::OnEvent;
 use crate::store::watch::StoreEvent;
 use crate::suppression::Durable;
+use crate::suppression::Erasure;
 use crate::suppression::Fact;
 use crate::suppression::LedgerError;
 use crate::suppression::OptOut;
@@ -117,6 +118,10 @@ impl Committer {
             match control {
                 Some(Job::Checkpoint) => self.sign_now(),
                 Some(Job::Retire(slots)) => self.keys.retire(&slots),
+                Some(Job::Write { erasure, done }) => {
+                    // Whoever waited may have given up.
+                    let _ = done.send(self.write(*erasure));
+                }
                 Some(Job::Flush(done)) => self.feed.flush(done),
                 Some(Job::Close) => break,
                 #[cfg(test)]
@@ -220,6 +225,21 @@ impl Committer {
             self.push_checkpoint(&mut batch);
         }
         self.sync(&mut batch.waiting);
+    }
+
+    /// Makes an erasure durable that the store itself has to put on record.
+    fn write(&mut self, erasure: Erasure) -> Result<(), LedgerError> {
+        self.failure.current().map_or(Ok(()), Err)?;
+        let mut batch = Pending::new(self.head, self.signing.unsigned());
+        if self.head.0 == 0 {
+            self.push_links(&mut batch);
+        }
+        let before = batch.head;
+        self.push(&mut batch, Asker::Ledger, Fact::Erasure(Box::new(erasure)));
+        let is_sealed = batch.head != before;
+        self.sync(&mut batch.waiting);
+        self.failure.current().map_or(Ok(()), Err)?;
+        if is_sealed { Ok(()) } else { Err(LedgerError::Unsealed) }
     }
 
     /// Signs everything that is durable and not yet signed, that of streams before this one too.

@@ -48,6 +48,7 @@ pub(super) fn erasure_of(number: Number, slots: Vec<u32>, audio: Vec<Hash>) -> F
         reason: None,
         node: "madrid-1".into(),
         erased_at: UnixMicros(1_795_300_000_000_000),
+        answers: None,
     }))
 }
 
@@ -263,6 +264,51 @@ fn what_one_node_erases_the_others_erase_when_they_hear_of_it_or_start() {
         assert_eq!(examined.faults, [], "both are at work");
         assert_eq!(examined.other_keys.len(), 1);
     }
+}
+
+#[test]
+fn what_another_nodes_erasure_destroys_here_is_on_record_here_and_is_destroyed_once() {
+    let first_stand = Stand::postgres().keyed();
+    filled(&first_stand);
+    let key = Some(first_stand.path().join("number-key"));
+    let second_stand = Stand { numbers: NumberChoice::Keyed { key }, ..first_stand.another_node() };
+    let mut second = follow::Node::open(&second_stand);
+    with_audio(&second.store, &second.acks, 1, b"heard by the second");
+    second.store.flush().unwrap();
+    let (first, _recovered, acks) = first_stand.open();
+    let erase = |n| {
+        let erasure = erasure(&first, &acks, n);
+        first.destroy(&erasure).unwrap();
+        first.flush().unwrap();
+        erasure
+    };
+    let erased = erase(1);
+    // What the first one's erasure names it by is no matter here.
+    let is_deleted = || {
+        let shown = first.reader().unwrap().show(number(1)).unwrap();
+        shown.iter().filter(|it| it.evidence_deleted.is_some()).count() == 1
+    };
+    server::wait_for("the second's record says that it is deleted", || {
+        second.store.readable(number(1)).unwrap().is_nothing() && is_deleted()
+    });
+    // Later, though its clock is two hours behind the first one's: a wish of its own.
+    with_audio(&second.store, &second.acks, 1, b"heard by the second, later");
+    second.store.flush().unwrap();
+    let before = second.store.readable(number(1)).unwrap();
+    assert!(before.written.unwrap().1 < erased.erased_at && before.records.len() == 1);
+    let told = |store: &Store| store.reader().unwrap().erasures(Some(number(1))).unwrap().len();
+    for _start in 0..2 {
+        drop(second);
+        second = follow::Node::open(&second_stand);
+        // What it hears of after its start it does after what it found at its start.
+        with_audio(&second.store, &second.acks, 4, b"another");
+        erase(4);
+        server::wait_for("the second has done all that it knows of", || {
+            second.store.readable(number(4)).unwrap().is_nothing()
+        });
+        assert_eq!(second.store.readable(number(1)).unwrap(), before);
+    }
+    assert_eq!(told(&first), 2, "one by each");
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl Node {
             now: Arc::new(move || *clock.lock().unwrap()),
             stale_after: STALE_AFTER,
             on_number: Arc::new(on_number),
+            node: "lima-1".into(),
         };
         let settings = Settings { following: Some(following), ..stand.settings() };
         let (store, _recovered, acks) = open_with(settings);

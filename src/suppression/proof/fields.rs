@@ -115,6 +115,8 @@ struct PlainErasure {
     reason: Option<String>,
     node: NodeName,
     erased_at: UnixMicros,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answers: Option<RecordId>,
 }
 
 /// What stands before the keyed number in plain JSON, and nowhere else there: within a text a
@@ -333,6 +335,7 @@ fn split_erasure(erasure: &Erasure) -> Result<(Vec<u8>, Personal), RecordError> 
         reason: erasure.reason.clone(),
         node: erasure.node.clone(),
         erased_at: erasure.erased_at,
+        answers: erasure.answers,
     };
     let personal = match is_keyed {
         true => Vec::new(),
@@ -359,6 +362,7 @@ fn erasure_of(plain: PlainErasure, personal: &[(Field, Vec<u8>)]) -> Result<Eras
         reason: plain.reason,
         node: plain.node,
         erased_at: plain.erased_at,
+        answers: plain.answers,
     })
 }
 
