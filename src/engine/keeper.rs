@@ -1,8 +1,11 @@
 //! Looks after what is past its time, at the start and once a day, on a thread of its own.
 //!
 //! What is decided by when is pure ([`crate::suppression::retention`]); what is done is the desk's.
-//! Here are the waits, the log and the figures.
+//! Here are the waits, the log and the figures. A panic costs one step: calls go on without it, and
+//! evidence that is kept for longer is no reason to end the engine.
 
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -38,6 +41,32 @@ pub(super) struct Kept {
     pub(super) calls: u64,
     pub(super) doubted: [u64; 2],
     pub(super) failed: u64,
+}
+
+impl Kept {
+    /// Takes note of a step.
+    fn count(&mut self, done: &Retained, is_failed: bool) {
+        self.numbers += done.numbers;
+        self.calls += done.calls;
+        self.failed += u64::from(is_failed);
+        if let Some(doubt) = done.doubt {
+            self.doubted[doubt as usize] += 1;
+        }
+        // One that failed before it knew how old anything is leaves that as it was.
+        if !is_failed || done.oldest.is_some() {
+            self.last = *done;
+        }
+    }
+}
+
+/// How long to wait for the next step.
+const fn wait_after(done: &Retained, is_failed: bool) -> Duration {
+    let has_got_on = done.numbers + done.calls > 0;
+    match is_failed {
+        _ if done.is_more && has_got_on => GO_ON_AFTER,
+        true => AGAIN_AFTER,
+        false => EVERY,
+    }
 }
 
 /// The handle of the thread.
@@ -105,49 +134,60 @@ struct Rounds {
 impl Rounds {
     /// One step; how long to wait for the next.
     fn step(&mut self, is_day_seen: bool, is_over: &dyn Fn() -> bool) -> Duration {
-        let done = self.desk.retain(&mut self.watchman, is_day_seen, is_over);
-        let wait = match &done {
-            Ok(done) if done.is_more => GO_ON_AFTER,
-            Ok(_done) => EVERY,
-            Err(_error) => AGAIN_AFTER,
-        };
-        self.count(&done);
-        tell(&done);
+        let Self { desk, watchman, .. } = self;
+        let step = || desk.retain(watchman, is_day_seen, is_over);
+        let (done, result) = catch_unwind(AssertUnwindSafe(step)).map_or_else(
+            |_panic| (Retained::default(), None),
+            |(done, result)| (done, Some(result)),
+        );
+        let is_failed = !matches!(result, Some(Ok(())));
+        self.kept.count(&done, is_failed);
+        tell(&done, result.as_ref());
         self.figures.note_kept(&self.kept, clock::unix_now());
-        wait
-    }
-
-    fn count(&mut self, done: &Result<Retained, DeskError>) {
-        let Ok(done) = done else {
-            self.kept.failed += 1;
-            return;
-        };
-        self.kept.last = *done;
-        self.kept.numbers += done.numbers;
-        self.kept.calls += done.calls;
-        if let Some(doubt) = done.doubt {
-            self.kept.doubted[doubt as usize] += 1;
-        }
+        wait_after(&done, is_failed)
     }
 }
 
-fn tell(done: &Result<Retained, DeskError>) {
-    match done {
-        Ok(done) => {
-            if let Some(doubt) = done.doubt {
-                tracing::error!(
-                    clock = doubt.as_str(),
-                    "the clock is not believed; no evidence is deleted by it"
-                );
-            }
-            let Retained { numbers, records, audio, calls, .. } = *done;
-            if numbers + calls > 0 {
-                tracing::info!(numbers, records, audio, calls, "deleted what was kept long enough");
-            }
-        }
-        Err(error) => {
+/// Tells what a step has done, and how it ended; nothing where it panicked.
+fn tell(done: &Retained, result: Option<&Result<(), DeskError>>) {
+    if let Some(doubt) = done.doubt {
+        tracing::error!(
+            clock = doubt.as_str(),
+            "the clock is not believed; no evidence is deleted by it"
+        );
+    }
+    let Retained { numbers, records, audio, calls, .. } = *done;
+    if numbers + calls > 0 {
+        tracing::info!(numbers, records, audio, calls, "deleted what was kept long enough");
+    }
+    match result {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, "what was kept long enough is not deleted yet");
         }
+        None => tracing::error!("what was kept long enough is not deleted yet: a panic"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UnixMicros;
+    use crate::suppression::retention::Doubt;
+
+    #[test]
+    fn what_a_step_has_done_counts_however_it_ends() {
+        let done = Retained { numbers: 3, calls: 2, is_more: true, ..Retained::default() };
+        let done = Retained { oldest: Some(UnixMicros(7)), doubt: Some(Doubt::Ahead), ..done };
+        let mut kept = Kept::default();
+        kept.count(&done, true);
+        kept.count(&Retained::default(), true);
+        assert_eq!((kept.numbers, kept.calls, kept.failed), (3, 2, 2));
+        assert_eq!((kept.doubted[Doubt::Ahead as usize], kept.last), (1, done));
+        assert_eq!(wait_after(&done, true), GO_ON_AFTER, "there is more, and it gets on");
+        let stuck = Retained { is_more: true, ..Retained::default() };
+        assert_eq!(wait_after(&stuck, true), AGAIN_AFTER);
+        assert_eq!(wait_after(&Retained::default(), false), EVERY);
     }
 }

@@ -104,13 +104,15 @@ pub struct Judged {
 pub struct Watchman {
     /// The last time that was believed.
     believed: UnixMicros,
+    /// Whether that was a leap's, which is what today is until the next day or until the clock is right.
+    has_leapt: bool,
 }
 
 impl Watchman {
     /// Goes on from the time that was `believed` last; without one, from the `newest` record, and
     /// where there is none either, from `now`: then there is nothing that could be destroyed.
     pub fn new(believed: Option<UnixMicros>, newest: Option<UnixMicros>, now: UnixMicros) -> Self {
-        Self { believed: believed.or(newest).unwrap_or(now) }
+        Self { believed: believed.or(newest).unwrap_or(now), has_leapt: false }
     }
 
     /// The last time that was believed.
@@ -125,6 +127,7 @@ impl Watchman {
     pub fn judge(&mut self, now: UnixMicros, is_day_seen: bool) -> Judged {
         let furthest = UnixMicros(self.believed.0.saturating_add(micros(LEAP_MAX)));
         if now <= furthest {
+            self.has_leapt = false;
             let is_behind = now.0.saturating_add(micros(BEHIND_MAX)) < self.believed.0;
             if is_behind {
                 return Judged { today: None, doubt: Some(Doubt::Behind) };
@@ -134,8 +137,9 @@ impl Watchman {
         }
         if is_day_seen {
             self.believed = furthest;
+            self.has_leapt = true;
         }
-        let today = is_day_seen.then_some(self.believed);
+        let today = self.has_leapt.then_some(self.believed);
         Judged { today, doubt: Some(Doubt::Ahead) }
     }
 }
@@ -211,6 +215,7 @@ mod tests {
             ("a pause of a month",              Some(0), Some(0),  vec![(31, false)],                              "31"),
             ("a day more, at a start",          Some(0), Some(0),  vec![(32, false)],                              "- ahead"),
             ("which is caught up with",         Some(0), Some(0),  vec![(40, false), (41, true), (42, true)],      "- ahead, 31 ahead, 42"),
+            ("in many steps a day",             Some(0), Some(0),  vec![(90, false), (90, true), (90, false), (91, true)], "- ahead, 31 ahead, 31 ahead, 62 ahead"),
             ("ten years ahead, started often",  Some(0), Some(0),  vec![(3650, false), (3650, false)],             "- ahead, - ahead"),
             ("ten years ahead, for two days",   Some(0), Some(0),  vec![(3650, false), (3651, true), (3652, true)], "- ahead, 31 ahead, 62 ahead"),
             ("and set right then",              Some(0), Some(0),  vec![(3650, true), (1, true)],                  "31 ahead, - behind"),

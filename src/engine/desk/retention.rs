@@ -60,15 +60,25 @@ impl Desk {
     /// - `is_day_seen`: as for [`Watchman::judge`].
     /// - `is_over`: whether nobody wants more of it.
     ///
-    /// # Errors
-    ///
-    /// Those of the store; what was deleted until then is.
+    /// What was deleted, and what kept it from deleting more.
     pub fn retain(
         &self,
         watchman: &mut Option<Watchman>,
         is_day_seen: bool,
         is_over: &dyn Fn() -> bool,
-    ) -> Result<Retained, DeskError> {
+    ) -> (Retained, Result<(), DeskError>) {
+        let mut done = Retained::default();
+        let result = self.retain_into(&mut done, watchman, is_day_seen, is_over);
+        (done, result)
+    }
+
+    fn retain_into(
+        &self,
+        done: &mut Retained,
+        watchman: &mut Option<Watchman>,
+        is_day_seen: bool,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), DeskError> {
         let Books::Open(store) = &self.books else { return Err(DeskError::ReadOnly) };
         let checked = self.checked.load();
         let (retention, node) = (checked.retention, &checked.node.name);
@@ -78,13 +88,13 @@ impl Desk {
         let known = store.believed_time();
         let watchman = watchman.get_or_insert_with(|| Watchman::new(known, ages.newest(), now));
         let Judged { today, doubt } = watchman.judge(now, is_day_seen);
-        let mut done = Retained { doubt, oldest: ages.oldest(), ..Retained::default() };
+        (done.doubt, done.oldest) = (doubt, ages.oldest());
         // What records alone say of the time is not believed for ever: one may be of years ahead.
         let is_known = known.is_some() || doubt != Some(Doubt::Behind);
         if is_known && known != Some(watchman.believed()) {
             store.note_believed_time(watchman.believed())?;
         }
-        let Some(today) = today else { return Ok(done) };
+        let Some(today) = today else { return Ok(()) };
         if let Some(limit) = retention.evidence_limit(today) {
             let found = store.past(&ages, limit)?;
             done.is_more = found.is_more && !found.expired.is_empty();
@@ -92,7 +102,7 @@ impl Desk {
                 if is_over() {
                     break;
                 }
-                self.expire(store, group, node, now, &mut done)?;
+                self.expire(store, group, node, now, done)?;
             }
         }
         if !is_over() {
@@ -100,7 +110,7 @@ impl Desk {
             done.calls = calls;
             done.is_more |= is_more;
         }
-        Ok(done)
+        Ok(())
     }
 
     /// Deletes the evidence of some numbers: durable on record before the first key is destroyed.
@@ -133,5 +143,72 @@ impl Desk {
             done.audio += erasure.audio.len() as u64;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::desk::stand::desk;
+    use crate::model::Number;
+    use crate::store::Settings;
+    use crate::suppression::FactLedger;
+    use crate::suppression::OptOut;
+    use crate::suppression::Origin;
+
+    fn optout(at: UnixMicros) -> OptOut {
+        OptOut {
+            number: Number::from_e164("+34600123456").expect("it is E.164"),
+            lists: vec!["global".into()],
+            account: None,
+            campaign: None,
+            topic: None,
+            dialer: None,
+            trunk: None,
+            digits: "9".parse().expect("9 is a key"),
+            method: None,
+            origin: Origin::DialledCode,
+            sip_call_id: Some("dialog-1@pbx".to_owned()),
+            leg: None,
+            node: "test".into(),
+            call: None,
+            prompt_sha256: None,
+            key_events: Vec::new(),
+            actor: None,
+            reason: None,
+            pressed_at: at,
+        }
+    }
+
+    #[test]
+    fn what_was_deleted_before_something_failed_is_told_and_the_time_is_noted() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = clock::unix_now();
+        let ago = UnixMicros(now.0 - 6 * 366 * 86_400_000_000);
+        let settings = Settings::new(dir.path().join("data"), Arc::new(move || ago));
+        let (store, _recovered) = Store::open(settings, |_ack| {}).unwrap();
+        store.submit(1, Fact::OptOut(Box::new(optout(ago)))).unwrap();
+        store.flush().unwrap();
+        store.close().unwrap();
+
+        let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+        let Books::Open(store) = &desk.books else { panic!("it is open") };
+        let asked = Cell::new(0);
+        // Behind the numbers, and before the call records, the database's thread is gone.
+        let is_over = || {
+            asked.set(asked.get() + 1);
+            if asked.get() == 2 {
+                store.break_down("projection");
+            }
+            false
+        };
+        let mut watchman = Some(Watchman::new(Some(now), None, now));
+        let (done, result) = desk.retain(&mut watchman, false, &is_over);
+        assert!(result.is_err(), "{result:?}");
+        assert_eq!((done.numbers, done.records, done.calls), (1, 1, 0));
+        assert_eq!(store.believed_time(), watchman.map(|watchman| watchman.believed()));
     }
 }
