@@ -1,0 +1,153 @@
+//! Files that are imported: what comes again, what fails in between, and what that takes off.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::engine::desk::Addition;
+use crate::engine::desk::Reversing;
+use crate::engine::desk::Withdrawing;
+use crate::engine::desk::stand::desk;
+use crate::engine::desk::stand::desk_that_is_pending;
+use crate::model::Number;
+use crate::model::NumberReader;
+use crate::store::import;
+use crate::suppression::Authority;
+
+/// The claim of a file with `text`, its segment written into the store of `desk`.
+fn claim(desk: &Desk, text: &str, as_of: Option<UnixMicros>) -> Claim {
+    let place = desk.import_place(Some(&"robinson".into()), None).unwrap();
+    let file = place.store.join("numbers");
+    std::fs::write(&file, text).unwrap();
+    let numbers = NumberReader::new("ES").unwrap();
+    let order = import::Order {
+        is_one_list: true,
+        ..import::Order::new(file, crate::suppression::import::Settings::new(numbers))
+    };
+    let mut prepared = import::prepare(&order, &mut |_progress| {}).unwrap();
+    let list: ListName = "robinson".into();
+    let title = import::Title { list: list.clone(), source: String::new(), as_of };
+    let written = import::write(&mut prepared, &title, &place.store, &mut |_progress| {});
+    let (listed, taken_off) = written.unwrap();
+    let (shape, tally) = (prepared.shape, prepared.tally.clone());
+    let file_sha256 = prepared.file_sha256;
+    let source = String::new();
+    let (account, campaign, said, actor) = (None, None, None, None);
+    #[rustfmt::skip]
+    let claim = Claim {
+        list, account, campaign, said, source, as_of, shape, tally, file_sha256, listed,
+        taken_off, actor, may_shrink: false,
+    };
+    claim
+}
+
+fn refused(desk: &Desk, number: &str) -> Vec<Option<RecordId>> {
+    let hits = desk.index.explain(Number::from_e164(number).unwrap()).into_iter();
+    hits.map(|hit| hit.record).collect()
+}
+
+#[test]
+fn the_same_file_is_the_same_import_unless_it_is_of_a_later_day() {
+    let now = clock::unix_now();
+    let day = |day: i64| UnixMicros(now.0 + (day - 100) * 86_400_000_000);
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let import = |as_of, shape| {
+        let claim = Claim { shape, ..claim(&desk, "+34600123456\n", as_of) };
+        desk.import(vec![claim], &mut |_done, _of| {}).unwrap()[0].is_earlier
+    };
+    #[rustfmt::skip]
+    let steps = [
+        ("a first time",                     Some(10), Shape::Txt, false),
+        ("the same day",                     Some(10), Shape::Txt, true),
+        ("a day before",                     Some(9),  Shape::Txt, true),
+        ("without a day",                    None,     Shape::Txt, true),
+        ("a later day",                      Some(20), Shape::Txt, false),
+        ("that once more",                   Some(20), Shape::Txt, true),
+        ("read in another way",              Some(20), Shape::Csv, false),
+    ];
+    for (name, as_of, shape, is_earlier) in steps {
+        assert_eq!(import(as_of.map(day), shape), is_earlier, "{name}");
+    }
+    let registry =
+        crate::suppression::registry::Registry { list: "robinson".into(), max_age_days: None };
+    let age = desk.index.age(&registry, None, clock::unix_now());
+    assert_eq!(age.days, Some(80), "the later day counts");
+}
+
+#[test]
+fn of_several_ranges_of_one_import_the_closest_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let claim = claim(&desk, "+34803*\n+3480312*\n+34803200000-+34803299999\n600123456\n", None);
+    desk.import(vec![claim], &mut |_done, _of| {}).unwrap();
+    for (number, want) in [
+        ("+34803123456", Some("+3480312*")),
+        ("+34803200000", Some("+34803200000-+34803299999")),
+        ("+34600123456", None),
+    ] {
+        let told = desk.explain(number, &"promo-otono".into()).unwrap();
+        let look = told.lists.iter().find(|look| look.list == "robinson".into()).unwrap();
+        let range = look.entries[0].cause.range.as_deref();
+        assert_eq!((look.entries.len(), range), (1, want), "{number}");
+    }
+}
+
+#[test]
+fn whoever_changes_something_hears_that_other_engines_do_not_know_it_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk_that_is_pending(dir.path());
+    let number = "600123456".to_owned();
+    let lists = vec!["robinson".into()];
+    let addition = Addition { number: number.clone(), lists, ..Addition::default() };
+    assert!(desk.add(addition).unwrap().is_pending, "an opt-out");
+    let claim = claim(&desk, "600123457\n", None);
+    let import = |claim| desk.import(vec![claim], &mut |_done, _of| {}).unwrap().remove(0);
+    let done = import(claim.clone());
+    assert!(done.is_pending && !done.is_earlier, "an import");
+    let again = import(claim);
+    assert!(!again.is_pending && again.is_earlier, "nothing was done");
+    let reason = "signed a form".to_owned();
+    let reversing =
+        Reversing { number, is_all: true, reason: reason.clone(), ..Reversing::default() };
+    let authority = Authority::LocalOperator;
+    assert!(desk.reverse(authority, &reversing).unwrap().is_pending, "a reversal");
+    let rehearsal =
+        Withdrawing { record: done.record, reason, is_rehearsal: true, ..Withdrawing::default() };
+    let withdraw = |what: &Withdrawing| {
+        desk.withdraw(authority, what, &mut |_done, _of| {}).unwrap().is_pending
+    };
+    assert!(!withdraw(&rehearsal), "a rehearsal");
+    assert!(withdraw(&Withdrawing { is_rehearsal: false, ..rehearsal }), "taken back");
+}
+
+#[test]
+fn what_was_submitted_is_refused_whatever_the_answer_and_named_when_it_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (is_failing, seen) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    let desk = desk(dir.path(), &is_failing, &seen);
+    let claim = claim(&desk, "600123456\n+34803*\n", None);
+    let import = || desk.import(vec![claim.clone()], &mut |_done, _of| {});
+    let error = import().unwrap_err();
+    assert!(matches!(error, DeskError::Ledger(LedgerError::Closed)), "{error}");
+    for number in ["+34600123456", "+34803123456"] {
+        assert_eq!(refused(&desk, number).len(), 1, "{number}: it may be on the disk");
+    }
+    is_failing.store(false, Ordering::Relaxed);
+    // The disk had it all the same, as after an answer that was lost.
+    let again = import().unwrap();
+    assert!(again[0].is_earlier, "{again:?}");
+    let record = again[0].record.parse().ok();
+    for number in ["+34600123456", "+34803123456"] {
+        assert_eq!(refused(&desk, number), [record], "{number}: and by its name");
+    }
+    desk.index.mount(Base::default());
+    desk.index.take_imports(&[]);
+    assert!(refused(&desk, "+34600123456").is_empty());
+    assert!(import().unwrap()[0].is_earlier);
+    assert_eq!(refused(&desk, "+34600123456"), [record], "what is missing is refused again");
+    let unwritten = Claim { listed: None, file_sha256: [7; 32], ..claim.clone() };
+    let error = desk.import(vec![unwritten], &mut |_done, _of| {}).unwrap_err();
+    assert!(matches!(error, DeskError::Unwritten), "{error}");
+}
