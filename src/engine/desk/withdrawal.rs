@@ -82,7 +82,8 @@ impl Desk {
         // One at a time with imports: each makes the base of all of them.
         let _turn = self.index.turn();
         let reader = self.reader()?;
-        let mut imports = reader.imports()?;
+        // Those too that only this node knows: they are in force.
+        let mut imports = self.index.with_known(reader.imports()?);
         let is_it = |it: &&Imported| it.record == record && it.import.withdraws.is_none();
         let found = imports.iter().find(is_it).ok_or(DeskError::NotImport { record })?;
         if let Some(by) = withdrawals(&imports).get(&record) {

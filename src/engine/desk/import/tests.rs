@@ -12,18 +12,35 @@ use crate::engine::desk::stand::desk;
 use crate::engine::desk::stand::desk_that_is_pending;
 use crate::model::Number;
 use crate::model::NumberReader;
+use crate::model::WriterId;
 use crate::store::import;
 use crate::suppression::Authority;
+use crate::suppression::import::Settings;
 
 /// The claim of a file with `text`, its segment written into the store of `desk`.
 fn claim(desk: &Desk, text: &str, as_of: Option<UnixMicros>) -> Claim {
+    claim_by(desk, text, as_of, |settings| settings)
+}
+
+/// The same of a file of the United States' registry.
+fn claim_of(desk: &Desk, shape: Shape, text: &str, as_of: Option<UnixMicros>) -> Claim {
+    claim_by(desk, text, as_of, |settings| Settings { shape: Some(shape), ..settings })
+}
+
+/// The same, read as `how` says.
+fn claim_by(
+    desk: &Desk,
+    text: &str,
+    as_of: Option<UnixMicros>,
+    how: impl FnOnce(Settings) -> Settings,
+) -> Claim {
     let place = desk.import_place(Some(&"robinson".into()), None).unwrap();
     let file = place.store.join("numbers");
     std::fs::write(&file, text).unwrap();
     let numbers = NumberReader::new("ES").unwrap();
     let order = import::Order {
         is_one_list: true,
-        ..import::Order::new(file, crate::suppression::import::Settings::new(numbers))
+        ..import::Order::new(file, how(Settings::new(numbers)))
     };
     let mut prepared = import::prepare(&order, &mut |_progress| {}).unwrap();
     let list: ListName = "robinson".into();
@@ -150,4 +167,43 @@ fn what_was_submitted_is_refused_whatever_the_answer_and_named_when_it_comes_aga
     let unwritten = Claim { listed: None, file_sha256: [7; 32], ..claim.clone() };
     let error = desk.import(vec![unwritten], &mut |_done, _of| {}).unwrap_err();
     assert!(matches!(error, DeskError::Unwritten), "{error}");
+}
+
+/// Imports `claim` alone.
+fn import_one(desk: &Desk, claim: &Claim) -> Result<ImportDone, DeskError> {
+    let done = desk.import(vec![claim.clone()], &mut |_done, _of| {});
+    done.map(|mut done| done.remove(0))
+}
+
+/// Has `desk` know `claim` as an import that the database lacks, under the name `record`.
+fn know_alone(desk: &Desk, claim: Claim, record: RecordId) {
+    let import = import_of(&desk.checked.load(), claim, &[]).unwrap();
+    let reader = desk.reader().unwrap();
+    let mut all = desk.index.with_known(reader.imports().unwrap());
+    all.push(Imported { record, written_at: import.imported_at, import });
+    desk.index.mount(reader.build_base(&all, &mut |_done, _of| {}).unwrap());
+    desk.index.take_imports(&all);
+}
+
+fn take_back(desk: &Desk, record: &str) -> Result<super::super::Withdrawn, DeskError> {
+    let (record, reason) = (record.to_owned(), "the wrong file".to_owned());
+    let what = Withdrawing { record, reason, ..Withdrawing::default() };
+    desk.withdraw(Authority::LocalOperator, &what, &mut |_done, _of| {})
+}
+
+#[test]
+fn taking_an_import_back_leaves_in_force_what_only_this_node_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let wrong = import_one(&desk, &claim(&desk, "600123456\n", None)).unwrap().record;
+    let record = RecordId { writer: WriterId(9), seq: 1 };
+    know_alone(&desk, claim(&desk, "600123457\n+34803*\n", None), record);
+    take_back(&desk, &wrong).unwrap();
+    for (number, want) in [
+        ("+34600123456", vec![]),
+        ("+34600123457", vec![Some(record)]),
+        ("+34803123456", vec![Some(record)]),
+    ] {
+        assert_eq!(refused(&desk, number), want, "{number}");
+    }
 }
