@@ -25,6 +25,7 @@ use crate::model::WriterId;
 use crate::net::clock;
 use crate::store::NumberChoice;
 use crate::store::Reader;
+use crate::suppression::Durable;
 use crate::suppression::Fact;
 use crate::suppression::LedgerError;
 use crate::suppression::base::Base;
@@ -286,12 +287,7 @@ impl Desk {
                 Err(error) => return (place, Err(error)),
             };
             let answer = self.settled(submitted);
-            let record = match &answer {
-                Ok(durable) => Some(durable.record),
-                Err(DeskError::Ledger(LedgerError::Unstored { record })) => Some(*record),
-                Err(_unnamed) => None,
-            };
-            if let Some(record) = record {
+            if let Some(record) = record_of(&answer) {
                 let unnamed = std::mem::replace(&mut imported.record, record);
                 base.name_layer(unnamed, record);
                 let of = usize::try_from(unnamed.seq).ok().and_then(|place| done.get_mut(place));
@@ -308,18 +304,20 @@ impl Desk {
         (new.len(), Ok(()))
     }
 
-    /// Refuses what `known`, all there is on record, says and this process does not know by its
-    /// name: an import whose answer was lost.
-    fn mount_missing(
+    /// Has the index say what `known`, all there is on record, says, where it does not: of an import
+    /// whose answer was lost, or of one that took another back.
+    pub(super) fn mount_missing(
         &self,
         reader: &Reader,
         known: &[Imported],
         tell: &mut dyn FnMut(u64, u64),
     ) -> Result<(), DeskError> {
-        if !self.index.with_base(|base| reader.is_base_of(base, known)) {
+        let is_base = self.index.with_base(|base| reader.is_base_of(base, known));
+        // A base does not tell what was taken off from it.
+        if !is_base || !self.index.has_taken(known) {
             self.index.mount(reader.build_base(known, tell)?);
+            self.index.take_imports(known);
         }
-        self.index.take_imports(known);
         Ok(())
     }
 
@@ -331,6 +329,20 @@ impl Desk {
                 "the imported numbers cannot be kept for the next start, which makes them anew"
             );
         }
+    }
+}
+
+/// Whether an import has its record.
+pub(super) const fn is_named(record: RecordId) -> bool {
+    record.writer.0 != UNNAMED.writer.0
+}
+
+/// The record of a fact that the journal is known to have, whether or not the database has it.
+pub(super) const fn record_of(answer: &Result<Durable, DeskError>) -> Option<RecordId> {
+    match answer {
+        Ok(durable) => Some(durable.record),
+        Err(DeskError::Ledger(LedgerError::Unstored { record })) => Some(*record),
+        Err(_unknown) => None,
     }
 }
 

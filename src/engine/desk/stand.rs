@@ -52,6 +52,19 @@ pub(super) fn desk_that_is_pending(dir: &Path) -> Desk {
     })
 }
 
+/// A desk whose store answers while `is_late` as one whose database has not had the fact in time.
+pub(super) fn desk_whose_database_is_late(dir: &Path, is_late: &Arc<AtomicBool>) -> Desk {
+    let is_late = Arc::clone(is_late);
+    desk_that_answers(dir, |_index| {
+        move |answer: Answer| match answer {
+            Ok(Durable { record, .. }) if is_late.load(Ordering::Relaxed) => {
+                Err(LedgerError::Unstored { record })
+            }
+            answer => answer,
+        }
+    })
+}
+
 /// A desk to which the store's answers come as what `answer` makes for its index makes of them.
 fn desk_that_answers<F>(dir: &Path, answer: impl FnOnce(&Arc<Index>) -> F) -> Desk
 where

@@ -8,12 +8,16 @@ use super::Desk;
 use super::DeskError;
 use super::NOTE_LEN_MAX;
 use super::import::UNNAMED;
+use super::import::is_named;
+use super::import::record_of;
 use crate::model::AccountName;
 use crate::model::ListName;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
 use crate::net::clock;
+use crate::store::Reader;
 use crate::suppression::Authority;
+use crate::suppression::Durable;
 use crate::suppression::Fact;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
@@ -64,12 +68,16 @@ pub struct Withdrawn {
 
 impl Desk {
     /// Takes the import back that `withdrawing` names: durable, and only then no longer refused,
-    /// when this returns. Opt-outs and what other imports say stay as they are.
+    /// when this returns. Whom it took off is refused again before the disk has answered. Opt-outs
+    /// and what other imports say stay as they are.
     ///
     /// # Errors
     ///
     /// What was typed wrong or is not there, before anything is done; [`DeskError::Ledger`] and
-    /// [`DeskError::Slow`] when it is not known to be durable: all of it stays refused then.
+    /// [`DeskError::Slow`] when it is not known to be durable: whoever is refused by it or without it
+    /// is refused then, and asking again brings in what the disk has; but
+    /// `LedgerError::Unstored`, where only the database lacks it and it holds.
+    /// [`DeskError::Withdrawn`] for one that was taken back before, which holds from here on too.
     pub fn withdraw(
         &self,
         authority: Authority,
@@ -83,11 +91,17 @@ impl Desk {
         let _turn = self.index.turn();
         let reader = self.reader()?;
         // Those too that only this node knows: they are in force.
-        let mut imports = self.index.with_known(reader.imports()?);
-        let is_it = |it: &&Imported| it.record == record && it.import.withdraws.is_none();
+        let imports = self.index.with_known(reader.imports()?);
+        let is_it = |it: &&Imported| {
+            it.record == record && is_named(record) && it.import.withdraws.is_none()
+        };
         let found = imports.iter().find(is_it).ok_or(DeskError::NotImport { record })?;
-        if let Some(by) = withdrawals(&imports).get(&record) {
-            return Err(DeskError::Withdrawn { record, by: by.record });
+        if let Some(by) = withdrawals(&imports).get(&record).map(|by| by.record) {
+            if !withdrawing.is_rehearsal {
+                // The answer may have been lost.
+                self.mount_missing(&reader, &imports, tell)?;
+            }
+            return Err(DeskError::Withdrawn { record, by });
         }
         let mut done = withdrawn(found);
         if withdrawing.is_rehearsal {
@@ -105,19 +119,41 @@ impl Desk {
             imported_at: clock::unix_now(),
             ..found.import.clone()
         };
-        imports.push(Imported { record: UNNAMED, written_at: by.imported_at, import: by.clone() });
-        let base = reader.build_base(&imports, tell)?;
-        let durable = self.commit(Fact::Import(Box::new(by)))?;
-        if let Some(last) = imports.last_mut() {
-            last.record = durable.record;
-        }
-        self.index.mount(base);
-        self.index.take_imports(&imports);
-        self.keep_base(&reader, &imports);
+        let durable = self.take_back(&reader, imports, by, tell)?;
         done.record = Some(durable.record.to_string());
         done.durable_at = Some(durable.durable_at);
         done.is_pending = durable.is_pending;
         Ok(done)
+    }
+
+    /// Makes `by` durable, which takes one of `imports` back, and has the index follow.
+    fn take_back(
+        &self,
+        reader: &Reader,
+        mut imports: Vec<Imported>,
+        by: Import,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<Durable, DeskError> {
+        let taken_back = by.withdraws.as_ref().map(|withdrawal| withdrawal.import);
+        // Whoever may be refused is: those that it took off are before the disk has answered.
+        let mut either = imports.clone();
+        let of = either.iter_mut().find(|imported| Some(imported.record) == taken_back);
+        if of.and_then(|imported| imported.import.taken_off.take()).is_some() {
+            self.index.mount(reader.build_base(&either, tell)?);
+            self.index.take_imports(&either);
+        }
+        imports.push(Imported { record: UNNAMED, written_at: by.imported_at, import: by.clone() });
+        let base = reader.build_base(&imports, tell)?;
+        let answer = self.commit(Fact::Import(Box::new(by)));
+        if let (Some(record), Some(last)) = (record_of(&answer), imports.last_mut()) {
+            last.record = record;
+            self.index.mount(base);
+            self.index.take_imports(&imports);
+        }
+        if answer.is_ok() {
+            self.keep_base(reader, &imports);
+        }
+        answer
     }
 }
 

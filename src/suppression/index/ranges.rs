@@ -10,6 +10,7 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
+use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
 use crate::suppression::import::standing;
 use crate::suppression::list::ListLimitError;
@@ -98,6 +99,12 @@ impl Index {
     pub fn with_known(&self, mut imports: Vec<Imported>) -> Vec<Imported> {
         let records: BTreeSet<RecordId> = imports.iter().map(|imported| imported.record).collect();
         let known = self.imports.load();
+        // Whom one took off that may have been taken back stays refused.
+        let takes_nobody = known.iter().filter(|it| it.import.taken_off.is_none());
+        let takes_nobody: BTreeSet<RecordId> = takes_nobody.map(|it| it.record).collect();
+        for imported in imports.iter_mut().filter(|it| takes_nobody.contains(&it.record)) {
+            imported.import.taken_off = None;
+        }
         // One whose answer was lost has no record here, and says the same there.
         let is_new = |it: &&Imported| {
             !records.contains(&it.record) && !imports.iter().any(|new| new.import == it.import)
@@ -106,6 +113,11 @@ impl Index {
         imports.extend(unknown);
         imports.sort_by_key(|imported| (imported.import.imported_at, imported.record));
         imports
+    }
+
+    /// Whether `imports`, in whatever order, are what was taken over last.
+    pub fn has_taken(&self, imports: &[Imported]) -> bool {
+        by_record(&self.imports.load()) == by_record(imports)
     }
 
     /// Takes over the ranges of all imports, in place of those before. Returns how many are left
@@ -140,10 +152,22 @@ impl Index {
     }
 }
 
+/// What each says, by its record; when that was written is told of it later.
+fn by_record(imports: &[Imported]) -> Vec<(RecordId, &Import)> {
+    let mut all: Vec<_> = imports.iter().map(|it| (it.record, &it.import)).collect();
+    all.sort_unstable_by_key(|(record, _import)| *record);
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::UnixMicros;
     use crate::model::WriterId;
+    use crate::suppression::import::Part;
+    use crate::suppression::import::Shape;
+    use crate::suppression::import::TakenOff;
+    use crate::suppression::segment::SegmentName;
 
     #[test]
     fn one_number_of_a_range_is_let_go_whether_the_import_or_its_reversal_comes_first() {
@@ -173,5 +197,23 @@ mod tests {
             assert_eq!(index.reversals_waiting(), (0, 0), "first: {is_first}");
             assert_eq!((is_refused(gone, "promo"), is_refused(other, "promo")), (false, true));
         }
+    }
+
+    #[test]
+    fn an_import_that_may_have_been_taken_back_takes_nobody_off_again() {
+        let imported = |seq, from: Option<u64>| {
+            let part = Part { segment: SegmentName([7; 32]), count: 1 };
+            let from = from.map(|seq| vec![RecordId { writer: WriterId(1), seq }]);
+            let mut import =
+                Import::new("us".into(), Shape::FtcChange, "node".into(), UnixMicros(1));
+            import.taken_off = from.map(|from| TakenOff { part, from });
+            let record = RecordId { writer: WriterId(1), seq };
+            Imported { record, written_at: UnixMicros(1), import }
+        };
+        let index = Index::default();
+        index.take_imports(&[imported(2, None), imported(3, Some(1))]);
+        let on_record = vec![imported(2, Some(1)), imported(3, Some(1)), imported(4, Some(1))];
+        let want = [imported(2, None), imported(3, Some(1)), imported(4, Some(1))];
+        assert_eq!(index.with_known(on_record), want);
     }
 }

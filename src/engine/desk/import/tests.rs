@@ -10,6 +10,7 @@ use crate::engine::desk::Reversing;
 use crate::engine::desk::Withdrawing;
 use crate::engine::desk::stand::desk;
 use crate::engine::desk::stand::desk_that_is_pending;
+use crate::engine::desk::stand::desk_whose_database_is_late;
 use crate::model::Number;
 use crate::model::NumberReader;
 use crate::model::WriterId;
@@ -205,5 +206,34 @@ fn taking_an_import_back_leaves_in_force_what_only_this_node_knows() {
         ("+34803123456", vec![Some(record)]),
     ] {
         assert_eq!(refused(&desk, number), want, "{number}");
+    }
+}
+
+#[test]
+fn an_import_that_is_taken_back_with_an_answer_that_fails_refuses_whom_either_outcome_refuses() {
+    let (gone, added) = ("+12015550100", "+12015550199");
+    for is_late in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let is_failing = Arc::new(AtomicBool::new(false));
+        let desk = match is_late {
+            true => desk_whose_database_is_late(dir.path(), &is_failing),
+            false => desk(dir.path(), &is_failing, &Arc::default()),
+        };
+        let full = claim_of(&desk, Shape::FtcFull, "201,5550100\n201,5550101\n", None);
+        import_one(&desk, &full).unwrap();
+        let wrong = "201,5550100,D\n201,5550199,A\n";
+        let wrong = claim_of(&desk, Shape::FtcChange, wrong, None);
+        let wrong = import_one(&desk, &wrong).unwrap().record;
+        assert_eq!((refused(&desk, gone).len(), refused(&desk, added).len()), (0, 1));
+        is_failing.store(true, Ordering::Relaxed);
+        let error = take_back(&desk, &wrong).unwrap_err();
+        assert!(matches!(error, DeskError::Ledger(_)), "{error}");
+        assert_eq!(refused(&desk, gone).len(), 1, "late: {is_late}: it may be on the disk");
+        // Where the journal is known to have it, it holds.
+        assert_eq!(refused(&desk, added).len(), usize::from(!is_late), "late: {is_late}");
+        is_failing.store(false, Ordering::Relaxed);
+        let error = take_back(&desk, &wrong).unwrap_err();
+        assert!(matches!(error, DeskError::Withdrawn { .. }), "{error}");
+        assert_eq!((refused(&desk, gone).len(), refused(&desk, added).len()), (1, 0));
     }
 }
