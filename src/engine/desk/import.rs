@@ -219,8 +219,8 @@ impl Desk {
     ///
     /// As [`Self::weigh`]; those of a segment that is not what its claim says, before anything is
     /// done; [`DeskError::Ledger`] and [`DeskError::Slow`] when not all is known to be durable: what
-    /// was submitted is refused all the same. What is durable comes again as an earlier import,
-    /// and is refused then at the latest.
+    /// was submitted is refused all the same, and takes nobody off. What is durable comes again as
+    /// an earlier import, and counts as a whole then at the latest.
     pub fn import(
         &self,
         claims: Vec<Claim>,
@@ -259,17 +259,45 @@ impl Desk {
         let mut base = reader.build_base(&imports, tell)?;
         let mut new = imports.split_off(known.len());
         let (submitted, made) = self.submit_all(&mut new, &mut base, &mut done);
-        if submitted > 0 {
-            // Whatever the answer: what was submitted may be durable, and is refused until this
-            // process ends even where it is not, as an opt-out would be.
-            new.truncate(submitted);
-            imports.append(&mut new);
-            self.index.mount(base);
-            self.index.take_imports(&imports);
-        }
+        self.refuse_submitted(&reader, &mut imports, new, submitted, base, tell);
         made?;
         self.keep_base(&reader, &imports);
         Ok(done)
+    }
+
+    /// Puts the first `submitted` of `new` to `imports`, of all of which `base` was made, and has the
+    /// index refuse them whatever the answer was: they may be durable, and are refused until this
+    /// process ends even where they are not, as an opt-out would be. But unless they are known to be
+    /// durable they take nobody off.
+    fn refuse_submitted(
+        &self,
+        reader: &Reader,
+        imports: &mut Vec<Imported>,
+        mut new: Vec<Imported>,
+        submitted: usize,
+        base: Base,
+        tell: &mut dyn FnMut(u64, u64),
+    ) {
+        let is_whole = submitted == new.len();
+        new.truncate(submitted);
+        let has_shrunk = new.last_mut().is_some_and(take_nobody_off);
+        new.retain(|new| !has_shrunk || is_named(new.record) || says_somebody(&new.import));
+        if new.is_empty() {
+            return;
+        }
+        imports.append(&mut new);
+        let made_anew = (!is_whole || has_shrunk).then(|| reader.build_base(imports, tell));
+        match made_anew.unwrap_or(Ok(base)) {
+            Ok(base) => {
+                self.index.mount(base);
+                self.index.take_imports(imports);
+            }
+            // What was in force stays; who asked hears that the import failed.
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "an import that may be on the disk is not refused until it is imported again"
+            ),
+        }
     }
 
     /// Makes `new` durable, and names them in `base` and in `done`. How many were submitted, be
@@ -335,6 +363,16 @@ impl Desk {
 /// Whether an import has its record.
 pub(super) const fn is_named(record: RecordId) -> bool {
     record.writer.0 != UNNAMED.writer.0
+}
+
+/// Has an import that is not known to be durable take nobody off; whether it would have.
+fn take_nobody_off(imported: &mut Imported) -> bool {
+    !is_named(imported.record) && imported.import.taken_off.take().is_some()
+}
+
+/// Whether anybody stands on a list by it.
+const fn says_somebody(import: &Import) -> bool {
+    import.listed.is_some() || !import.tally.ranges.is_empty()
 }
 
 /// The record of a fact that the journal is known to have, whether or not the database has it.

@@ -181,6 +181,18 @@ impl Import {
         Some(Undone { list, record, reversed_at: self.imported_at, authority, actor, reason })
     }
 
+    /// Whether `other` is the same import, not another one of the same file; whatever each takes off,
+    /// since one that is not known to be durable takes nobody off.
+    pub fn is_again(&self, other: &Self) -> bool {
+        let Self { list, account, campaign, shape, file_sha256, .. } = self;
+        let Self { listed, withdraws, node, imported_at, .. } = self;
+        let place = (&other.list, &other.account, &other.campaign);
+        let file = (&other.shape, &other.file_sha256, &other.listed, &other.withdraws);
+        (list, account, campaign) == place
+            && (shape, file_sha256, listed, withdraws) == file
+            && (node, imported_at) == (&other.node, &other.imported_at)
+    }
+
     /// The segments that it names, and what each holds.
     pub fn parts(&self) -> impl Iterator<Item = (&Part, Content)> {
         let listed = self.listed.as_ref().map(|part| (part, Content::Listed));

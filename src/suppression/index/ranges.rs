@@ -107,7 +107,8 @@ impl Index {
         }
         // One whose answer was lost has no record here, and says the same there.
         let is_new = |it: &&Imported| {
-            !records.contains(&it.record) && !imports.iter().any(|new| new.import == it.import)
+            !records.contains(&it.record)
+                && !imports.iter().any(|new| new.import.is_again(&it.import))
         };
         let unknown: Vec<Imported> = known.iter().filter(is_new).cloned().collect();
         imports.extend(unknown);

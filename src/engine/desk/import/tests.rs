@@ -176,6 +176,35 @@ fn import_one(desk: &Desk, claim: &Claim) -> Result<ImportDone, DeskError> {
     done.map(|mut done| done.remove(0))
 }
 
+#[test]
+fn a_change_list_that_is_not_known_to_be_on_disk_takes_nobody_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (is_failing, seen) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let desk = desk(dir.path(), &is_failing, &seen);
+    let full = claim_of(&desk, Shape::FtcFull, "201,5550100\n201,5550101\n", None);
+    import_one(&desk, &full).unwrap();
+    is_failing.store(true, Ordering::Relaxed);
+    let changes = [
+        ("with others", "201,5550100,D\n201,5550199,A\n", "+12015550100"),
+        ("alone", "201,5550101,D\n", "+12015550101"),
+    ];
+    let claims = changes.map(|(name, text, gone)| {
+        let claim = claim_of(&desk, Shape::FtcChange, text, None);
+        import_one(&desk, &claim).unwrap_err();
+        assert_eq!(refused(&desk, gone).len(), 1, "{name}: whoever is called must be off for sure");
+        claim
+    });
+    assert_eq!(refused(&desk, "+12015550199").len(), 1, "it may be on the disk");
+    is_failing.store(false, Ordering::Relaxed);
+    // The disk had them all the same.
+    let again = claims.map(|claim| import_one(&desk, &claim).unwrap());
+    assert!(again.iter().all(|done| done.is_earlier), "{again:?}");
+    for (name, _text, gone) in changes {
+        assert_eq!(refused(&desk, gone), [], "{name}: now it is known");
+    }
+    assert_eq!(refused(&desk, "+12015550199"), [again[0].record.parse().ok()], "once");
+}
+
 /// Has `desk` know `claim` as an import that the database lacks, under the name `record`.
 fn know_alone(desk: &Desk, claim: Claim, record: RecordId) {
     let import = import_of(&desk.checked.load(), claim, &[]).unwrap();
