@@ -60,6 +60,8 @@ struct Outcome {
     numbers: u64,
     /// Numbers that it takes off, each once.
     numbers_taken_off: u64,
+    /// Imports of its registry that speak of a later day, from which it takes nothing off.
+    later_imports: usize,
     duplicates: u64,
     dry_run: bool,
     /// Whether the same file had been imported into the same list before, or all of an export.
@@ -283,6 +285,7 @@ fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) ->
         tally: prepared.tally.clone(),
         numbers: prepared.listed + places.iter().map(|place| place.numbers).sum::<u64>(),
         numbers_taken_off: prepared.taken_off,
+        later_imports: one.as_ref().map_or(0, |done| done.later),
         duplicates: prepared.duplicates(),
         dry_run: what.dry_run,
         is_earlier,
@@ -313,6 +316,10 @@ fn describe(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result<()>
     }
     if outcome.numbers_taken_off > 0 {
         writeln!(page, "  taken off  {} of this registry", numbers(outcome.numbers_taken_off))?;
+    }
+    if outcome.later_imports > 0 {
+        let later = count(outcome.later_imports, "import");
+        writeln!(page, "  kept       what is listed by {later} of a later day (--as-of)")?;
     }
     if outcome.duplicates > 0 {
         writeln!(page, "  twice      {}", lines(outcome.duplicates))?;

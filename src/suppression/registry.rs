@@ -22,7 +22,8 @@ const TPS_MAX_AGE_DAYS: u16 = 28;
 /// From how many days before its end on a registry is warned of. Our choice: a working week.
 const WARN_DAYS: u32 = 5;
 
-const DAY_US: i64 = 86_400_000_000;
+/// A day, in microseconds.
+pub(super) const DAY_US: i64 = 86_400_000_000;
 
 /// A list of a registry, as the configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -111,7 +111,7 @@ pub struct Earlier {
 }
 
 /// Proof of an import.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportDone {
     /// The record.
     pub record: String,
@@ -122,11 +122,15 @@ pub struct ImportDone {
     /// Whether the database lacks it that is to have it, so that other nodes do not know it yet.
     #[serde(default)]
     pub is_pending: bool,
+    /// How many imports of its registry speak of a later day than this change list: it takes nothing
+    /// off from them.
+    #[serde(default)]
+    pub later: usize,
 }
 
 impl From<Earlier> for ImportDone {
     fn from(Earlier { record, imported_at }: Earlier) -> Self {
-        Self { record, durable_at: imported_at, is_earlier: true, is_pending: false }
+        Self { record, durable_at: imported_at, is_earlier: true, ..Self::default() }
     }
 }
 
@@ -244,12 +248,11 @@ impl Desk {
                 return Err(DeskError::Unwritten);
             }
             self.index.mask([&claim.list])?;
-            let import = import_of(&self.checked.load(), claim, &known)?;
+            let (import, later) = import_of(&self.checked.load(), claim, &known)?;
             store.publish(&import, tell)?;
             let record = RecordId { seq: done.len() as u64, ..UNNAMED };
             imports.push(Imported { record, written_at: import.imported_at, import });
-            let (record, durable_at) = (String::new(), UnixMicros(0));
-            done.push(ImportDone { record, durable_at, is_earlier: false, is_pending: false });
+            done.push(ImportDone { later, ..ImportDone::default() });
         }
         if imports.len() == known.len() {
             self.mount_missing(&reader, &known, tell)?;
@@ -430,8 +433,13 @@ fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskErr
     Ok(None)
 }
 
-/// The import of `claim`, with what it takes off from.
-fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import, DeskError> {
+/// The import of `claim`, with what it takes off from; and how many imports of its registry speak of
+/// a later day, from which it takes nothing off.
+fn import_of(
+    checked: &Checked,
+    claim: Claim,
+    all: &[Imported],
+) -> Result<(Import, usize), DeskError> {
     let Claim { list, account, campaign, said, source, as_of, .. } = claim;
     let Claim { shape, tally, file_sha256, listed, actor, .. } = claim;
     let mut import = Import {
@@ -446,22 +454,30 @@ fn import_of(checked: &Checked, claim: Claim, all: &[Imported]) -> Result<Import
         actor,
         ..Import::new(list, shape, checked.node.name.clone(), clock::unix_now())
     };
+    let mut later = Vec::new();
     if let Some(part) = claim.taken_off {
         let of_registry = standing(all).filter(|it| it.import.is_of_registry(&import));
+        // What a registry said later holds: a list that comes late may be about somebody who has
+        // come back since.
+        let is_later = |it: &&Imported| it.import.is_later_than(&import);
+        let listed = of_registry.clone().filter(|it| it.import.listed.is_some());
+        later = listed.clone().filter(is_later).map(|it| it.record).collect::<Vec<_>>();
         // A change list that comes again deletes what it deleted, and nothing that came since.
         let before = of_registry.clone().find(|it| it.import.file_sha256 == import.file_sha256);
         let before = before.and_then(|it| it.import.taken_off.as_ref());
-        let listed = of_registry.filter(|it| it.import.listed.is_some());
-        let from = match before {
+        // Nothing can be said of one whose record is not known.
+        let listed = listed.filter(|it| is_named(it.record));
+        let mut from = match before {
             Some(before) => before.from.clone(),
             None => listed.map(|imported| imported.record).collect::<Vec<_>>(),
         };
+        from.retain(|record| !later.contains(record));
         if from.len() > REACH_MAX {
             return Err(DeskError::Reach { found: from.len() });
         }
         import.taken_off = Some(TakenOff { part, from });
     }
-    Ok(import)
+    Ok((import, later.len()))
 }
 
 #[cfg(test)]

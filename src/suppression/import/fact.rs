@@ -16,6 +16,7 @@ use crate::model::UnixMicros;
 use crate::suppression::Authority;
 use crate::suppression::Undone;
 use crate::suppression::range::Range;
+use crate::suppression::registry::DAY_US;
 use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentName;
 
@@ -84,7 +85,8 @@ pub struct Part {
 pub struct TakenOff {
     /// The numbers.
     pub part: Part,
-    /// The imports of the same registry that they are taken off from; [`REACH_MAX`] at most.
+    /// The imports of the same registry that they are taken off from, none of a later day;
+    /// [`REACH_MAX`] at most.
     #[serde(deserialize_with = "no_more_than::<_, _, REACH_MAX>")]
     pub from: Vec<RecordId>,
 }
@@ -173,6 +175,13 @@ impl Import {
         self.as_of.or_else(|| (self.shape != Shape::Export).then_some(self.imported_at))
     }
 
+    /// Whether it speaks of a later day than `other` does. Its hour says nothing, and a day to come is
+    /// the one on which it was made.
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        let day = |import: &Self| Some(import.day()?.min(import.imported_at).0.div_euclid(DAY_US));
+        day(self) > day(other)
+    }
+
     /// What becomes on its list of an entry by the import that it takes back, where it takes one
     /// back; `record` is its own.
     pub fn undone(&self, record: RecordId) -> Option<Undone> {
@@ -251,6 +260,30 @@ mod tests {
         let read = |text: String| serde_json::from_str::<TakenOff>(&text).is_ok();
         for (len, is_read) in [(1, true), (REACH_MAX, true), (REACH_MAX + 1, false)] {
             assert_eq!(read(serde_json::to_string(&from(len)).unwrap()), is_read, "from {len}");
+        }
+    }
+
+    #[test]
+    fn an_import_is_later_by_the_day_that_it_speaks_of_and_not_by_the_hour() {
+        const HOUR: i64 = DAY_US / 24;
+        let import = |shape, as_of: Option<i64>, imported_at| Import {
+            as_of: as_of.map(UnixMicros),
+            ..Import::new("us".into(), shape, "node".into(), UnixMicros(imported_at))
+        };
+        use Shape::{Export, FtcChange, FtcFull};
+        let change = |day: i64| import(FtcChange, Some(day * DAY_US), 20 * DAY_US);
+        #[rustfmt::skip]
+        let cases = [
+            ("the next day",             import(FtcFull, Some(10 * DAY_US), 20 * DAY_US), change(9), true),
+            ("the same day",             import(FtcFull, Some(10 * DAY_US), 20 * DAY_US), change(10), false),
+            ("the day before",           import(FtcFull, Some(10 * DAY_US), 20 * DAY_US), change(11), false),
+            ("later on the same day",    import(FtcFull, None, 10 * DAY_US + 23 * HOUR),  change(10), false),
+            ("an hour into the next",    import(FtcFull, None, 10 * DAY_US + HOUR),       change(9), true),
+            ("a day to come",            import(FtcFull, Some(90 * DAY_US), 10 * DAY_US), change(10), false),
+            ("of no day",                import(Export, None, 20 * DAY_US),               change(9), false),
+        ];
+        for (name, import, change, want) in cases {
+            assert_eq!(import.is_later_than(&change), want, "{name}");
         }
     }
 }

@@ -176,6 +176,11 @@ fn import_one(desk: &Desk, claim: &Claim) -> Result<ImportDone, DeskError> {
     done.map(|mut done| done.remove(0))
 }
 
+/// The day that is so many days after one that is long gone.
+const fn day(day: i64) -> Option<UnixMicros> {
+    Some(UnixMicros((20_000 + day) * 86_400_000_000))
+}
+
 #[test]
 fn a_change_list_that_is_not_known_to_be_on_disk_takes_nobody_off() {
     let dir = tempfile::tempdir().unwrap();
@@ -205,9 +210,45 @@ fn a_change_list_that_is_not_known_to_be_on_disk_takes_nobody_off() {
     assert_eq!(refused(&desk, "+12015550199"), [again[0].record.parse().ok()], "once");
 }
 
+#[test]
+fn a_change_list_takes_off_what_is_of_its_day_or_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let noon = day(10).map(|day| UnixMicros(day.0 + 43_200_000_000));
+    let full: String = (100..110).map(|n| format!("201,5550{n}\n")).collect();
+    #[rustfmt::skip]
+    let files = [
+        (Shape::FtcFull,   full.as_str(),        noon),
+        (Shape::FtcChange, "201,5550100,D\n",    day(5)),
+        (Shape::FtcChange, "201,5550101,D\n",    day(10)),
+        (Shape::FtcChange, "201,5550102,D\n",    day(11)),
+        // As they come in any order: the eighth day's, then the fifth's.
+        (Shape::FtcChange, "201,5550200,A\n",    day(8)),
+        (Shape::FtcChange, "201,5550200,D\n",    day(5)),
+        (Shape::FtcChange, "201,5550201,A\n",    day(8)),
+        (Shape::FtcChange, "201,5550201,D\n",    day(8)),
+    ];
+    let imported = files.map(|(shape, text, as_of)| {
+        import_one(&desk, &claim_of(&desk, shape, text, as_of)).unwrap().later
+    });
+    assert_eq!(imported, [0, 1, 0, 0, 0, 2, 0, 1], "what is kept is told");
+    #[rustfmt::skip]
+    let cases = [
+        ("listed again since",          "+12015550100", 1),
+        ("deleted on the same day",     "+12015550101", 0),
+        ("deleted later",               "+12015550102", 0),
+        ("added after it was deleted",  "+12015550200", 1),
+        ("added and deleted in a day",  "+12015550201", 0),
+        ("in the full list",            "+12015550103", 1),
+    ];
+    for (name, number, want) in cases {
+        assert_eq!(refused(&desk, number).len(), want, "{name}");
+    }
+}
+
 /// Has `desk` know `claim` as an import that the database lacks, under the name `record`.
 fn know_alone(desk: &Desk, claim: Claim, record: RecordId) {
-    let import = import_of(&desk.checked.load(), claim, &[]).unwrap();
+    let (import, _later) = import_of(&desk.checked.load(), claim, &[]).unwrap();
     let reader = desk.reader().unwrap();
     let mut all = desk.index.with_known(reader.imports().unwrap());
     all.push(Imported { record, written_at: import.imported_at, import });
