@@ -253,7 +253,7 @@ impl Counter {
     }
 
     /// As [`Desk::weigh`].
-    pub(super) fn weigh(&mut self, claim: &Claim) -> Result<Option<Earlier>, Failure> {
+    pub(super) fn weigh(&mut self, claim: &Claim) -> Result<Vec<Earlier>, Failure> {
         match self {
             Self::Desk(desk) => Ok(desk.weigh(claim)?),
             Self::Engine(engine) => {

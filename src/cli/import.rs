@@ -26,6 +26,7 @@ use crate::engine::desk::Claim;
 use crate::engine::desk::DeskError;
 use crate::engine::desk::ImportDone;
 use crate::engine::desk::ImportPlace;
+use crate::engine::desk::repeated;
 use crate::model::ListName;
 use crate::model::NumberReader;
 use crate::model::UnixMicros;
@@ -133,8 +134,8 @@ pub(super) fn import(common: &Common, what: Import, page: &mut Page) -> Result<C
     Ok(Code::Yes)
 }
 
-/// Has `claims` taken down, as far as no earlier import of the same file was; nothing for what a
-/// dry run would do.
+/// Has `claims` taken down, as far as no earlier import of the same file said the same; nothing for
+/// what a dry run would do.
 fn take_down(
     counter: &mut Counter,
     mut claims: Vec<Claim>,
@@ -143,28 +144,27 @@ fn take_down(
     prepared: &mut Prepared,
     bar: &Bar,
 ) -> Result<Vec<Option<ImportDone>>, Failure> {
-    let mut earlier = Vec::with_capacity(claims.len());
-    for claim in &claims {
-        earlier.push(counter.weigh(claim)?.map(ImportDone::from));
-    }
+    let mut tell = |progress| bar.tell(progress);
+    let weighed: Result<Vec<_>, Failure> =
+        claims.iter().map(|claim| counter.weigh(claim)).collect();
+    let same = repeated(&mut claims, weighed?, prepared, &place.store, &mut tell)?;
     if what.dry_run {
-        return Ok(earlier);
+        return Ok(same.into_iter().map(|same| same.map(ImportDone::from)).collect());
     }
-    if earlier.iter().all(Option::is_some) {
-        // Asked all the same: where the answer to the earlier one was lost, it is refused now.
-        let done = counter.import(claims, &mut |done, of| bar.load(done, of))?;
-        return Ok(done.into_iter().map(Some).collect());
-    }
-    let (title, mut tell) = (title(what), |progress| bar.tell(progress));
-    if prepared.placed().is_empty() {
-        let (listed, taken_off) = import::write(prepared, &title, &place.store, &mut tell)?;
-        for claim in &mut claims {
-            (claim.listed, claim.taken_off) = (listed, taken_off);
-        }
-    } else {
-        let parts = import::write_placed(prepared, &title, &place.store, &mut tell)?;
-        for (claim, part) in claims.iter_mut().zip(parts) {
-            claim.listed = part;
+    // What was imported before is asked for all the same: where the answer was lost, it is refused
+    // now.
+    if same.contains(&None) {
+        let title = title(what);
+        let parts = if prepared.placed().is_empty() {
+            vec![import::write(prepared, &title, &place.store, &mut tell)?]
+        } else {
+            let parts = import::write_placed(prepared, &title, &place.store, &mut tell)?;
+            parts.into_iter().map(|part| (part, None)).collect()
+        };
+        for ((claim, parts), same) in claims.iter_mut().zip(parts).zip(same) {
+            if same.is_none() {
+                (claim.listed, claim.taken_off) = parts;
+            }
         }
     }
     let done = counter.import(claims, &mut |done, of| bar.load(done, of))?;
@@ -420,6 +420,9 @@ impl Bar {
             }
             Progress::Sorted { numbers, of } => {
                 self.show("sorting  {wide_bar} {pos}/{len} {eta}", numbers, of);
+            }
+            Progress::Compared { numbers, of } => {
+                self.show("checking {wide_bar} {pos}/{len} {eta}", numbers, of);
             }
             Progress::Written { numbers, of } => {
                 self.show("writing  {wide_bar} {pos}/{len} {eta}", numbers, of);

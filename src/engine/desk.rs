@@ -56,6 +56,7 @@ mod herald;
 mod import;
 mod names;
 mod receipts;
+mod repeat;
 mod retention;
 mod reversal;
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub use explain::{Aside, Cause, Effect, Explanation, Ground, Look, Told, Verdict
 pub use herald::Herald;
 pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;
+pub use repeat::repeated;
 pub use retention::Retained;
 pub use reversal::{Reversed, ReversedEntry, Reversing, Still};
 pub use withdrawal::{Withdrawing, Withdrawn};

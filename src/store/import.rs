@@ -49,7 +49,7 @@ mod xlsx;
 pub use error::PrepareError;
 pub use kept::{Keeping, Resumed};
 pub use places::{PLACES_MAX, Place, Placed};
-pub use segments::{Title, write, write_placed};
+pub use segments::{Parts, Title, parts_of, write, write_placed};
 
 /// How often whoever waits is told, in numbers.
 const TELL_EVERY: u64 = 1 << 16;
@@ -114,6 +114,13 @@ pub enum Progress {
         /// Numbers.
         numbers: u64,
         /// How many there are at most.
+        of: u64,
+    },
+    /// So many numbers are held against an import of the same file.
+    Compared {
+        /// Numbers.
+        numbers: u64,
+        /// How many there are.
         of: u64,
     },
     /// So many numbers are in the segment.

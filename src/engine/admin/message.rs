@@ -131,7 +131,7 @@ pub enum Reply {
     /// Of [`Request::ImportPlace`].
     ImportPlace(ImportPlace),
     /// Of [`Request::WeighImport`].
-    Weighed(Option<Earlier>),
+    Weighed(Vec<Earlier>),
     /// Of [`Request::Import`]: so many of so many numbers are refused.
     Progress(u64, u64),
     /// Of [`Request::Import`].

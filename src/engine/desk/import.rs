@@ -101,13 +101,22 @@ impl Claim {
     }
 }
 
-/// An import of the same file into the same list, for the same account.
+/// An import of the same file into the same list, for the same account: the same import if it has the
+/// same segments. By another column, or another region, a file has other numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Earlier {
     /// Its record.
     pub record: String,
     /// When it was made.
     pub imported_at: UnixMicros,
+    /// Where it came from, as its segments say.
+    pub source: String,
+    /// For which day, as they say.
+    pub as_of: Option<UnixMicros>,
+    /// The segment of the numbers that it listed.
+    pub listed: Option<Part>,
+    /// The segment of those that it took off.
+    pub taken_off: Option<Part>,
 }
 
 /// Proof of an import.
@@ -129,7 +138,7 @@ pub struct ImportDone {
 }
 
 impl From<Earlier> for ImportDone {
-    fn from(Earlier { record, imported_at }: Earlier) -> Self {
+    fn from(Earlier { record, imported_at, .. }: Earlier) -> Self {
         Self { record, durable_at: imported_at, is_earlier: true, ..Self::default() }
     }
 }
@@ -181,22 +190,25 @@ impl Desk {
         import_place(&self.checked.load(), list, account)
     }
 
-    /// Whether `claim` would be taken down, before its segments are written; or the import that
-    /// it repeats.
+    /// Whether `claim` would be taken down, before its segments are written; or the imports that it
+    /// may repeat, the newest first: [`repeated`](super::repeated) says which.
     ///
     /// # Errors
     ///
     /// What is wrong with it: [`DeskError::Shrunk`], [`DeskError::Unknown`], [`DeskError::Long`]
     /// and those of the store.
-    pub fn weigh(&self, claim: &Claim) -> Result<Option<Earlier>, DeskError> {
-        self.weigh_beside(claim, &self.reader()?.imports()?)
+    pub fn weigh(&self, claim: &Claim) -> Result<Vec<Earlier>, DeskError> {
+        self.check(claim)?;
+        let imports = self.index.with_known(self.reader()?.imports()?);
+        let earlier = earlier(claim, &imports);
+        if earlier.is_empty() {
+            check_size(claim, &imports)?;
+        }
+        Ok(earlier)
     }
 
-    fn weigh_beside(
-        &self,
-        claim: &Claim,
-        imports: &[Imported],
-    ) -> Result<Option<Earlier>, DeskError> {
+    /// What is wrong with `claim` by itself.
+    fn check(&self, claim: &Claim) -> Result<(), DeskError> {
         let checked = self.checked.load();
         list_known(&checked, &claim.list)?;
         let names = [claim.account.as_ref().map(AccountName::as_str)];
@@ -213,7 +225,7 @@ impl Desk {
         if let Some(found) = notes.into_iter().flatten().find(|&len| len > NOTE_LEN_MAX) {
             return Err(DeskError::Long { found });
         }
-        weigh(claim, imports)
+        Ok(())
     }
 
     /// Takes imports down, those of one file: durable, and their numbers refused by this process,
@@ -239,10 +251,13 @@ impl Desk {
         let mut imports = known.clone();
         let mut done = Vec::with_capacity(claims.len());
         for claim in claims {
-            if let Some(earlier) = self.weigh_beside(&claim, &known)? {
-                done.push(ImportDone::from(earlier));
+            self.check(&claim)?;
+            let mut earlier = earlier(&claim, &known).into_iter();
+            if let Some(same) = earlier.find(|it| it.has(claim.listed, claim.taken_off)) {
+                done.push(ImportDone::from(same));
                 continue;
             }
+            check_size(&claim, &known)?;
             verify(&reader, &claim)?;
             if claim.is_unwritten() {
                 return Err(DeskError::Unwritten);
@@ -405,32 +420,52 @@ fn verify(reader: &Reader, claim: &Claim) -> Result<(), DeskError> {
     Ok(())
 }
 
-/// The import of the same file, or what is wrong with `claim` beside `imports`.
-fn weigh(claim: &Claim, imports: &[Imported]) -> Result<Option<Earlier>, DeskError> {
-    let standing: Vec<&Imported> = standing(imports).collect();
-    let of_list = standing.iter().rev().copied().filter(|imported| {
+/// Those of `imports` that hold on the list of `claim` for the same calls, the newest first.
+fn of_place<'a>(
+    claim: &Claim,
+    imports: &'a [Imported],
+) -> impl Iterator<Item = &'a Imported> + use<'a> {
+    let place = (claim.list.clone(), claim.account.clone(), claim.campaign.clone());
+    let mut found: Vec<&Imported> = standing(imports).collect();
+    found.reverse();
+    found.into_iter().filter(move |imported| {
         let Import { list, account, campaign, .. } = &imported.import;
-        (list, account, campaign) == (&claim.list, &claim.account, &claim.campaign)
-    });
+        (list, account, campaign) == (&place.0, &place.1, &place.2)
+    })
+}
+
+/// Those of `imports` that `claim` may repeat, the newest first.
+fn earlier(claim: &Claim, imports: &[Imported]) -> Vec<Earlier> {
     // The same file of a later day is another import: it says that the registry is as it was.
-    let is_same = |import: &Import| {
-        import.file_sha256 == claim.file_sha256
-            && import.shape == claim.shape
-            && claim.as_of.is_none_or(|day| import.day().is_some_and(|known| day <= known))
+    let is_same = |imported: &&Imported| {
+        let Import { file_sha256, shape, tally, .. } = &imported.import;
+        let day = imported.import.day();
+        (file_sha256, shape) == (&claim.file_sha256, &claim.shape)
+            && tally.ranges == claim.tally.ranges
+            && claim.as_of.is_none_or(|as_of| day.is_some_and(|known| as_of <= known))
+            && is_named(imported.record)
     };
-    let same = of_list.clone().find(|imported| is_same(&imported.import));
-    if let Some(Imported { record, import, .. }) = same {
-        let (record, imported_at) = (record.to_string(), import.imported_at);
-        return Ok(Some(Earlier { record, imported_at }));
-    }
-    let last = of_list.map(|imported| &imported.import).find(|last| last.shape == claim.shape);
-    let before = last.map_or(0, |last| last.tally.read);
+    let earlier = |Imported { record, import, .. }: &Imported| Earlier {
+        record: record.to_string(),
+        imported_at: import.imported_at,
+        source: import.source.clone(),
+        as_of: import.as_of,
+        listed: import.listed,
+        taken_off: import.taken_off.as_ref().map(|taken_off| taken_off.part),
+    };
+    of_place(claim, imports).filter(is_same).map(earlier).collect()
+}
+
+/// A registry does not shrink by half unseen.
+fn check_size(claim: &Claim, imports: &[Imported]) -> Result<(), DeskError> {
+    let last = of_place(claim, imports).find(|it| it.import.shape == claim.shape);
+    let before = last.map_or(0, |last| last.import.tally.read);
     let found = claim.tally.read;
     let is_shrunk = claim.shape.is_whole_registry() && found < before / SHRUNK_TO;
     if is_shrunk && !claim.may_shrink {
         return Err(DeskError::Shrunk { found, before });
     }
-    Ok(None)
+    Ok(())
 }
 
 /// The import of `claim`, with what it takes off from; and how many imports of its registry speak of

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::fs::TryLockError;
 use std::io;
 use std::io::BufWriter;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -37,8 +38,23 @@ pub struct Title {
     pub as_of: Option<UnixMicros>,
 }
 
+/// The segments of the numbers listed and of those taken off, where there are any.
+pub type Parts = (Option<Part>, Option<Part>);
+
+/// Keys of numbers, ascending.
+type Numbers<'a> = dyn Iterator<Item = io::Result<u64>> + 'a;
+
+/// Makes one segment, of as many numbers as its header says, and tells how many are done.
+type Make<'a> = dyn FnMut(&SegmentHeader, &mut Numbers<'_>, &mut dyn FnMut(u64)) -> Made + 'a;
+
+/// The segment, if it could be made.
+type Made = Result<Part, PrepareError>;
+
+/// Hears of so many of how many numbers.
+type Tell<'a> = dyn FnMut(u64, u64) + 'a;
+
 /// Writes the segments of `prepared` into the store in the folder `store`: durable when this
-/// returns. Those of the numbers listed and of those taken off, where there are any.
+/// returns.
 ///
 /// # Errors
 ///
@@ -48,40 +64,16 @@ pub fn write(
     title: &Title,
     store: &Path,
     tell: &mut dyn FnMut(Progress),
-) -> Result<(Option<Part>, Option<Part>), PrepareError> {
-    let written = write_all(prepared, title, store, tell);
+) -> Result<Parts, PrepareError> {
+    let mut tell = |numbers, of| tell(Progress::Written { numbers, of });
+    let written = folder(store).and_then(|(dir, _lock)| {
+        let mut make =
+            |header: &SegmentHeader, numbers: &mut Numbers<'_>, tell: &mut dyn FnMut(u64)| {
+                write_one(&dir, header, numbers, tell)
+            };
+        make_both(prepared, title, &dir, &mut tell, &mut make)
+    });
     prepared.unless_final(written)
-}
-
-fn write_all(
-    prepared: &mut Prepared,
-    title: &Title,
-    store: &Path,
-    tell: &mut dyn FnMut(Progress),
-) -> Result<(Option<Part>, Option<Part>), PrepareError> {
-    let (dir, _lock) = folder(store)?;
-    let sorting = || PrepareError::io("merge the numbers for", &dir);
-    let of = prepared.listed + prepared.taken_off;
-    let header = |content, count| {
-        let Title { list, source, as_of } = title.clone();
-        SegmentHeader { content, list, source, as_of, count }
-    };
-    let (listed_runs, taken_off_runs) = (&mut prepared.listed_runs, &mut prepared.taken_off_runs);
-    let (mut listed, mut taken_off) = (None, None);
-    if prepared.listed > 0 {
-        let header = header(Content::Listed, prepared.listed);
-        let numbers = listed_runs.merged().map_err(sorting())?;
-        let mut written = |numbers| tell(Progress::Written { numbers, of });
-        listed = Some(write_one(&dir, &header, numbers, &mut written)?);
-    }
-    if prepared.taken_off > 0 {
-        let header = header(Content::TakenOff, prepared.taken_off);
-        let numbers = released(taken_off_runs, listed_runs).map_err(sorting())?;
-        let before = prepared.listed;
-        let mut written = |numbers| tell(Progress::Written { numbers: before + numbers, of });
-        taken_off = Some(write_one(&dir, &header, numbers, &mut written)?);
-    }
-    Ok((listed, taken_off))
 }
 
 /// As [`write()`], for what [`Prepared::placed`] says: the segment of each place, in its order;
@@ -96,17 +88,77 @@ pub fn write_placed(
     store: &Path,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Option<Part>>, PrepareError> {
-    let written = write_places(prepared, title, store, tell);
+    let mut tell = |numbers, of| tell(Progress::Written { numbers, of });
+    let written = folder(store).and_then(|(dir, _lock)| {
+        let mut make =
+            |header: &SegmentHeader, numbers: &mut Numbers<'_>, tell: &mut dyn FnMut(u64)| {
+                write_one(&dir, header, numbers, tell)
+            };
+        make_placed(prepared, title, &mut tell, &mut make)
+    });
     prepared.unless_final(written)
 }
 
-fn write_places(
+/// What [`write()`] would write into `store`, or [`write_placed`] for each place, and nothing is
+/// written.
+///
+/// # Errors
+///
+/// [`PrepareError`].
+pub fn parts_of(
     prepared: &mut Prepared,
     title: &Title,
     store: &Path,
     tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Parts>, PrepareError> {
+    let mut tell = |numbers, of| tell(Progress::Compared { numbers, of });
+    let mut make =
+        |header: &SegmentHeader, numbers: &mut Numbers<'_>, tell: &mut dyn FnMut(u64)| {
+            fill(io::sink(), store, header, numbers, tell).map(|(_out, part)| part)
+        };
+    if prepared.placed().is_empty() {
+        return Ok(vec![make_both(prepared, title, store, &mut tell, &mut make)?]);
+    }
+    let parts = make_placed(prepared, title, &mut tell, &mut make)?;
+    Ok(parts.into_iter().map(|part| (part, None)).collect())
+}
+
+fn make_both(
+    prepared: &mut Prepared,
+    title: &Title,
+    dir: &Path,
+    tell: &mut Tell<'_>,
+    make: &mut Make<'_>,
+) -> Result<Parts, PrepareError> {
+    let sorting = || PrepareError::io("merge the numbers for", dir);
+    let of = prepared.listed + prepared.taken_off;
+    let header = |content, count| {
+        let Title { list, source, as_of } = title.clone();
+        SegmentHeader { content, list, source, as_of, count }
+    };
+    let (listed_runs, taken_off_runs) = (&mut prepared.listed_runs, &mut prepared.taken_off_runs);
+    let (mut listed, mut taken_off) = (None, None);
+    if prepared.listed > 0 {
+        let header = header(Content::Listed, prepared.listed);
+        let mut numbers = listed_runs.merged().map_err(sorting())?;
+        listed = Some(make(&header, &mut numbers, &mut |numbers| tell(numbers, of))?);
+    }
+    if prepared.taken_off > 0 {
+        let header = header(Content::TakenOff, prepared.taken_off);
+        let mut numbers = released(taken_off_runs, listed_runs).map_err(sorting())?;
+        let before = prepared.listed;
+        let mut made = |numbers| tell(before + numbers, of);
+        taken_off = Some(make(&header, &mut numbers, &mut made)?);
+    }
+    Ok((listed, taken_off))
+}
+
+fn make_placed(
+    prepared: &mut Prepared,
+    title: &Title,
+    tell: &mut Tell<'_>,
+    make: &mut Make<'_>,
 ) -> Result<Vec<Option<Part>>, PrepareError> {
-    let (dir, _lock) = folder(store)?;
     let of = prepared.placed().iter().map(|placed| placed.count).sum();
     let (mut parts, mut before) = (Vec::new(), 0);
     prepared.places.each(|placed, numbers| {
@@ -117,8 +169,7 @@ fn write_places(
         }
         let Title { source, as_of, .. } = title.clone();
         let header = SegmentHeader { content: Content::Listed, list, source, as_of, count };
-        let mut written = |numbers| tell(Progress::Written { numbers: before + numbers, of });
-        parts.push(Some(write_one(&dir, &header, numbers, &mut written)?));
+        parts.push(Some(make(&header, numbers, &mut |numbers| tell(before + numbers, of))?));
         before += count;
         Ok::<_, PrepareError>(())
     })?;
@@ -145,12 +196,30 @@ fn folder(store: &Path) -> Result<(PathBuf, Hold), PrepareError> {
 fn write_one(
     dir: &Path,
     header: &SegmentHeader,
-    numbers: impl Iterator<Item = io::Result<u64>>,
+    numbers: &mut Numbers<'_>,
     tell: &mut dyn FnMut(u64),
 ) -> Result<Part, PrepareError> {
     let unfinished = dir.join("unfinished");
     let file = File::create(&unfinished).map_err(PrepareError::io("create", &unfinished))?;
-    let mut writer = SegmentWriter::new(BufWriter::with_capacity(1 << 20, file), header)?;
+    let out = BufWriter::with_capacity(1 << 20, file);
+    let (out, part) = fill(out, dir, header, numbers, tell)?;
+    let file = out.into_inner().map_err(|error| SegmentError::Io(error.into_error()))?;
+    file.sync_all().map_err(PrepareError::io("sync", &unfinished))?;
+    let path = dir.join(format!("{}.seg", part.segment));
+    fs::rename(&unfinished, &path).map_err(PrepareError::io("rename", &unfinished))?;
+    sync_dir(dir).map_err(PrepareError::io("sync", dir))?;
+    Ok(part)
+}
+
+/// Hands one segment, which is for the folder `dir`, to `out`.
+fn fill<W: Write>(
+    out: W,
+    dir: &Path,
+    header: &SegmentHeader,
+    numbers: &mut Numbers<'_>,
+    tell: &mut dyn FnMut(u64),
+) -> Result<(W, Part), PrepareError> {
+    let mut writer = SegmentWriter::new(out, header)?;
     for (place, number) in (0_u64..).zip(numbers) {
         let number = number.map_err(PrepareError::io("merge the numbers for", dir))?;
         let out_of_place = SegmentError::Order { position: place };
@@ -160,10 +229,5 @@ fn write_one(
         }
     }
     let (out, segment) = writer.finish()?;
-    let file = out.into_inner().map_err(|error| SegmentError::Io(error.into_error()))?;
-    file.sync_all().map_err(PrepareError::io("sync", &unfinished))?;
-    let path = dir.join(format!("{segment}.seg"));
-    fs::rename(&unfinished, &path).map_err(PrepareError::io("rename", &unfinished))?;
-    sync_dir(dir).map_err(PrepareError::io("sync", dir))?;
-    Ok(Part { segment, count: header.count })
+    Ok((out, Part { segment, count: header.count }))
 }

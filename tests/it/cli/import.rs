@@ -49,6 +49,40 @@ fn a_file_is_weighed_then_imported_once_and_told_when_it_comes_again() {
 }
 
 #[test]
+fn another_column_of_the_same_file_is_imported_and_each_of_them_once() {
+    let folder = Folder::shipped();
+    write(&folder, "two.csv", "phone,mobile\n600123456,600123457\n600123458,600123459\n");
+    let import = |more: &[&str]| {
+        let args = ["import", "two.csv", "--list", "comercial", "--json"];
+        let done = folder.bajavoz(&[&args[..], more].concat());
+        assert_eq!(done.code, 0, "{}", done.errors);
+        let done = done.json()[0].clone();
+        (done["is_earlier"].as_bool().expect("it says"), done["record"].clone())
+    };
+    let phone = ["--column", "phone", "--source", "a fair", "--as-of", "2026-11-01"];
+    let (_new, of_phone) = import(&phone);
+    assert_eq!(explained(&folder, "600123457"), 0);
+    let mobile = ["--column", "mobile"];
+    assert!(!import(&[&mobile[..], &["--dry-run"]].concat()).0, "weighed by its numbers");
+    let (is_earlier, of_mobile) = import(&mobile);
+    assert_eq!((is_earlier, explained(&folder, "600123457")), (false, 1));
+    for (args, record) in
+        [(&phone[..], &of_phone), (&["--column", "1"], &of_phone), (&mobile, &of_mobile)]
+    {
+        assert_eq!(import(&[args, &["--dry-run"]].concat()), (true, record.clone()));
+        assert_eq!(import(args), (true, record.clone()));
+    }
+    // What was exported too.
+    let export = folder.bajavoz(&["optout", "export", "--imports"]).out;
+    let other = Folder::shipped();
+    write(&other, "export.csv", &export);
+    for is_earlier in [false, true] {
+        let done = other.bajavoz(&["import", "export.csv", "--json"]).json()[0].clone();
+        assert_eq!(done["is_earlier"].as_bool(), Some(is_earlier), "{done}");
+    }
+}
+
+#[test]
 fn what_is_no_whole_file_changes_nothing_and_says_so() {
     let folder = Folder::shipped();
     write(&folder, "empty.txt", "\n");
