@@ -44,8 +44,7 @@ use crate::suppression::segment::Content;
 /// file is taken for a cut one. Registries lose some per cent a year.
 pub const SHRUNK_TO: u64 = 2;
 
-/// The record of an import before it has one, its place among those of the file as the number: no
-/// writer draws zero.
+/// The first record of an import that has none yet, or whose own is not known: no writer draws zero.
 pub(super) const UNNAMED: RecordId = RecordId { writer: WriterId(0), seq: 0 };
 
 /// Where an import goes.
@@ -247,9 +246,14 @@ impl Desk {
         let _turn = self.index.turn();
         let reader = self.reader()?;
         // A server that has just lost one of ours takes nobody off this node's lists.
-        let known = self.index.with_known(reader.imports()?);
+        let mut known = self.index.with_known(reader.imports()?);
+        // What may never have reached the disk comes again as a whole.
+        let is_again =
+            |import: &Import| claims.iter().any(|claim| is_same_but_taken(claim, import));
+        known.retain(|it| is_named(it.record) || !is_again(&it.import));
         let mut imports = known.clone();
         let mut done = Vec::with_capacity(claims.len());
+        let mut places = Vec::new();
         for claim in claims {
             self.check(&claim)?;
             let mut earlier = earlier(&claim, &known).into_iter();
@@ -265,7 +269,8 @@ impl Desk {
             self.index.mask([&claim.list])?;
             let (import, later) = import_of(&self.checked.load(), claim, &known)?;
             store.publish(&import, tell)?;
-            let record = RecordId { seq: done.len() as u64, ..UNNAMED };
+            let record = next_unnamed(&imports);
+            places.push(done.len());
             imports.push(Imported { record, written_at: import.imported_at, import });
             done.push(ImportDone { later, ..ImportDone::default() });
         }
@@ -276,7 +281,13 @@ impl Desk {
         // Made before the records are, so that what is durable is refused at once.
         let mut base = reader.build_base(&imports, tell)?;
         let mut new = imports.split_off(known.len());
-        let (submitted, made) = self.submit_all(&mut new, &mut base, &mut done);
+        let (submitted, made) = self.submit_all(&mut new, &mut base, |new, durable| {
+            if let Some(done) = places.get(new).and_then(|place| done.get_mut(*place)) {
+                done.record = durable.record.to_string();
+                done.durable_at = durable.durable_at;
+                done.is_pending = durable.is_pending;
+            }
+        });
         self.refuse_submitted(&reader, &mut imports, new, submitted, base, tell);
         made?;
         self.keep_base(&reader, &imports);
@@ -318,13 +329,13 @@ impl Desk {
         }
     }
 
-    /// Makes `new` durable, and names them in `base` and in `done`. How many were submitted, be
-    /// they durable or not: all, or those up to the first that went wrong.
+    /// Makes `new` durable, names them in `base`, and tells `done` of each by its place. How many
+    /// were submitted, be they durable or not: all, or those up to the first that went wrong.
     fn submit_all(
         &self,
         new: &mut [Imported],
         base: &mut Base,
-        done: &mut [ImportDone],
+        mut done: impl FnMut(usize, &Durable),
     ) -> (usize, Result<(), DeskError>) {
         for (place, imported) in new.iter_mut().enumerate() {
             let fact = Fact::Import(Box::new(imported.import.clone()));
@@ -336,15 +347,10 @@ impl Desk {
             if let Some(record) = record_of(&answer) {
                 let unnamed = std::mem::replace(&mut imported.record, record);
                 base.name_layer(unnamed, record);
-                let of = usize::try_from(unnamed.seq).ok().and_then(|place| done.get_mut(place));
-                if let (Some(done), Ok(durable)) = (of, &answer) {
-                    done.record = record.to_string();
-                    done.durable_at = durable.durable_at;
-                    done.is_pending = durable.is_pending;
-                }
             }
-            if let Err(error) = answer {
-                return (place + 1, Err(error));
+            match answer {
+                Ok(durable) => done(place, &durable),
+                Err(error) => return (place + 1, Err(error)),
             }
         }
         (new.len(), Ok(()))
@@ -376,6 +382,14 @@ impl Desk {
             );
         }
     }
+}
+
+/// What an import is called beside `imports` until its record is known: another name than that of any
+/// whose answer was lost.
+fn next_unnamed(imports: &[Imported]) -> RecordId {
+    let unnamed = imports.iter().map(|it| it.record).filter(|record| !is_named(*record));
+    let seq = unnamed.map(|record| record.seq + 1).max().unwrap_or(UNNAMED.seq);
+    RecordId { seq, ..UNNAMED }
 }
 
 /// Whether an import has its record.
@@ -454,6 +468,14 @@ fn earlier(claim: &Claim, imports: &[Imported]) -> Vec<Earlier> {
         taken_off: import.taken_off.as_ref().map(|taken_off| taken_off.part),
     };
     of_place(claim, imports).filter(is_same).map(earlier).collect()
+}
+
+/// Whether `import`, which is not known to be durable, says what `claim` does.
+fn is_same_but_taken(claim: &Claim, import: &Import) -> bool {
+    let Import { list, account, campaign, file_sha256, listed, tally, .. } = import;
+    (list, account, campaign) == (&claim.list, &claim.account, &claim.campaign)
+        && (file_sha256, listed) == (&claim.file_sha256, &claim.listed)
+        && tally.ranges == claim.tally.ranges
 }
 
 /// A registry does not shrink by half unseen.

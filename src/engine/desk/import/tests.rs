@@ -316,6 +316,16 @@ fn an_import_that_is_taken_back_with_an_answer_that_fails_refuses_whom_either_ou
 }
 
 #[test]
+fn an_import_without_a_name_keeps_its_place_beside_one_that_gets_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    know_alone(&desk, claim(&desk, "600123456\n", None), UNNAMED);
+    let done = import_one(&desk, &claim(&desk, "600123457\n", None)).unwrap();
+    assert_eq!(refused(&desk, "+34600123457"), [done.record.parse().ok()]);
+    assert_eq!(refused(&desk, "+34600123456"), [Some(UNNAMED)], "no other's name");
+}
+
+#[test]
 fn the_same_file_read_another_way_is_another_import() {
     let dir = tempfile::tempdir().unwrap();
     let desk = desk(dir.path(), &Arc::default(), &Arc::default());
@@ -338,4 +348,16 @@ fn the_same_file_read_another_way_is_another_import() {
         }
     }
     assert_eq!(refused(&desk, "+34600123456"), [phone.record.parse().ok()], "nothing twice");
+}
+
+#[test]
+fn what_may_never_have_reached_the_disk_is_imported_when_it_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let claim = claim(&desk, "600123456\n", None);
+    know_alone(&desk, claim.clone(), UNNAMED);
+    assert_eq!(refused(&desk, "+34600123456"), [Some(UNNAMED)]);
+    let done = import_one(&desk, &claim).unwrap();
+    assert!(!done.is_earlier, "no record says so");
+    assert_eq!(refused(&desk, "+34600123456"), [done.record.parse().ok()], "once");
 }
