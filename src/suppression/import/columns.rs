@@ -7,6 +7,7 @@ use crate::model::BulkReader;
 
 use super::ImportError;
 use super::reading::meant_range;
+use super::reading::without_decimals;
 
 /// What columns of numbers are called, in English and Spanish, in small letters and without
 /// accents, spaces, dots, dashes and underscores.
@@ -57,7 +58,10 @@ impl Columns {
     ) -> Result<Self, ImportError> {
         let is_number: Vec<bool> = first
             .iter()
-            .map(|cell| numbers.read(cell).is_ok() || matches!(meant_range(cell), Some(Ok(_))))
+            .map(|cell| {
+                let is_one = numbers.read(without_decimals(cell)).is_ok();
+                is_one || matches!(meant_range(cell), Some(Ok(_)))
+            })
             .collect();
         let has_header = !is_number.contains(&true);
         if let Some(named) = named {

@@ -30,6 +30,7 @@ use super::lines::Line;
 use super::reading::Last;
 use super::reading::Reading;
 use super::reading::meant_range;
+use super::reading::without_decimals;
 
 /// What is wrong with a line of JSON that is no entry.
 const EXPECTED: &str = "an opt-out as `optout export --format jsonl` writes it";
@@ -143,7 +144,8 @@ fn whom(cell: &[u8], numbers: &mut BulkReader) -> Result<Whom, Reason> {
         return range.map(of_range).map_err(Reason::Range);
     }
     let whole = std::str::from_utf8(cell).ok().and_then(Number::from_record);
-    whole.map_or_else(|| numbers.read(cell).map_err(Reason::Number), Ok).map(Whom::One)
+    let read = || numbers.read(without_decimals(cell)).map_err(Reason::Number);
+    whole.map_or_else(read, Ok).map(Whom::One)
 }
 
 /// A range of one number is that number: hashed where numbers are, and found as one.

@@ -24,6 +24,22 @@ use super::lines::Lines;
 use super::registry::Record;
 use super::table::Head;
 
+/// `text` as it was before a program kept its column as decimals, `600123456.0`: with the point taken
+/// for a separator, as people write one, it would be a number with a digit more, somebody else's.
+pub(super) fn without_decimals(text: &[u8]) -> &[u8] {
+    let begin = text.trim_ascii_end();
+    let zeros = begin.iter().rev().take_while(|octet| **octet == b'0').count();
+    if zeros == 0 {
+        return text;
+    }
+    let begin = begin.get(..begin.len() - zeros).and_then(|begin| begin.strip_suffix(b"."));
+    let is_whole = |begin: &&[u8]| {
+        let digits = begin.strip_prefix(b"+").unwrap_or(begin);
+        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+    };
+    begin.filter(is_whole).unwrap_or(text)
+}
+
 /// The range that `text` is meant for; nothing where it is meant for a number.
 pub(super) fn meant_range(text: &[u8]) -> Option<Result<Range, RangeError>> {
     // A number has neither a star nor a second plus.
@@ -77,6 +93,7 @@ impl Reading {
         text: &[u8],
         sink: &mut impl Sink,
     ) -> Result<bool, ImportError> {
+        let text = without_decimals(text);
         // Nearly every line ends here. What the byte path takes for a number is meant for one.
         if let Some(number) = self.numbers.at_once(text) {
             return self.listed(number, sink);

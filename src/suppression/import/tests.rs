@@ -109,6 +109,9 @@ fn tables_and_lines_are_read_as_people_write_them() {
         ("a table of short codes",      b"name,phone\nhelp,ES:1004\nwho,\"US:411\"\n",  "csv: ES:1004 US:411"),
         ("a short code in no header",   b"help,ES:1004\n",                            "csv: ES:1004"),
         ("short codes that are none",   b"600123456\nES:1234567\nES:\nES:1a\nESP:1\n1004\n", "txt: +34600123456 2:character 3:character 4:character 5:character 6:short_code"),
+        ("kept as a decimal",           b"name,phone\nAna,600123456.0\n,+34600123457.000\n", "csv: +34600123456 +34600123457"),
+        ("decimals without a header",   b"Ana,600123456.0\nEva,600123457.00\n",       "csv: +34600123456 +34600123457"),
+        ("decimals that are none",      b"600123456\n600.123.450\n6001234.5\n",      "txt: +34600123456 +34600123450 3:invalid"),
         ("twice is heard twice",        b"600123456\n+34600123456\n",                 "txt: +34600123456 +34600123456"),
     ];
     for (name, bytes, want) in cases {
@@ -117,6 +120,10 @@ fn tables_and_lines_are_read_as_people_write_them() {
     let two = b"movil,fijo\n600123456,910000001\n";
     assert_eq!(play(two, settings(None, "ES", Some("M\u{f3}vil"))), format!("csv: {A}"));
     assert_eq!(play(two, settings(None, "ES", Some("2"))), "csv: +34910000001");
+    let decimals = b"phone\n493012345678.0\n493012345678\n";
+    let whole = play(&decimals[..decimals.len() - 13], settings(None, "DE", None));
+    assert_eq!(whole, play(b"phone\n493012345678\n", settings(None, "DE", None)));
+    assert!(!whole.contains("4930123456780"), "a digit more is somebody else: {whole}");
     let bare = b"600123456,910000001\n12345678,910000001\n";
     assert_eq!(play(bare, settings(None, "ES", Some("1"))), format!("csv: {A} 2:invalid"));
 }
