@@ -99,8 +99,11 @@ impl Columns {
     }
 }
 
+/// Whether numbers are called so, be it the second column of them: `phone_2`.
 fn is_name(cell: &[u8]) -> bool {
-    NAMES.binary_search(&folded(cell).as_str()).is_ok()
+    let folded = folded(cell);
+    let first = folded.trim_end_matches(|character: char| character.is_ascii_digit());
+    [folded.as_str(), first].iter().any(|name| NAMES.binary_search(name).is_ok())
 }
 
 /// In small letters, without accents and what stands between words.

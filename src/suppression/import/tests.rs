@@ -112,6 +112,7 @@ fn tables_and_lines_are_read_as_people_write_them() {
         ("kept as a decimal",           b"name,phone\nAna,600123456.0\n,+34600123457.000\n", "csv: +34600123456 +34600123457"),
         ("decimals without a header",   b"Ana,600123456.0\nEva,600123457.00\n",       "csv: +34600123456 +34600123457"),
         ("decimals that are none",      b"600123456\n600.123.450\n6001234.5\n",      "txt: +34600123456 +34600123450 3:invalid"),
+        ("a column with a figure",      b"name,Phone_1\nAna,600123456\n",            "csv: +34600123456"),
         ("twice is heard twice",        b"600123456\n+34600123456\n",                 "txt: +34600123456 +34600123456"),
     ];
     for (name, bytes, want) in cases {
@@ -183,6 +184,8 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
         ("words",                  None, None, b"one\ntwo\n",                "none of the 2 lines is a number that could be read; most are lines with characters that no number has"),
         ("no column of numbers",   None, None, b"name,city\nAna,Vigo\n",     "no column is called as numbers are"),
         ("two columns of numbers", None, None, b"movil;fijo\n6;9\n",         "columns 1 (`movil`), 2 (`fijo`) may each be the number's"),
+        ("two of one name",        None, None, b"name,phone,phone2\nx,6,9\n", "columns 2 (`phone`), 3 may each be the number's"),
+        ("two with figures",       None, None, b"Tel. 1;Tel\xc3\xa9fono-2\n6;9\n", "columns 1, 2 may each be the number's"),
         ("two without names",      None, None, b"600123456;910000001\n",     "columns 1, 2 may each be the number's"),
         ("an unknown column",      None, Some("fax"), b"name,phone\nx,600123456\n", "there is no column `fax`; the first line has 1 (`name`), 2 (`phone`)"),
         ("a column too far",       None, Some("3"),   b"name,phone\nx,600123456\n", "there is no column `3`"),
