@@ -235,10 +235,15 @@ impl Reading {
                 return self.reject(line, Reason::Record { expected }, sink).map(drop);
             }
             Whom::One(_number) => self.tally.listed += exported.lists.len() as u64,
-            Whom::Range(range) if !exported.lists.is_empty() && !self.keep(range) => {
+            // What was reversed goes nowhere.
+            Whom::Range(_range) if exported.lists.is_empty() => {}
+            Whom::Range(range) if !self.may_be(range) => {
+                return Err(ImportError::Wide { line: line.number });
+            }
+            Whom::Range(range) if !self.keep(range) => {
                 return self.reject(line, Reason::Ranges, sink).map(drop);
             }
-            Whom::Range(_range) => {}
+            Whom::Range(_kept) => {}
         }
         self.tally.read += 1;
         sink.exported(&exported)?;

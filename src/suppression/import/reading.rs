@@ -129,7 +129,7 @@ impl Reading {
         if let Some(number) = range.only() {
             return self.listed(number, sink);
         }
-        if range.is_wide() && !self.wide_ranges {
+        if !self.may_be(range) {
             return Err(ImportError::Wide { line: line.number });
         }
         if !self.keep(range) {
@@ -137,6 +137,11 @@ impl Reading {
         }
         self.tally.read += 1;
         Ok(true)
+    }
+
+    /// Whether a range may be as wide as it is.
+    pub(super) fn may_be(&self, range: Range) -> bool {
+        self.wide_ranges || !range.is_wide()
     }
 
     /// Keeps a range, once; false where there are too many.

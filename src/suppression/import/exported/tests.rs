@@ -258,7 +258,7 @@ fn ranges_are_read_again_as_they_stood_and_so_many_of_them() {
         record: RecordId { writer: WriterId(1), seq: 1 },
         range: match at {
             0 => "+34911234000-+34911234999".parse().unwrap(),
-            at => format!("+{}*", 34_000 + at).parse().unwrap(),
+            at => format!("+{}*", 346_000 + at).parse().unwrap(),
         },
         list: "robinson".into(),
         account: at.is_multiple_of(2).then(|| "acme".into()),
@@ -321,5 +321,49 @@ fn a_hashed_number_counts_under_the_key_that_it_is_hashed_under_alone() {
             let read = read(bytes.as_slice(), Settings { number_key, ..settings() }, &mut rows);
             assert_eq!(read.is_ok() && rows.rows.len() == 1, is_taken, "{said:?} {own:?}");
         }
+    }
+}
+
+#[test]
+fn a_wide_range_of_an_export_is_taken_where_it_is_meant() {
+    let row = |range: &str, lists: &str| {
+        format!(
+            "pressed_at,number,standing_lists,account,campaign\n\
+             2026-11-22T18:00:00.000000Z,+34600123456,robinson,,\n\
+             2026-11-22T18:00:00.000000Z,'{range},{lists},,\n"
+        )
+    };
+    let entry = RangeEntry {
+        record: RecordId { writer: WriterId(1), seq: 1 },
+        range: "+3*".parse().unwrap(),
+        list: "robinson".into(),
+        account: None,
+        campaign: None,
+        node: "madrid-1".into(),
+        actor: None,
+        reason: None,
+        imported_at: UnixMicros(7),
+        written_at: UnixMicros(8),
+    };
+    let mut json = Vec::new();
+    write_json_line(&mut json, &entry).unwrap();
+    let json = String::from_utf8(json).unwrap();
+    #[rustfmt::skip]
+    let cases = [
+        ("a wide range",              row("+3*", "robinson"),     false, Some(3)),
+        ("in JSON",                   json.clone(),               false, Some(1)),
+        ("that is meant",             row("+3*", "robinson"),     true,  None),
+        ("in JSON, that is meant",    json,                       true,  None),
+        ("one that was reversed",     row("+3*", ""),             false, None),
+        ("one that is narrow",        row("+34800*", "robinson"), false, None),
+    ];
+    for (name, text, wide_ranges, refused) in cases {
+        let settings = Settings { wide_ranges, ..settings() };
+        let got = match read(text.as_bytes(), settings, &mut Rows::default()) {
+            Ok(_read) => None,
+            Err(ImportError::Wide { line }) => Some(line),
+            Err(error) => panic!("{name}: {error}"),
+        };
+        assert_eq!(got, refused, "{name}");
     }
 }
