@@ -88,6 +88,7 @@ impl<'a> Table<'a> {
             row.extend_from_slice(line.text);
             let (number, begin) = (line.number, line.begin);
             let joined = lines.join(&mut row, ROW_LINES_MAX, |row| self.is_open(row))?;
+            (_, last.line) = lines.place();
             let line = Line { number, begin, text: &row, is_ended: true, is_long: false };
             match joined {
                 Joined::Closed { is_ended } => {
