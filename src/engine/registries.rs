@@ -20,6 +20,7 @@ use crate::net::clock;
 use crate::store::Archive;
 use crate::store::Clock;
 use crate::suppression::Index;
+use crate::suppression::registry::Age;
 use crate::suppression::registry::Registry;
 
 /// How often is looked whether there is something to tell. Our choice: a registry grows too old at
@@ -34,8 +35,13 @@ const AGAIN: Duration = Duration::from_secs(86_400);
 pub struct RegistryStanding {
     /// Its list.
     pub list: ListName,
-    /// Whole days, by the day of its newest import; nothing where it was never imported.
+    /// Whole days, by the day of its newest import; nothing where it was never imported, or nothing
+    /// says how old it is.
     pub age_days: Option<u32>,
+    /// Whether it was imported, and nothing says how old it is: changes without their full list, or
+    /// at a time to come.
+    #[serde(default)]
+    pub is_unknown: bool,
     /// Most that it may have.
     pub max_age_days: u32,
     /// How it stands.
@@ -75,8 +81,8 @@ pub(super) fn standing_of(
         OnStale::Refuse => RegistryState::Refuses,
         OnStale::Call => RegistryState::Ignored,
     };
-    let (age_days, max_age_days) = (age.days, age.max_days);
-    Some(RegistryStanding { list: list.name.clone(), age_days, max_age_days, state })
+    let Age { days: age_days, max_days: max_age_days, is_unknown } = age;
+    Some(RegistryStanding { list: list.name.clone(), age_days, is_unknown, max_age_days, state })
 }
 
 /// How every registry stands that `checked` has, by what was imported for everybody.
@@ -144,6 +150,10 @@ impl fmt::Display for RegistryStanding {
         match self.age_days {
             Some(1) => write!(f, "the registry is 1 day old, at most {max}")?,
             Some(days) => write!(f, "the registry is {days} days old, at most {max}")?,
+            None if self.is_unknown => write!(
+                f,
+                "nothing says how old the registry is: its full list is missing, or a clock is wrong"
+            )?,
             None => write!(f, "the registry was never imported")?,
         }
         match self.state {
@@ -169,7 +179,8 @@ mod tests {
         let mut reminder = Reminder::default();
         let mut told = |hours: u32, state| {
             let (list, age_days, max_age_days) = ("us".into(), Some(0), 31);
-            let standing = RegistryStanding { list, age_days, max_age_days, state };
+            let is_unknown = false;
+            let standing = RegistryStanding { list, age_days, is_unknown, max_age_days, state };
             !reminder.due(vec![standing], start + hour * hours).is_empty()
         };
         #[rustfmt::skip]
@@ -197,16 +208,17 @@ mod tests {
         use RegistryState::{Ageing, Fresh, Ignored, Refuses};
         #[rustfmt::skip]
         let cases = [
-            (Some(0),  Fresh,   "the registry is 0 days old, at most 31"),
-            (Some(1),  Fresh,   "the registry is 1 day old, at most 31"),
-            (Some(29), Ageing,  "the registry is 29 days old, at most 31: fetch and import it soon"),
-            (Some(40), Refuses, "the registry is 40 days old, at most 31: calls that are checked against it are refused until it is imported"),
-            (None,     Refuses, "the registry was never imported: calls that are checked against it are refused until it is imported"),
-            (Some(40), Ignored, "the registry is 40 days old, at most 31: calls are made all the same (on-stale)"),
+            (Some(0),  false, Fresh,   "the registry is 0 days old, at most 31"),
+            (Some(1),  false, Fresh,   "the registry is 1 day old, at most 31"),
+            (Some(29), false, Ageing,  "the registry is 29 days old, at most 31: fetch and import it soon"),
+            (Some(40), false, Refuses, "the registry is 40 days old, at most 31: calls that are checked against it are refused until it is imported"),
+            (None,     true,  Refuses, "nothing says how old the registry is: its full list is missing, or a clock is wrong: calls that are checked against it are refused until it is imported"),
+            (None,     false, Refuses, "the registry was never imported: calls that are checked against it are refused until it is imported"),
+            (Some(40), false, Ignored, "the registry is 40 days old, at most 31: calls are made all the same (on-stale)"),
         ];
-        for (age_days, state, want) in cases {
+        for (age_days, is_unknown, state, want) in cases {
             let list = "us".into();
-            let standing = RegistryStanding { list, age_days, max_age_days: 31, state };
+            let standing = RegistryStanding { list, age_days, is_unknown, max_age_days: 31, state };
             assert_eq!(standing.to_string(), want);
         }
     }

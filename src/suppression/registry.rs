@@ -2,9 +2,12 @@
 //!
 //! The law asks for a copy of a national registry that is not older than so many days: 31 in the
 //! United States (16 CFR 310.4(b)(3)(iv)), 28 in the United Kingdom (PECR 2003, regulation 21). A
-//! list of a registry is as old as its newest import says; one without an import is too old.
+//! list of a registry is as old as its newest import says; one without an import is too old. So is
+//! one of which nothing says how old it is: of changes alone, without the full list that they change,
+//! or imported at a time to come, since the clock is wrong now or was then.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::model::AccountName;
 use crate::model::ListName;
@@ -43,49 +46,71 @@ pub struct Newest {
     pub shape: Shape,
 }
 
+/// A list of a registry, and for whose calls.
+type Key = (ListName, Option<AccountName>);
+
 /// The newest import of each list.
 #[derive(Debug, Default)]
-pub struct Registries(BTreeMap<(ListName, Option<AccountName>), Newest>);
+pub struct Registries {
+    newest: BTreeMap<Key, Newest>,
+    /// Those of which there are changes alone.
+    only_changes: BTreeSet<Key>,
+}
 
 /// How old a registry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Age {
-    /// Whole days; `None` where nothing was ever imported.
+    /// Whole days; `None` where nothing was ever imported, or nothing says how old it is.
     pub days: Option<u32>,
     /// Most that it may have.
     pub max_days: u32,
+    /// Whether something was imported that does not say how old it is.
+    pub is_unknown: bool,
 }
 
 impl Registries {
     /// What `imports` say together, in any order.
     pub fn of<'a>(imports: impl IntoIterator<Item = &'a Import>) -> Self {
+        let imports: Vec<&Import> = imports.into_iter().collect();
+        let key = |import: &Import| (import.list.clone(), import.account.clone());
+        let full = imports.iter().filter(|import| import.shape == Shape::FtcFull);
+        let full: BTreeSet<Key> = full.map(|import| key(import)).collect();
+        let says_day =
+            |import: &&Import| import.shape != Shape::FtcChange || full.contains(&key(import));
+        let (telling, changes): (Vec<_>, Vec<_>) = imports.into_iter().partition(says_day);
         let mut newest: BTreeMap<_, Newest> = BTreeMap::new();
-        for import in imports {
+        for import in telling {
             let Some(day) = import.day() else { continue };
             let as_of = day.min(import.imported_at);
             let found = Newest { as_of, shape: import.shape };
             newest
-                .entry((import.list.clone(), import.account.clone()))
+                .entry(key(import))
                 .and_modify(|known| *known = if known.as_of < as_of { found } else { *known })
                 .or_insert(found);
         }
-        Self(newest)
+        Self { newest, only_changes: changes.into_iter().map(key).collect() }
     }
 
     /// How old `registry` is at `now` for calls of `account`: by the newest of what was imported
     /// for everybody and for the account.
     pub fn age(&self, registry: &Registry, account: Option<&AccountName>, now: UnixMicros) -> Age {
-        let of = |account: Option<AccountName>| self.0.get(&(registry.list.clone(), account));
-        let own = account.and_then(|account| of(Some(account.clone())));
-        let newest = own.into_iter().chain(of(None)).max_by_key(|newest| newest.as_of);
+        let own = account.map(|account| (registry.list.clone(), Some(account.clone())));
+        let keys = own.into_iter().chain([(registry.list.clone(), None)]);
+        let newest = keys.clone().filter_map(|key| self.newest.get(&key));
+        let newest = newest.max_by_key(|newest| newest.as_of);
         let by_shape = match newest.map(|newest| newest.shape) {
             Some(Shape::Tps) => TPS_MAX_AGE_DAYS,
             _ => MAX_AGE_DAYS,
         };
-        let days = |newest: &Newest| now.0.saturating_sub(newest.as_of.0).max(0) / DAY_US;
+        let us = newest.map(|newest| now.0.saturating_sub(newest.as_of.0));
+        // A clock that is set right may go back a little.
+        let us = us.filter(|us| *us >= -DAY_US).map(|us| us.max(0));
+        let days = us.map(|us| u32::try_from(us / DAY_US).unwrap_or(u32::MAX));
+        let has_any = newest.is_some() || keys.clone().any(|key| self.only_changes.contains(&key));
         Age {
-            days: newest.map(|newest| u32::try_from(days(newest)).unwrap_or(u32::MAX)),
+            days,
             max_days: registry.max_age_days.unwrap_or(by_shape).into(),
+            is_unknown: days.is_none() && has_any,
         }
     }
 }
@@ -123,7 +148,7 @@ mod tests {
     #[test]
     fn a_registry_is_as_old_as_its_newest_import_says() {
         use Shape::{Csv, Export, FtcChange, FtcFull, Tps};
-        let cases: [(&str, &[Import], Option<u16>, &str); 16] = [
+        let cases: [(&str, &[Import], Option<u16>, &str); 21] = [
             ("never imported", &[], None, "never of 31, stale"),
             ("of today", &[import("r", None, FtcFull, &[0])], None, "0 of 31"),
             ("its own day counts", &[import("r", None, FtcFull, &[0, 12])], None, "12 of 31"),
@@ -144,6 +169,31 @@ mod tests {
                 &[import("r", None, FtcChange, &[1]), import("r", None, FtcFull, &[40])],
                 None,
                 "1 of 31",
+            ),
+            (
+                "but not what it changes, if that is not there",
+                &[import("r", None, FtcChange, &[1])],
+                None,
+                "unknown of 31, stale",
+            ),
+            (
+                "nor if that is another account's",
+                &[import("r", None, FtcChange, &[1]), import("r", Some("rival"), FtcFull, &[40])],
+                None,
+                "unknown of 31, stale",
+            ),
+            (
+                "or another registry's",
+                &[import("r", None, FtcChange, &[1]), import("r", None, Tps, &[3])],
+                None,
+                "3 of 28",
+            ),
+            ("a clock put back a little", &[import("r", None, FtcFull, &[-1])], None, "0 of 31"),
+            (
+                "by more, it says nothing of how old anything is",
+                &[import("r", None, FtcFull, &[-2]), import("r", None, FtcFull, &[3])],
+                None,
+                "unknown of 31, stale",
             ),
             ("another list does not", &[import("s", None, Csv, &[1])], None, "never of 31, stale"),
             (
@@ -169,7 +219,8 @@ mod tests {
         for (name, imports, max_age_days, want) in cases {
             let registry = Registry { list: "r".into(), max_age_days };
             let age = Registries::of(imports).age(&registry, Some(&"acme".into()), NOW);
-            let days = age.days.map_or_else(|| "never".to_owned(), |days| days.to_string());
+            let never = if age.is_unknown { "unknown" } else { "never" };
+            let days = age.days.map_or_else(|| never.to_owned(), |days| days.to_string());
             let state = match (age.is_stale(), age.is_ageing()) {
                 (true, _) => ", stale",
                 (_, true) => ", ageing",
