@@ -261,11 +261,24 @@ impl Round {
         }
         self.look_after_imports();
         let due = self.due(asked_at, heads);
-        for stream in due {
-            self.read(stream)?;
-        }
+        let read = self.read_all(due);
         self.erasures.look_after();
-        Ok(())
+        read
+    }
+
+    /// Reads every stream that is due. A record that cannot be read keeps back its own stream alone;
+    /// the first of them is told of.
+    fn read_all(&mut self, due: Vec<Due>) -> Result<(), StoreError> {
+        let mut unread = None;
+        for stream in due {
+            match self.read(stream) {
+                Ok(()) => {}
+                // Who is away for one is away for all.
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => drop(unread.get_or_insert(error)),
+            }
+        }
+        unread.map_or(Ok(()), Err)
     }
 
     /// What was known before the machine stood still is not new any more.
@@ -327,7 +340,7 @@ impl Round {
     /// Reads one stream as far as it goes.
     fn read(&mut self, Due { writer, mut after }: Due) -> Result<(), StoreError> {
         loop {
-            let Page { records, is_last } = self.reader.page(writer, after, PAGE_LEN)?;
+            let Page { records, is_last, unread } = self.reader.page(writer, after, PAGE_LEN)?;
             for (record, fact) in records {
                 // Nobody waits for the feed while others are told of a record.
                 let step = self.shared.feed().as_mut().map(|feed| feed.record(record));
@@ -341,6 +354,9 @@ impl Round {
                     self.shared.tell(feed);
                 }
                 after = record.seq;
+            }
+            if let Some(error) = unread {
+                return Err(error);
             }
             if is_last || self.shared.is_over() {
                 return Ok(());

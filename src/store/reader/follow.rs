@@ -42,12 +42,17 @@ const PAGE_OCTETS_MAX: usize = if cfg!(test) { 64 * 1024 } else { 16 * 1024 * 10
 /// A record, with what it says where that concerns the index.
 type Entry = (RecordId, Option<Fact>);
 
+/// Records in order, as far as they can be read, and what is wrong with the next.
+type Entries = (Vec<Entry>, Option<StoreError>);
+
 /// Some of a stream's records.
 pub(in crate::store) struct Page {
     /// In order.
     pub(in crate::store) records: Vec<Entry>,
     /// Whether there were no more.
     pub(in crate::store) is_last: bool,
+    /// What is wrong with the record behind them, where that cannot be read.
+    pub(in crate::store) unread: Option<StoreError>,
 }
 
 impl Reader {
@@ -71,10 +76,10 @@ impl Reader {
     ) -> Result<Page, StoreError> {
         let mut len = len_max.max(1);
         loop {
-            if let Some(records) = self.span(writer, after, len)? {
+            if let Some((records, unread)) = self.span(writer, after, len)? {
                 // A span without any is a hole, which is waited for.
                 let is_last = records.is_empty() || (len >= len_max && records.len() < len);
-                return Ok(Page { records, is_last });
+                return Ok(Page { records, is_last: is_last || unread.is_some(), unread });
             }
             len /= 2;
         }
@@ -87,7 +92,7 @@ impl Reader {
         writer: WriterId,
         after: u64,
         len: usize,
-    ) -> Result<Option<Vec<Entry>>, StoreError> {
+    ) -> Result<Option<Entries>, StoreError> {
         let (mut page, mut octets) = (BTreeMap::new(), 0);
         let is_long = |octets: usize| octets > PAGE_OCTETS_MAX && len > 1;
         let up_to = after.saturating_add(len as u64);
@@ -98,25 +103,23 @@ impl Reader {
             if is_long(octets) {
                 return Ok(ControlFlow::Break(()));
             }
-            let fact = match kind {
-                "optout" => Some(Fact::OptOut(read(body)?)),
-                "imports" => Some(Fact::Import(read(body)?)),
-                "reversal" => Some(Fact::Reversal(read(body)?)),
-                "erasure" => Some(Fact::Erasure(read(body)?)),
-                _ => None,
-            };
             // A record is there when its fact is, which says nothing by itself.
-            let (is_there, said): &mut (bool, Option<Fact>) = page.entry(seq).or_default();
+            let (is_there, said): &mut (bool, Said) = page.entry(seq).or_default();
             *is_there |= kind == "fact";
-            *said = fact.or_else(|| said.take());
+            *said = fact(kind, body).transpose().or_else(|| said.take());
             Ok(ControlFlow::Continue(()))
         })?;
         if is_long(octets) {
             return Ok(None);
         }
-        let there = page.into_iter().filter(|(_seq, (is_there, _fact))| *is_there);
-        let record = |(seq, (_is_there, fact))| (RecordId { writer, seq }, fact);
-        Ok(Some(there.map(record).collect()))
+        let mut records = Vec::with_capacity(page.len());
+        for (seq, (_is_there, said)) in page.into_iter().filter(|(_seq, (is_there, _))| *is_there) {
+            match said.transpose() {
+                Ok(fact) => records.push((RecordId { writer, seq }, fact)),
+                Err(error) => return Ok(Some((records, Some(error)))),
+            }
+        }
+        Ok(Some((records, None)))
     }
 
     /// Every erasure of `number`, or of all, with its record; the oldest first.
@@ -157,6 +160,20 @@ impl Reader {
     pub(in crate::store) fn wait(&self, limit: Duration) {
         self.backend.borrow_mut().wait(limit);
     }
+}
+
+/// What a record says, or why that cannot be read.
+type Said = Option<Result<Fact, StoreError>>;
+
+/// What a row of the table `kind` says, where that concerns the index.
+fn fact(kind: &str, body: &str) -> Result<Option<Fact>, StoreError> {
+    Ok(Some(match kind {
+        "optout" => Fact::OptOut(read(body)?),
+        "imports" => Fact::Import(read(body)?),
+        "reversal" => Fact::Reversal(read(body)?),
+        "erasure" => Fact::Erasure(read(body)?),
+        _ => return Ok(None),
+    }))
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, StoreError> {

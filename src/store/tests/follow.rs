@@ -171,6 +171,38 @@ fn a_record_that_is_missing_is_waited_for() {
 }
 
 #[test]
+fn a_record_that_cannot_be_read_keeps_back_what_is_behind_it_and_nothing_else() {
+    let stand = Stand::postgres();
+    let server = stand.server.clone().unwrap();
+    let node = Node::open(&stand);
+    wait_for("it has caught up", || !node.is_stale());
+    let add = |writer: u64, seq: u64, body: &str| {
+        format!(
+            "INSERT INTO fact VALUES ({writer}, {seq}, '\\x00');
+             INSERT INTO optout VALUES ({writer}, {seq}, 1, 1, 1, NULL, NULL, NULL, NULL, '9', NULL, \
+             'dialled_code', 'n', '{body}');"
+        )
+    };
+    let body = |n| serde_json::to_string(&optout(n)).unwrap();
+    // A node of a version to come writes what this one does not understand.
+    let stream = [(1, body(1)), (2, "{\"number\": {}}".to_owned()), (3, body(3))];
+    let stream = stream.map(|(seq, body)| add(77, seq, &body)).concat();
+    let other = add(78, 1, &body(4));
+    let heads = "INSERT INTO writer VALUES (77, 3, '', 0), (78, 1, '', 0)";
+    server.psql(&format!("BEGIN; {stream} {other} {heads}; COMMIT"));
+    wait_for("the other stream is read", || node.refuses(4));
+    wait_for("and what comes before it", || node.refuses(1));
+    assert!(!node.refuses(3), "what is behind it may be its reversal");
+    let failures = node.store.followed().unwrap().failures;
+    node.pass(STALE_AFTER * 2);
+    wait_for("it is tried again", || node.store.followed().unwrap().failures > failures + 2);
+    assert!(node.is_stale(), "it cannot know what it says");
+    server.psql(&format!("UPDATE optout SET body = '{}' WHERE writer_seq = 2", body(2)));
+    wait_for("all of it is read", || (1..5).all(|n| node.refuses(n)));
+    wait_for("it is fresh", || !node.is_stale());
+}
+
+#[test]
 fn what_a_server_has_lost_is_forwarded_again() {
     let stand = Stand::postgres();
     let server = stand.server.clone().unwrap();
