@@ -55,7 +55,10 @@ impl PrepareError {
         };
         match self {
             Self::Busy { .. } => false,
-            Self::Content { source: ImportError::Io(error), .. } => is_full(error),
+            // What the system did not say is of the file: a wrong checksum, a damaged spreadsheet.
+            Self::Content { source: ImportError::Io(error), .. } => {
+                is_full(error) || error.raw_os_error().is_none()
+            }
             Self::Content { .. } | Self::GzCut { .. } => true,
             Self::Io { source, .. } | Self::Segment(SegmentError::Io(source)) => is_full(source),
             Self::Segment(_) => true,

@@ -370,3 +370,18 @@ fn a_file_that_is_at_fault_is_not_kept_and_hashes_are_all_that_is() {
         assert_eq!(mode & 0o777, 0o600, "{}", path.display());
     }
 }
+
+#[test]
+fn a_packed_file_that_is_damaged_at_its_end_is_not_kept() {
+    let lines = numbers(60).join("\n") + "\n";
+    let mut packed = gz(lines.as_bytes());
+    // Its checksum is the first of the last eight octets, RFC 1952 section 2.3.1.
+    let at = packed.len() - 8;
+    packed[at] ^= 1;
+    let case = Case::new(&packed, None, NumberStorage::Plain);
+    let mut kept = 0;
+    let mut count = |progress| kept += usize::from(matches!(progress, Progress::Read { .. }));
+    let error = prepare(&case.at(BEGUN), &mut count).unwrap_err();
+    assert!(kept > 3 && matches!(error, PrepareError::Content { .. }), "{kept}: {error}");
+    assert_eq!(case.left(), Vec::<PathBuf>::new(), "fetched again, it is another file");
+}
