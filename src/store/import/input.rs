@@ -65,6 +65,11 @@ impl Input {
         let begin = raw.fill_buf()?;
         let is_gz = begin.starts_with(&GZ_MAGIC);
         let sheets = begin.starts_with(MAGIC).then(Sheets::default);
+        let mut meter = meter;
+        if sheets.is_some() {
+            // Whoever unpacks it has places of their own in the file; here it is hashed alone.
+            meter = Meter::default();
+        }
         Ok(Self { raw, is_gz, sheets, workbook: None, len, meter })
     }
 

@@ -181,6 +181,11 @@ impl XlsxRows<'_> {
             }
             self.lines += row - current.row;
             current.row = row;
+            // As spreadsheets keep rows of which somebody has coloured the cells.
+            if cells.iter().all(|cell| cell.trim().is_empty()) {
+                self.ready.push(b'\n');
+                return Ok(true);
+            }
             let is_first = !std::mem::replace(&mut current.has_begun, true);
             match &self.header {
                 Some(header) if is_first && *header == cells => self.ready.push(b'\n'),

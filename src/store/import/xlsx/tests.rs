@@ -12,6 +12,8 @@ use super::xml::TEXT_LEN_MAX;
 use super::*;
 use crate::model::NumberReader;
 use crate::store::import::Order;
+use crate::store::import::checked::Watch;
+use crate::store::import::input::Input;
 use crate::store::import::prepare;
 use crate::suppression::import::Settings;
 
@@ -128,6 +130,38 @@ fn a_workbook_is_its_rows_however_its_texts_are_kept() {
 }
 
 #[test]
+fn a_row_of_empty_cells_is_a_blank_line_wherever_it_stands() {
+    // As Excel keeps rows whose cells have a colour and nothing in them.
+    let blank = |row: u32| format!("<row r='{row}'><c s='1'/><c s='1' t='str'><v> </v></c></row>");
+    let row = |row: u32, name: &str, number: &str| {
+        let cell = |text: &str| format!("<c t='str'><v>{text}</v></c>");
+        format!("<row r='{row}'>{}{}</row>", cell(name), cell(number))
+    };
+    let sheet = |number: &str| {
+        let (head, one) = (row(2, "name", "phone"), row(4, "Ana", number));
+        format!("<worksheet>{}{head}{}{one}{}</worksheet>", blank(1), blank(3), blank(5))
+    };
+    let sheets = [("One", &*sheet("600123456")), ("Two", &*sheet("600123457"))];
+    let bytes = zip(&workbook(SHARED, &sheets), true);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.xlsx");
+    fs::write(&path, &bytes).unwrap();
+    let order = Order::new(path.clone(), Settings::new(NumberReader::new("ES").unwrap()));
+    let prepared = prepare(&order, &mut |_| {}).unwrap();
+    assert_eq!((prepared.listed, prepared.tally.read, prepared.tally.rejected_sum()), (2, 2, 0));
+    let (text, sheets) = read_with(&bytes, SHARED_LEN_MAX).unwrap();
+    assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 3, "{text}");
+    assert_eq!(sheets.row_of(9), Some(("Two".to_owned(), 4)), "each line is a row");
+    // What is told of how far it is read is what was read, once.
+    let mut input = Input::open(&path).unwrap();
+    let meter = input.meter();
+    input.lines(Watch::default()).unwrap().read_to_end(&mut Vec::new()).unwrap();
+    let read = meter.octets();
+    input.finish().unwrap();
+    assert_eq!(meter.octets(), read, "it is hashed apart");
+}
+
+#[test]
 fn a_cell_says_what_its_xml_says() {
     #[rustfmt::skip]
     let cases = [
@@ -142,12 +176,14 @@ fn a_cell_says_what_its_xml_says() {
         ("a formula beside it",                 "<f>1+1</f><v>2</v><extLst><v2/></extLst>", "2"),
         ("a declaration in mid-text",           "<v>1<?x y?>2</v>",                      "12"),
     ];
+    // So that the row is not blank where the cell is.
+    let other = "<c><v>x</v></c>";
     for (name, cell, want) in cases {
         let sheet = format!(
-            "<worksheet><dimension ref='A1:XFD1048576'/><row><c>{cell}</c></row></worksheet>"
+            "<worksheet><dimension ref='A1:XFD1048576'/><row><c>{cell}</c>{other}</row></worksheet>"
         );
         let text = read(&zip(&workbook(SHARED, &[("One", &sheet)]), false)).unwrap();
-        assert_eq!(text, format!("\"{want}\"\n"), "{name}");
+        assert_eq!(text, format!("\"{want}\",\"x\"\n"), "{name}");
     }
 }
 
