@@ -250,7 +250,11 @@ fn read_file(
     let mut told = || tell(Progress::Read { octets: meter.octets(), of });
     let mut sorter = Sorter::new(order, left, rejects, kept, watch.clone(), &mut told);
     let (shape, mark, file_sha256) = match (was_whole, mark) {
-        (Some(Whole { shape, file_sha256 }), Some(mark)) => (shape, mark, file_sha256),
+        (Some(Whole { shape, file_sha256 }), Some(mark)) => {
+            let now = input.finish().map_err(PrepareError::io("read", path))?;
+            watch.hold(now == file_sha256).map_err(PrepareError::io("read", path))?;
+            (shape, mark, file_sha256)
+        }
         (_, mark) => {
             let lines = input.lines(watch.clone()).map_err(PrepareError::io("read", path))?;
             let read = import::read_from(lines, order.settings.clone(), mark, &mut sorter);

@@ -145,10 +145,24 @@ impl Watch {
         self.0.borrow().has_changed
     }
 
+    /// That the file is the same that it was, or that it is not.
+    pub(super) fn hold(&self, is_same: bool) -> io::Result<()> {
+        if is_same {
+            return Ok(());
+        }
+        self.0.borrow_mut().has_changed = true;
+        Err(other_file())
+    }
+
     /// The text, watched.
     pub(super) const fn over<R: Read>(self, text: R) -> WatchedText<R> {
         WatchedText { text, watch: self }
     }
+}
+
+fn other_file() -> io::Error {
+    let why = "it is another file than it was when this import was begun";
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// A text that is watched.
@@ -170,8 +184,7 @@ impl<R: Read> Read for WatchedText<R> {
         let is_cut = len == 0 && watched.was.is_some();
         if (is_there || is_cut) && watched.was.take() != Some(watched.summing.sum()) {
             watched.has_changed = true;
-            let why = "it is another file than it was when this import was begun";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            return Err(other_file());
         }
         Ok(len)
     }

@@ -9,7 +9,8 @@
 //!
 //! NAME stands for the file, by its size, its time and what its first and last MiB hold, and for all
 //! that decides how it is read; so the same command finds it. Whether the file is the same is held
-//! against a checksum of all text that was read of it, which is read again, though its numbers are not:
+//! against a checksum of all text that was read of it, which is read again, though its numbers are not;
+//! once it was read whole, against its SHA-256:
 //! what is resumed is exactly what an import without an end would have come to. A manifest, a run or
 //! rejected lines that are not what they should be are begun anew.
 //!

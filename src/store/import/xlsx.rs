@@ -405,4 +405,4 @@ fn column(place: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use super::*;
 use crate::model::UnixMicros;
+use crate::store::import::xlsx::tests::workbook;
+use crate::store::import::xlsx::tests::zip;
 use crate::suppression::NumberSecret;
 
 /// When the first try is begun; each later one is a second later.
@@ -125,6 +127,18 @@ fn export() -> String {
     format!("pressed_at,number,standing_lists,account,campaign\n{rows}")
 }
 
+/// Of two sheets, with rows that are missing and rows that are none.
+fn spreadsheet() -> Vec<u8> {
+    let row = |(n, number): (usize, String)| {
+        let row = 2 * n + 2;
+        format!("<row r=\"{row}\"><c r=\"B{row}\" t=\"str\"><v>{number}</v></c></row>")
+    };
+    let rows: String = numbers(30).into_iter().enumerate().map(row).collect();
+    let header = "<row r=\"1\"><c t=\"str\"><v>name</v></c><c t=\"str\"><v>phone</v></c></row>";
+    let sheet = format!("<worksheet>{header}{rows}</worksheet>");
+    zip(&workbook("<sst/>", &[("One", &sheet), ("Two", &sheet)]), true)
+}
+
 fn changes() -> String {
     let line =
         |n: u64| format!("201,555{:04},{}\n", n * 37 % 60, if n % 4 == 1 { 'D' } else { 'A' });
@@ -141,6 +155,7 @@ fn cases() -> Vec<(&'static str, Case)> {
         ("gz", case(&gz(lines.as_bytes()), None, NumberStorage::Plain)),
         ("a table", case(table().as_bytes(), None, NumberStorage::Plain)),
         ("a change list", case(changes().as_bytes(), Some(Shape::FtcChange), NumberStorage::Plain)),
+        ("a spreadsheet", case(&spreadsheet(), None, NumberStorage::Plain)),
         ("an export", case(export().as_bytes(), Some(Shape::Export), NumberStorage::Plain)),
     ]
 }
@@ -384,4 +399,25 @@ fn a_packed_file_that_is_damaged_at_its_end_is_not_kept() {
     let error = prepare(&case.at(BEGUN), &mut count).unwrap_err();
     assert!(kept > 3 && matches!(error, PrepareError::Content { .. }), "{kept}: {error}");
     assert_eq!(case.left(), Vec::<PathBuf>::new(), "fetched again, it is another file");
+}
+
+#[test]
+fn a_file_that_was_read_whole_is_still_the_same_or_read_anew() {
+    // Longer than the beginning and the end that its name is made of.
+    let mut lines = numbers(200_000).join("\n") + "\n";
+    let case = Case::new(lines.as_bytes(), None, NumberStorage::Plain);
+    let order = Order { run_numbers: 30_000, ..case.order.clone() };
+    let case = Case { order, ..case };
+    drop(case.try_at(BEGUN, usize::MAX).expect("nobody ends it"));
+    let resumed = |at| case.try_at(at, usize::MAX).expect("nobody ends it").resumed;
+    assert!(resumed(BEGUN + 1).is_some(), "the same");
+    let modified = fs::metadata(&case.order.file).unwrap().modified().unwrap();
+    let at = lines.len() / 2;
+    let at = at + lines[at..].find("\n+34600").unwrap();
+    lines.replace_range(at + 1..at + 7, "+34699");
+    fs::write(&case.order.file, &lines).unwrap();
+    File::options().append(true).open(&case.order.file).unwrap().set_modified(modified).unwrap();
+    let prepared = case.try_at(BEGUN + 2, usize::MAX).expect("nobody ends it");
+    assert_eq!((prepared.resumed, case.left().len()), (None, 1), "known by its name alone");
+    assert_eq!(case.came(prepared), case.whole());
 }

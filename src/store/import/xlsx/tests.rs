@@ -20,7 +20,7 @@ use crate::suppression::import::Settings;
 mod mutants;
 
 /// A ZIP file, APPNOTE 4.3; entries are packed where `is_packed`.
-fn zip(entries: &[(String, String)], is_packed: bool) -> Vec<u8> {
+pub(in crate::store::import) fn zip(entries: &[(String, String)], is_packed: bool) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for (name, text) in entries {
         let mut content = text.as_bytes().to_vec();
@@ -61,7 +61,10 @@ fn zip(entries: &[(String, String)], is_packed: bool) -> Vec<u8> {
 }
 
 /// The entries of a workbook with these sheets, the first by an absolute path.
-fn workbook(shared: &str, sheets: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(in crate::store::import) fn workbook(
+    shared: &str,
+    sheets: &[(&str, &str)],
+) -> Vec<(String, String)> {
     let (mut entries, mut list, mut relations) = (Vec::new(), String::new(), String::new());
     for (at, (name, xml)) in sheets.iter().enumerate() {
         let (path, root) = (format!("worksheets/{at}.xml"), if at == 0 { "/xl/" } else { "" });
