@@ -26,6 +26,27 @@ use super::migrations;
 /// before ours is put off: short, since what is put off stays in the journal.
 const BUSY_MAX: Duration = Duration::from_millis(250);
 
+/// The version in which evidence got a table of its own: rows from before have it in their bodies,
+/// where it would stay for ever, so they are made anew.
+const REMADE_BEFORE: i32 = 8;
+
+/// The tables that are made from the journal.
+const MADE: [&str; 13] = [
+    "writer",
+    "fact",
+    "optout",
+    "suppressed",
+    "confirmation",
+    "number_key",
+    "imports",
+    "reversal",
+    "reversed",
+    "audio",
+    "erasure",
+    "evidence",
+    "erased",
+];
+
 /// The driver.
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -46,6 +67,11 @@ impl Sqlite {
             connection.pragma_update(None, "foreign_keys", "OFF")
         };
         set(&connection).map_err(failed_at(path))?;
+        let found = version(&connection).map_err(failed_at(path))?;
+        if found.is_some_and(|found| found < REMADE_BEFORE) {
+            forget_projection(&mut connection).map_err(failed_at(path))?;
+            tracing::info!("the database is made anew from the journal");
+        }
         migrations::runner()
             .run(&mut connection)
             .map_err(|source| StoreError::Migration { source: Box::new(source) })?;
@@ -80,29 +106,7 @@ impl Sqlite {
 
     /// Empties every table that is made from the journal; call records stay.
     pub(super) fn forget_projection(&mut self) -> Result<(), StoreError> {
-        const MADE: [&str; 13] = [
-            "writer",
-            "fact",
-            "optout",
-            "suppressed",
-            "confirmation",
-            "number_key",
-            "imports",
-            "reversal",
-            "reversed",
-            "audio",
-            "erasure",
-            "evidence",
-            "erased",
-        ];
-        let forget = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            for table in MADE {
-                transaction.execute(&format!("DELETE FROM {table}"), [])?;
-            }
-            transaction.commit()
-        };
-        forget(&mut self.connection).map_err(failed_at(&self.path))
+        forget_projection(&mut self.connection).map_err(failed_at(&self.path))
     }
 
     /// Writes everything to the new database `path`, as it stood at one moment.
@@ -218,6 +222,26 @@ impl Backend for Sqlite {
             tracing::warn!(%error, "the database's log still has what was deleted");
         }
     }
+}
+
+/// The version of the tables; nothing where there are none yet.
+fn version(connection: &Connection) -> rusqlite::Result<Option<i32>> {
+    if !connection.table_exists(None, "refinery_schema_history")? {
+        return Ok(None);
+    }
+    let sql = "SELECT MAX(version) FROM refinery_schema_history";
+    connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// Empties every table that is there and is made from the journal.
+fn forget_projection(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for table in MADE {
+        if transaction.table_exists(None, table)? {
+            transaction.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+    }
+    transaction.commit()
 }
 
 /// The statement that takes one row out of `table`.

@@ -497,6 +497,38 @@ fn more_records_of_a_number_than_one_erasure_names_are_deleted_whole() {
 }
 
 #[test]
+fn rows_from_before_evidence_had_a_table_of_its_own_are_made_anew() {
+    let stand = Stand::sqlite();
+    let (store, acks, _now) = open_at(&stand, 0);
+    let record = add(&store, &acks, telling(1));
+    add(&store, &acks, reversal(1, record));
+    store.record_call(call(1));
+    store.close().unwrap();
+    let shell = rusqlite::Connection::open(stand.path().join("bajavoz.sqlite")).unwrap();
+    let Fact::OptOut(whole) = telling(1) else { panic!("it is one") };
+    let whole = serde_json::to_string(&whole).unwrap();
+    shell
+        .execute_batch(&format!(
+            "PRAGMA secure_delete = ON; DROP TABLE evidence; DROP TABLE erased;
+             DELETE FROM refinery_schema_history WHERE version > 7;
+             UPDATE optout SET body = '{whole}'"
+        ))
+        .unwrap();
+    drop(shell);
+    assert_ne!(traces(&stand, &[stand.path()], 1), Vec::<String>::new());
+    drop(stand.archive());
+    assert_eq!(examine(stand.path(), None, &[]).unwrap().faults, []);
+    let (store, acks, _now) = open_at(&stand, 1);
+    assert_eq!(store.reader().unwrap().show(number(1)).unwrap()[0].reversed.len(), 2);
+    let count = store.reader().unwrap().count_calls_before(UnixMicros(i64::MAX), &"n".into());
+    assert_eq!(count.unwrap(), 1, "call records are in no journal");
+    assert_eq!(expire(&store, &acks, 1_831), 1);
+    assert_eq!(traces(&stand, &[stand.path()], 1), Vec::<String>::new());
+    store.close().unwrap();
+    assert_eq!(examine(stand.path(), None, &[]).unwrap().faults, []);
+}
+
+#[test]
 fn a_node_destroys_what_it_wrote_and_nothing_of_another() {
     let stand = Stand::postgres();
     let (first, acks, _shared) = filled(&stand);
