@@ -141,6 +141,7 @@ fn layer(place: u64) -> Layer {
         list: format!("registry-{place}").as_str().into(),
         account: None,
         campaign: None,
+        topic: None,
         record: RecordId { writer: WriterId(1), seq: place + 1 },
         segment: [0; 32],
     }

@@ -79,12 +79,13 @@ struct Outcome {
     begun_at: Option<UnixMicros>,
 }
 
-/// What an export put on one list for one account and campaign, each a record of its own.
+/// What an export put on one list for one account, campaign and topic, each a record of its own.
 #[derive(Debug, Serialize)]
 struct PlaceOutcome {
     list: String,
     account: Option<String>,
     campaign: Option<String>,
+    topic: Option<String>,
     numbers: u64,
     ranges: usize,
     is_earlier: bool,
@@ -229,6 +230,7 @@ fn claims(what: &Import, prepared: &Prepared) -> Vec<Claim> {
         list,
         account: what.account.as_deref().map(Into::into),
         campaign: None,
+        topic: None,
         said: None,
         source: source.clone(),
         as_of,
@@ -241,11 +243,11 @@ fn claims(what: &Import, prepared: &Prepared) -> Vec<Claim> {
         may_shrink: what.allow_fewer,
     };
     let of_place = |placed: &Placed| {
-        let Placed { place: Place { list, account, campaign }, rows, ranges, said, .. } =
-            placed.clone();
+        let Placed { place, rows, ranges, said, .. } = placed.clone();
+        let Place { list, account, campaign, topic } = place;
         let read = rows + ranges.len() as u64;
         let tally = Tally { read, listed: rows, ranges, ..prepared.tally.clone() };
-        Claim { account, campaign, said: Some(said), ..claim(list, tally) }
+        Claim { account, campaign, topic, said: Some(said), ..claim(list, tally) }
     };
     match what.list.as_deref() {
         // An export of nothing but what was reversed is no import.
@@ -268,6 +270,7 @@ fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) ->
         list: placed.place.list.to_string(),
         account: placed.place.account.as_ref().map(ToString::to_string),
         campaign: placed.place.campaign.as_ref().map(ToString::to_string),
+        topic: placed.place.topic.as_ref().map(ToString::to_string),
         numbers: placed.count,
         ranges: placed.ranges.len(),
         is_earlier: done.as_ref().is_some_and(|done| done.is_earlier),
@@ -379,6 +382,9 @@ fn describe_place(place: &PlaceOutcome, page: &mut Page) -> io::Result<()> {
     }
     if let Some(campaign) = &place.campaign {
         write!(page, " in campaign `{campaign}`")?;
+    }
+    if let Some(topic) = &place.topic {
+        write!(page, " about `{topic}`")?;
     }
     match &place.record {
         Some(record) if place.is_earlier => writeln!(page, ", as before by record {record}"),

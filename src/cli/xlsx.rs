@@ -158,6 +158,7 @@ mod tests {
             list: "robinson".into(),
             account: None,
             campaign: None,
+            topic: None,
             said: None,
             source: "=HYPERLINK(1)".to_owned(),
             as_of: None,

@@ -190,6 +190,7 @@ mod tests {
             list: "comercial".into(),
             account: None,
             campaign: None,
+            topic: None,
             said: None,
             source: String::new(),
             as_of: None,

@@ -187,6 +187,7 @@ mod tests {
             list: "registry".into(),
             account: None,
             campaign: None,
+            topic: None,
             record: RecordId { writer: WriterId(1), seq: len },
             segment: [7; 32],
         };

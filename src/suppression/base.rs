@@ -28,6 +28,7 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
+use crate::model::TopicName;
 
 mod build;
 mod codec;
@@ -77,6 +78,8 @@ pub struct Layer {
     pub account: Option<AccountName>,
     /// For which campaign; a layer without one reaches every campaign.
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about when it was said, where that is known; none without a campaign.
+    pub topic: Option<TopicName>,
     /// The record of the import.
     pub record: RecordId,
     /// SHA-256 of the sorted segment that the layer was built from.

@@ -124,7 +124,7 @@ impl Entry {
                 lists: vec![import.list.clone()],
                 account: import.account.clone(),
                 campaign: import.campaign.clone(),
-                topic: None,
+                topic: import.topic.clone(),
                 dialer: None,
                 trunk: None,
                 digits: Digits::default(),
@@ -204,8 +204,9 @@ pub fn read_json_line(line: &[u8]) -> serde_json::Result<JsonRow> {
 /// those of them on which no reversal has cancelled the record; the columns behind it are empty
 /// without one, and where there are several, the oldest first, `; ` stands between them. `number_key`
 /// is empty unless numbers are hashed; `evidence_deleted_at` unless what proves the record was deleted,
-/// by request or since it had been kept for long enough.
-pub const COLUMNS: [&str; 27] = [
+/// by request or since it had been kept for long enough. `topic` is what the campaign was about then,
+/// and last, since it came last.
+pub const COLUMNS: [&str; 28] = [
     "pressed_at",
     "durable_at",
     "confirmed_at",
@@ -233,6 +234,7 @@ pub const COLUMNS: [&str; 27] = [
     "reversal_record",
     "number_key",
     "evidence_deleted_at",
+    "topic",
 ];
 
 /// Writes entries as CSV (RFC 4180, every field quoted, so that a spreadsheet asked for text
@@ -326,6 +328,7 @@ impl Row for Entry {
             each(|undone| undone.record.to_string()),
             text(entry.number_key.as_deref()),
             entry.evidence_deleted.map(|gone| gone.at.iso8601()).unwrap_or_default(),
+            text(optout.topic.as_ref().map(|name| name.as_str())),
         ]
     }
 }
@@ -370,7 +373,7 @@ mod tests {
                 lists: vec!["global".into(), "acme".into()],
                 account: Some("acme".into()),
                 campaign: Some("=HYPERLINK(1)".into()),
-                topic: None,
+                topic: Some("energy".into()),
                 dialer: None,
                 trunk: None,
                 digits: "*9".parse().expect("these are keys"),
@@ -409,7 +412,7 @@ mod tests {
              \"1970-01-01T00:00:02.000000Z\",\"+34600123456\",\"global acme\",\"acme\",\
              \"'=HYPERLINK(1)\",\"*9\",\"tone\",\"dialled_code\",\"\",\"\",\
              \"'+a \"\"b\"\", c@host\",\"b\",\"madrid-1\",\"0123456789abcdef-42\",\"{}\",\
-             \"played\",\"\",\"'-1+1\",\"global acme\",\"\",\"\",\"\",\"\",\"\",\"\"",
+             \"played\",\"\",\"'-1+1\",\"global acme\",\"\",\"\",\"\",\"\",\"\",\"\",\"energy\"",
             "ab".repeat(32)
         );
         assert_eq!(line, want);

@@ -162,6 +162,7 @@ impl Snapshots {
             list: "registry".into(),
             account: None,
             campaign: None,
+            topic: None,
             record: RecordId { writer: WriterId(1), seq: len },
             segment: [7; 32],
         };

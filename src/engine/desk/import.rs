@@ -20,6 +20,7 @@ use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::RecordId;
+use crate::model::TopicName;
 use crate::model::UnixMicros;
 use crate::model::WriterId;
 use crate::net::clock;
@@ -69,6 +70,9 @@ pub struct Claim {
     /// In which campaign, where the file is an export of ours; `None` is in all.
     #[serde(default)]
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about then, where the export's rows say so.
+    #[serde(default)]
+    pub topic: Option<TopicName>,
     /// When the first and the last of it was said, where the file is an export of ours.
     #[serde(default)]
     pub said: Option<(UnixMicros, UnixMicros)>,
@@ -439,12 +443,13 @@ fn of_place<'a>(
     claim: &Claim,
     imports: &'a [Imported],
 ) -> impl Iterator<Item = &'a Imported> + use<'a> {
-    let place = (claim.list.clone(), claim.account.clone(), claim.campaign.clone());
+    let Claim { list, account, campaign, topic, .. } = claim.clone();
     let mut found: Vec<&Imported> = standing(imports).collect();
     found.reverse();
     found.into_iter().filter(move |imported| {
-        let Import { list, account, campaign, .. } = &imported.import;
-        (list, account, campaign) == (&place.0, &place.1, &place.2)
+        let import = &imported.import;
+        (&import.list, &import.account) == (&list, &account)
+            && (&import.campaign, &import.topic) == (&campaign, &topic)
     })
 }
 
@@ -472,8 +477,9 @@ fn earlier(claim: &Claim, imports: &[Imported]) -> Vec<Earlier> {
 
 /// Whether `import`, which is not known to be durable, says what `claim` does.
 fn is_same_but_taken(claim: &Claim, import: &Import) -> bool {
-    let Import { list, account, campaign, file_sha256, listed, tally, .. } = import;
-    (list, account, campaign) == (&claim.list, &claim.account, &claim.campaign)
+    let Import { list, account, campaign, topic, file_sha256, listed, tally, .. } = import;
+    (list, account) == (&claim.list, &claim.account)
+        && (campaign, topic) == (&claim.campaign, &claim.topic)
         && (file_sha256, listed) == (&claim.file_sha256, &claim.listed)
         && tally.ranges == claim.tally.ranges
 }
@@ -497,11 +503,12 @@ fn import_of(
     claim: Claim,
     all: &[Imported],
 ) -> Result<(Import, usize), DeskError> {
-    let Claim { list, account, campaign, said, source, as_of, .. } = claim;
+    let Claim { list, account, campaign, topic, said, source, as_of, .. } = claim;
     let Claim { shape, tally, file_sha256, listed, actor, .. } = claim;
     let mut import = Import {
         account,
         campaign,
+        topic,
         said,
         source,
         as_of,

@@ -1,4 +1,4 @@
-//! The numbers of an export, sorted by where they go: list, account and campaign.
+//! The numbers of an export, sorted by where they go: list, account, campaign and topic.
 //!
 //! ```text
 //! place, 64 bits | number, 64 bits  -> runs -> merge -> a segment for each place
@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::ListName;
+use crate::model::TopicName;
 use crate::model::UnixMicros;
 use crate::suppression::NumberStorage;
 use crate::suppression::import::Exported;
@@ -43,6 +44,9 @@ pub struct Place {
     pub account: Option<AccountName>,
     /// In which campaign; `None` is in all.
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about when they were said, where the rows say so.
+    #[serde(default)]
+    pub topic: Option<TopicName>,
 }
 
 /// What an export puts in one place.
@@ -99,10 +103,14 @@ impl Places {
     /// Takes a row; those that were reversed everywhere have no list and go nowhere.
     /// Numbers are kept as `numbers` says.
     pub(super) fn push(&mut self, exported: &Exported, numbers: &NumberStorage) -> io::Result<()> {
-        let Exported { whom, lists, account, campaign, said_at, .. } = exported;
+        let Exported { whom, lists, account, campaign, topic, said_at, .. } = exported;
         for list in lists {
-            let place =
-                Place { list: list.clone(), account: account.clone(), campaign: campaign.clone() };
+            let place = Place {
+                list: list.clone(),
+                account: account.clone(),
+                campaign: campaign.clone(),
+                topic: topic.clone(),
+            };
             let at = self.place(place, *said_at)?;
             let Some(placed) = self.placed.get_mut(at) else { continue };
             match whom {
@@ -124,7 +132,7 @@ impl Places {
             Some(at) => *at,
             None if self.placed.len() == PLACES_MAX => {
                 let why = format!(
-                    "expected at most {PLACES_MAX} different lists, accounts and campaigns; \
+                    "expected at most {PLACES_MAX} different lists, accounts, campaigns and topics; \
                      export and import one list at a time"
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));

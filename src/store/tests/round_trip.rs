@@ -10,6 +10,7 @@ use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::NumberReader;
 use crate::model::RecordId;
+use crate::model::TopicName;
 use crate::model::token::Seed;
 use crate::model::token::TokenSource;
 use crate::store::import::Order;
@@ -31,14 +32,17 @@ use crate::suppression::import::Tally;
 
 const CASES: u64 = 32;
 const NUMBERS: u64 = 5;
-const LISTS: [(&str, Scope); 4] = [
+const LISTS: [(&str, Scope); 5] = [
     ("global", Scope::Global),
     ("own", Scope::Account),
     ("spring", Scope::Campaign),
+    ("themes", Scope::Topic),
     ("ftc", Scope::Global),
 ];
 const ACCOUNTS: [&str; 2] = ["acme", "rival"];
 const CAMPAIGNS: [&str; 2] = ["promo", "other"];
+/// What each of them is about today; on the day of an opt-out it may have been another.
+const TOPICS: [&str; 2] = ["gas", "energy"];
 
 /// The last two of them are short codes.
 fn number(n: u64) -> Number {
@@ -74,6 +78,7 @@ impl Dice {
             lists: self.lists(),
             account: self.name(&ACCOUNTS).map(AccountName::from),
             campaign: self.name(&CAMPAIGNS).map(CampaignName::from),
+            topic: self.name(&TOPICS).map(TopicName::from),
             reason: Some("=a \"reason\",\nof two lines".to_owned()),
             ..optout(n)
         }))
@@ -106,6 +111,8 @@ fn state(reader: &Reader) -> Vec<String> {
         scope: *scope,
     };
     let index = Index::new(&LISTS.iter().map(list).collect::<Vec<_>>()).unwrap();
+    let topics = CAMPAIGNS.iter().zip(TOPICS);
+    index.set_topics(topics.map(|(name, topic)| ((*name).into(), Some(topic.into()))).collect());
     reader.fill(&index).unwrap();
     let mut refused = Vec::new();
     for n in 0..NUMBERS {
@@ -207,6 +214,7 @@ fn take(dir: &Path, store: &Store, acks: &Receiver<Ack>, file: &[u8]) {
         let import = Import {
             account: place.account.clone(),
             campaign: place.campaign.clone(),
+            topic: place.topic.clone(),
             said: Some(*said),
             tally: Tally { ranges: ranges.clone(), ..Tally::default() },
             file_sha256: prepared.file_sha256,

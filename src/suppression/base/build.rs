@@ -89,7 +89,7 @@ impl Base {
         sources: impl IntoIterator<Item = Source<I>>,
         takers: impl IntoIterator<Item = Taker<I>>,
     ) -> Result<Self, BuildError<E>> {
-        let (layers, mut inputs): (Vec<_>, Vec<_>) =
+        let (mut layers, mut inputs): (Vec<_>, Vec<_>) =
             sources.into_iter().map(|source| (source.layer, source.numbers)).unzip();
         if layers.len() > Self::LAYERS_MAX {
             return Err(BuildError::Layers { found: layers.len() });
@@ -128,6 +128,7 @@ impl Base {
                 scratch.clear();
             }
         }
+        layers.shrink_to_fit();
         Ok(Self::assemble(layers, writer.finish(scratch.sets))?)
     }
 }

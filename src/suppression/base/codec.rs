@@ -21,6 +21,7 @@ use std::io::Write;
 use crate::model::AccountName;
 use crate::model::CampaignName;
 use crate::model::RecordId;
+use crate::model::TopicName;
 use crate::model::WriterId;
 
 use super::Base;
@@ -30,8 +31,9 @@ use super::columns::LayoutError;
 use super::keyed::Keyed;
 
 const MAGIC: [u8; 8] = *b"bvz-base";
-/// The version that is written. One of before knows no keyed numbers, and is built anew.
-const VERSION: u32 = 2;
+/// The version that is written. One of before knows no keyed numbers or no topics, and is built
+/// anew.
+const VERSION: u32 = 3;
 const PRELUDE_LEN: usize = 24;
 /// Octets between two CRCs. Our choice: small beside the caches, large beside a CRC.
 const CHUNK_LEN: usize = 1 << 20;
@@ -164,6 +166,10 @@ impl Base {
             put_text(Some(layer.list.as_str()), &mut out);
             put_text(layer.account.as_ref().map(AccountName::as_str), &mut out);
             put_text(layer.campaign.as_ref().map(CampaignName::as_str), &mut out);
+            // A topic is that of the campaign.
+            if layer.campaign.is_some() {
+                put_text(layer.topic.as_ref().map(TopicName::as_str), &mut out);
+            }
             layer.record.writer.0.put(&mut out);
             layer.record.seq.put(&mut out);
             out.extend_from_slice(&layer.segment);
@@ -364,10 +370,15 @@ impl<'a> Header<'a> {
 
     fn layer(&mut self) -> Result<Layer, CodecError> {
         let malformed = || CodecError::Malformed { part: "layers" };
+        let list = self.text()?.ok_or_else(malformed)?.into();
+        let account = self.text()?.map(AccountName::from);
+        let campaign = self.text()?.map(CampaignName::from);
+        let topic = if campaign.is_some() { self.text()? } else { None };
         Ok(Layer {
-            list: self.text()?.ok_or_else(malformed)?.into(),
-            account: self.text()?.map(AccountName::from),
-            campaign: self.text()?.map(CampaignName::from),
+            list,
+            account,
+            campaign,
+            topic: topic.map(TopicName::from),
             record: RecordId { writer: WriterId(self.u64("layers")?), seq: self.u64("layers")? },
             segment: self.octets(32, "layers")?.try_into().map_err(|_error| malformed())?,
         })
@@ -452,6 +463,7 @@ mod tests {
             list: "lista ñ".into(),
             account: account.map(Into::into),
             campaign: campaign.map(Into::into),
+            topic: campaign.map(|_any| "energía".into()),
             record: RecordId { writer: WriterId(9), seq: 8 },
             segment: [7; 32],
         };
@@ -511,7 +523,7 @@ mod tests {
         let cases = [
             ("another file",       change(0, b'x', false), "expected a snapshot, found something else"),
             ("the beginning",      change(12, 0xff, false), "the snapshot is damaged in its beginning, within 1048576 octets from 0"),
-            ("a later version",    change(8, 3, true),     "expected snapshot version 2, found 3"),
+            ("a later version",    change(8, 4, true),     "expected snapshot version 3, found 4"),
             ("a header too large", change(19, 1, true),    "the header of the snapshot is malformed at its size"),
             ("the header",         change(24, 0xff, false), "the snapshot is damaged in its header, within 1048576 octets from 24"),
         ];

@@ -239,6 +239,7 @@ mod tests {
             list: format!("list-{place}").as_str().into(),
             account: None,
             campaign: None,
+            topic: None,
             record: RecordId { writer: WriterId(1), seq: place as u64 + 1 },
             segment: [place as u8; 32],
         }

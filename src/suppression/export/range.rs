@@ -7,6 +7,7 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::NodeName;
 use crate::model::RecordId;
+use crate::model::TopicName;
 use crate::model::UnixMicros;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
@@ -32,6 +33,9 @@ pub struct RangeEntry {
     pub account: Option<AccountName>,
     /// In which campaign; `None` is in all.
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about when it was said, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicName>,
     /// The engine that took the import down.
     pub node: NodeName,
     /// Who imported it.
@@ -48,13 +52,14 @@ impl RangeEntry {
     /// `range` as `imported` has put it on its list, or a part of that.
     pub fn of_import(imported: &Imported, range: Range) -> Self {
         let Imported { record, written_at, import } = imported;
-        let Import { list, account, campaign, node, actor, imported_at, .. } = import;
+        let Import { list, account, campaign, topic, node, actor, imported_at, .. } = import;
         Self {
             record: *record,
             range,
             list: list.clone(),
             account: account.clone(),
             campaign: campaign.clone(),
+            topic: topic.clone(),
             node: node.clone(),
             actor: actor.clone(),
             reason: reason(import),
@@ -74,6 +79,7 @@ impl Row for RangeEntry {
             "lists" | "standing_lists" => self.list.to_string(),
             "account" => text(self.account.as_ref().map(|name| name.as_str())),
             "campaign" => text(self.campaign.as_ref().map(|name| name.as_str())),
+            "topic" => text(self.topic.as_ref().map(|name| name.as_str())),
             "origin" => Origin::Import.as_str().to_owned(),
             "node" => self.node.to_string(),
             "record" => self.record.to_string(),
@@ -102,6 +108,7 @@ mod tests {
             list: "robinson".into(),
             account: Some("acme".into()),
             campaign: None,
+            topic: Some("energy".into()),
             node: "madrid-1".into(),
             actor: Some("ana".to_owned()),
             reason: Some("a block".to_owned()),
@@ -116,7 +123,7 @@ mod tests {
         let want = "\"1970-01-01T00:00:00.000000Z\",\"1970-01-01T00:00:00.001000Z\",\"\",\
                     \"'+34911234000-+34911234999\",\"robinson\",\"acme\",\"\",\"\",\"\",\"import\",\
                     \"\",\"\",\"\",\"\",\"madrid-1\",\"0000000000000001-7\",\"\",\"\",\"ana\",\"a block\",\
-                    \"robinson\",\"\",\"\",\"\",\"\",\"\",\"\"";
+                    \"robinson\",\"\",\"\",\"\",\"\",\"\",\"\",\"energy\"";
         assert_eq!(text.lines().nth(1), Some(want));
         let mut line = Vec::new();
         write_json_line(&mut line, &entry).unwrap();

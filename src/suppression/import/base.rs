@@ -25,6 +25,7 @@ pub fn layers(all: &[Imported]) -> Vec<Layer> {
         list: imported.import.list.clone(),
         account: imported.import.account.clone(),
         campaign: imported.import.campaign.clone(),
+        topic: imported.import.campaign.as_ref().and(imported.import.topic.clone()),
         record: imported.record,
         segment: part.segment.0,
     };

@@ -1,5 +1,5 @@
-//! Our own exports, read again: each row says which number or range, on which lists, for whom and in
-//! which campaign, and on which of the lists it was reversed.
+//! Our own exports, read again: each row says which number or range, on which lists, for whom, in
+//! which campaign and what that was about, and on which of the lists it was reversed.
 //!
 //! What was reversed does not refuse anew, and nothing of a row takes anything off: a file can
 //! only add. The evidence of a row (keys, calls, who entered it) stays in the file, whose SHA-256
@@ -16,6 +16,7 @@ use crate::model::BulkReader;
 use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
+use crate::model::TopicName;
 use crate::model::UnixMicros;
 use crate::suppression::export::COLUMNS;
 use crate::suppression::export::JsonRow;
@@ -55,6 +56,8 @@ pub struct Exported {
     pub account: Option<AccountName>,
     /// In which campaign.
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about then, where the row says so.
+    pub topic: Option<TopicName>,
     /// When the key was pressed, or the wish was entered.
     pub said_at: UnixMicros,
     /// Under which key the number is hashed, where the row says one.
@@ -75,6 +78,8 @@ pub(super) struct Columns(BTreeMap<String, usize>);
 
 /// The column that says under which key numbers are hashed.
 const NUMBER_KEY: &str = "number_key";
+/// The column that says what the campaign was about.
+const TOPIC: &str = "topic";
 
 /// The columns that say who is refused, by whom and since when.
 const NEEDED: [&str; 5] = ["pressed_at", "number", "standing_lists", "account", "campaign"];
@@ -95,9 +100,11 @@ impl Columns {
             })?;
             places.insert(name.to_owned(), place);
         }
-        // Tables of before have no such column, and no hashes.
-        let place = header.iter().position(|cell| cell == NUMBER_KEY.as_bytes());
-        places.extend(place.map(|place| (NUMBER_KEY.to_owned(), place)));
+        // Tables of before lack these columns, and say nothing of hashes and topics.
+        for name in [NUMBER_KEY, TOPIC] {
+            let place = header.iter().position(|cell| cell == name.as_bytes());
+            places.extend(place.map(|place| (name.to_owned(), place)));
+        }
         Ok(Self(places))
     }
 
@@ -132,6 +139,7 @@ impl Columns {
             campaign: name(text("campaign")?).as_deref().map(CampaignName::from),
             said_at: said_at.ok_or(Reason::Record { expected })?,
             // A spreadsheet leaves out what is empty at the end of a row.
+            topic: self.cell(TOPIC, cells).and_then(name).as_deref().map(TopicName::from),
             number_key: self.cell(NUMBER_KEY, cells).and_then(name),
         })
     }
@@ -165,6 +173,7 @@ fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
             lists: entry.standing().cloned().collect(),
             account: entry.optout.account,
             campaign: entry.optout.campaign,
+            topic: entry.optout.topic,
             said_at: entry.optout.pressed_at,
             number_key: entry.number_key,
         },
@@ -173,6 +182,7 @@ fn of_json(line: &Line<'_>) -> Result<Exported, Reason> {
             lists: vec![entry.list],
             account: entry.account,
             campaign: entry.campaign,
+            topic: entry.topic,
             said_at: entry.imported_at,
             number_key: None,
         },
@@ -189,7 +199,8 @@ impl Exported {
         let lists = self.lists.iter().map(ListName::as_str);
         let account = self.account.iter().map(AccountName::as_str);
         let campaign = self.campaign.iter().map(CampaignName::as_str);
-        lists.chain(account).chain(campaign).all(is_name)
+        let topic = self.topic.iter().map(TopicName::as_str);
+        lists.chain(account).chain(campaign).chain(topic).all(is_name)
     }
 }
 

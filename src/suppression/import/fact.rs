@@ -12,6 +12,7 @@ use crate::model::ListName;
 use crate::model::NodeName;
 use crate::model::Number;
 use crate::model::RecordId;
+use crate::model::TopicName;
 use crate::model::UnixMicros;
 use crate::suppression::Authority;
 use crate::suppression::Undone;
@@ -43,6 +44,9 @@ pub struct Import {
     /// campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<CampaignName>,
+    /// What that campaign was about then, where the export's rows say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicName>,
     /// When the first and the last of it was said, where the file is an export of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<(UnixMicros, UnixMicros)>,
@@ -154,6 +158,7 @@ impl Import {
             list,
             account: None,
             campaign: None,
+            topic: None,
             said: None,
             source: String::new(),
             as_of: None,
@@ -193,11 +198,11 @@ impl Import {
     /// Whether `other` is the same import, not another one of the same file; whatever each takes off,
     /// since one that is not known to be durable takes nobody off.
     pub fn is_again(&self, other: &Self) -> bool {
-        let Self { list, account, campaign, shape, file_sha256, .. } = self;
+        let Self { list, account, campaign, topic, shape, file_sha256, .. } = self;
         let Self { listed, withdraws, node, imported_at, .. } = self;
-        let place = (&other.list, &other.account, &other.campaign);
+        let place = (&other.list, &other.account, &other.campaign, &other.topic);
         let file = (&other.shape, &other.file_sha256, &other.listed, &other.withdraws);
-        (list, account, campaign) == place
+        (list, account, campaign, topic) == place
             && (shape, file_sha256, listed, withdraws) == file
             && (node, imported_at) == (&other.node, &other.imported_at)
     }

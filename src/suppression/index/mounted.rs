@@ -45,7 +45,7 @@ impl Index {
                 lists: lists.unwrap_or_default(),
                 account: layer.account.clone(),
                 campaign: layer.campaign.clone(),
-                topic: None,
+                topic: layer.topic.clone(),
                 record: Some(layer.record),
             });
         }

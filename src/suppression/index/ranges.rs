@@ -10,6 +10,7 @@ use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
+use crate::model::TopicName;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
 use crate::suppression::import::standing;
@@ -54,6 +55,8 @@ pub(super) struct ImportedRange {
     pub(super) account: Option<AccountName>,
     /// In which campaign; `None` reaches every campaign.
     pub(super) campaign: Option<CampaignName>,
+    /// What that campaign was about when it was said, where that is known.
+    pub(super) topic: Option<TopicName>,
     /// The import's record.
     pub(super) record: RecordId,
 }
@@ -87,6 +90,7 @@ impl Index {
                 list: import.list.clone(),
                 account: import.account.clone(),
                 campaign: import.campaign.clone(),
+                topic: import.topic.clone(),
                 record: *record,
             })
         });
@@ -126,12 +130,12 @@ impl Index {
     pub(super) fn mount_ranges(&self, ranges: impl IntoIterator<Item = ImportedRange>) -> usize {
         let mut left_out = 0;
         let mut entries = Vec::new();
-        for ImportedRange { range, list, account, campaign, record } in ranges {
+        for ImportedRange { range, list, account, campaign, topic, record } in ranges {
             let Ok(lists) = self.lists.mask([&list]) else {
                 left_out += 1;
                 continue;
             };
-            let reason = Reason { lists, account, campaign, topic: None, record: Some(record) };
+            let reason = Reason { lists, account, campaign, topic, record: Some(record) };
             entries.push((range, reason));
         }
         let imported = Ranges::new(entries);
@@ -190,8 +194,8 @@ mod tests {
                 reverse();
                 assert_eq!(index.reversals_waiting(), (1, 0));
             }
-            let (list, account, campaign) = (list.clone(), None, None);
-            index.mount_ranges([ImportedRange { range, list, account, campaign, record }]);
+            let (list, account, campaign, topic) = (list.clone(), None, None, None);
+            index.mount_ranges([ImportedRange { range, list, account, campaign, topic, record }]);
             if !is_first {
                 reverse();
             }

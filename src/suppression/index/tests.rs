@@ -164,6 +164,7 @@ fn a_range_refuses_all_its_numbers_and_the_closest_answer_is_named() {
         list: list.clone(),
         account: Some("acme".into()),
         campaign: None,
+        topic: None,
         record: record(5),
     };
     let entries = [imported("+349*", &global), imported("+44201-+44209", &own)];
@@ -256,6 +257,7 @@ fn base(layers: &[Import<'_>]) -> Base {
                 list: list.into(),
                 account: account.map(AccountName::from),
                 campaign: campaign.map(CampaignName::from),
+                topic: None,
                 record: record(seq),
                 segment: [0; 32],
             },

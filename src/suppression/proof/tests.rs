@@ -75,6 +75,7 @@ fn import() -> Fact {
         list: "ftc".into(),
         account: None,
         campaign: None,
+        topic: None,
         said: None,
         source: "the registry".to_owned(),
         as_of: Some(UnixMicros(1_795_305_600_000_000)),

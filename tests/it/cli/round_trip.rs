@@ -123,6 +123,42 @@ fn every_list_accounts_campaigns_and_reversals_come_back() {
 }
 
 #[test]
+fn an_opt_out_on_a_list_of_topics_holds_for_its_topic_in_another_store_whatever_is_edited() {
+    let about = |folder: &Folder, topic: &str, other: &str| {
+        let lists = "[lists.temas]\nscope = \"topic\"\n\n[lists.robinson]";
+        folder.replace("config/bajavoz.toml", "[lists.robinson]", lists);
+        for (file, account, topic) in
+            [("20-encuesta.toml", "acme", topic), ("10-promo-otono.toml", "rival", other)]
+        {
+            let file = format!("config/campaigns/{file}");
+            folder.replace(&file, "check = [", "check = [\"temas\", ");
+            let now = format!("account = \"{account}\"\ntopic = \"{topic}\"");
+            folder.replace(&file, "account = \"acme\"", &now);
+        }
+    };
+    let folder = Folder::shipped();
+    about(&folder, "surveys", "surveys");
+    let add = ["optout", "add", "600777891", "--list", "temas", "--campaign", "encuesta"];
+    assert_eq!(folder.bajavoz(&add).code, 0);
+    for form in ["csv", "jsonl", "xlsx"] {
+        let name = format!("all.{form}");
+        let other = Folder::shipped();
+        // The campaign of the opt-out is about something else today, and the other is as it was.
+        about(&other, "energy", "surveys");
+        let to = other.path(&name);
+        let to = to.to_str().expect("the path is text");
+        let export = ["optout", "export", "--format", form, "--output", to];
+        assert_eq!(folder.bajavoz(&export).code, 0, "{form}");
+        let done = other.bajavoz(&["import", &name]);
+        assert!(done.out.contains("in campaign `encuesta` about `surveys`"), "{done:?}");
+        for campaign in ["encuesta", "promo-otono"] {
+            let told = other.bajavoz(&["explain", "600777891", "--campaign", campaign]);
+            assert_eq!(told.code, 1, "{form} {campaign}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn an_export_goes_on_one_list_where_one_is_named_and_without_lists_nothing_is_guessed() {
     let folder = filled();
     let export = folder.bajavoz(&["optout", "export", "--list", "comercial"]).out;

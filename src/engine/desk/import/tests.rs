@@ -49,10 +49,10 @@ fn claim_by(
     let (shape, tally) = (prepared.shape, prepared.tally.clone());
     let file_sha256 = prepared.file_sha256;
     let (source, listed, taken_off) = (String::new(), None, None);
-    let (account, campaign, said, actor) = (None, None, None, None);
+    let (account, campaign, topic, said, actor) = (None, None, None, None, None);
     #[rustfmt::skip]
     let mut claim = Claim {
-        list, account, campaign, said, source, as_of, shape, tally, file_sha256, listed,
+        list, account, campaign, topic, said, source, as_of, shape, tally, file_sha256, listed,
         taken_off, actor, may_shrink: false,
     };
     let (claims, tell) = (std::slice::from_mut(&mut claim), &mut |_progress| {});

@@ -1,5 +1,5 @@
 //! What is exported is read again as it stood: any entry, written as CSV and as JSON lines, gives
-//! the number, the lists that still refuse, account, campaign and time.
+//! the number, the lists that still refuse, account, campaign, topic and time.
 
 use super::*;
 use crate::model::NumberReader;
@@ -114,7 +114,7 @@ impl Dice {
                 lists,
                 account: self.name().as_deref().map(AccountName::from),
                 campaign: self.name().as_deref().map(CampaignName::from),
-                topic: None,
+                topic: self.name().as_deref().map(TopicName::from),
                 dialer: None,
                 trunk: None,
                 digits: "*9".parse().expect("these are keys"),
@@ -148,6 +148,7 @@ fn said(entry: &Entry) -> Exported {
         lists: entry.standing().cloned().collect(),
         account: entry.optout.account.clone(),
         campaign: entry.optout.campaign.clone(),
+        topic: entry.optout.topic.clone(),
         said_at: entry.optout.pressed_at,
         number_key: entry.number_key.clone(),
     }
@@ -214,14 +215,15 @@ fn a_name_with_control_characters_is_no_name() {
     let mut dice = Dice(TokenSource::new(Seed(1, 8)));
     let good = dice.entry();
     for bad in ["ac\0me", "ac\nme", "\u{7f}", "\u{85}acme"] {
-        let mut entries = vec![good.clone(), good.clone(), good.clone()];
+        let mut entries = vec![good.clone(); 4];
         entries[0].optout.account = Some(bad.into());
         entries[1].optout.campaign = Some(bad.into());
+        entries[2].optout.topic = Some(bad.into());
         for (form, bytes) in [("csv", csv(&entries)), ("jsonl", json(&entries))] {
             let mut rows = Rows::default();
             let (_shape, tally) = read(bytes.as_slice(), settings(), &mut rows).unwrap();
             assert_eq!(rows.rows, [said(&good)], "{form} {bad:?}");
-            assert_eq!((tally.read, tally.rejected_sum()), (3, 2), "{form} {bad:?}");
+            assert_eq!((tally.read, tally.rejected_sum()), (4, 3), "{form} {bad:?}");
             assert!(rows.rejected[0].contains("without control characters"), "{form} {bad:?}");
         }
     }
@@ -241,6 +243,8 @@ fn a_table_that_a_spreadsheet_has_rearranged_is_read_by_its_header() {
             lists: lists.iter().map(|list| ListName::from(*list)).collect(),
             account: account.map(AccountName::from),
             campaign: campaign.map(CampaignName::from),
+            // An export of before there was such a column says nothing of it.
+            topic: None,
             said_at: UnixMicros(at),
             number_key: None,
         };
@@ -263,6 +267,7 @@ fn ranges_are_read_again_as_they_stood_and_so_many_of_them() {
         list: "robinson".into(),
         account: at.is_multiple_of(2).then(|| "acme".into()),
         campaign: at.is_multiple_of(3).then(|| "promo".into()),
+        topic: at.is_multiple_of(6).then(|| "energy".into()),
         node: "madrid-1".into(),
         actor: None,
         reason: Some("=1+1".to_owned()),
@@ -274,6 +279,7 @@ fn ranges_are_read_again_as_they_stood_and_so_many_of_them() {
         lists: vec![entry.list.clone()],
         account: entry.account.clone(),
         campaign: entry.campaign.clone(),
+        topic: entry.topic.clone(),
         said_at: entry.imported_at,
         number_key: None,
     };
@@ -339,6 +345,7 @@ fn a_wide_range_of_an_export_is_taken_where_it_is_meant() {
         list: "robinson".into(),
         account: None,
         campaign: None,
+        topic: None,
         node: "madrid-1".into(),
         actor: None,
         reason: None,

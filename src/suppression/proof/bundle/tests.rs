@@ -74,6 +74,7 @@ fn import() -> Fact {
         list: "robinson".into(),
         account: None,
         campaign: None,
+        topic: None,
         said: None,
         source: "a registry".to_owned(),
         as_of: None,
