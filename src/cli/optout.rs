@@ -250,6 +250,13 @@ fn joined(lists: &[ListName]) -> String {
 
 fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Failure> {
     let sheet = sheet(common, &export)?;
+    let unwritten = |path: &Path, error: io::Error| {
+        let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
+        Failure { code: Code::Usage, error }
+    };
+    if let Some(path) = sheet {
+        XlsxExport::spare(path).map_err(|error| unwritten(path, error))?;
+    }
     let selection = Selection {
         from: export.from,
         to: export.to,
@@ -267,10 +274,7 @@ fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Fail
         tell_left_out(common, left_out);
         return Ok(Code::Yes);
     };
-    let unwritten = |error: io::Error| {
-        let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
-        Failure { code: Code::Usage, error }
-    };
+    let unwritten = |error: io::Error| unwritten(path, error);
     let mut xlsx = XlsxExport::new().map_err(unwritten)?;
     let left_out = counter.export(selection, format, &mut xlsx)?;
     tell_left_out(common, left_out);

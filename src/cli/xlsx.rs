@@ -5,8 +5,11 @@
 //! an apostrophe in front here. The rows are written to temporary files as they come, and memory
 //! does not grow with their number.
 
+use std::fs;
 use std::fs::File;
+use std::fs::Metadata;
 use std::io;
+use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 
@@ -14,10 +17,14 @@ use rust_xlsxwriter::Format;
 use rust_xlsxwriter::Workbook;
 use rust_xlsxwriter::XlsxError;
 
+use crate::store::import::is_export;
 use crate::suppression::export::COLUMNS;
 use crate::suppression::export::JsonRow;
 use crate::suppression::export::Row;
 use crate::suppression::export::read_json_line;
+
+/// What an archive in the ZIP format begins with, APPNOTE 4.3.7.
+const MAGIC: [u8; 4] = *b"PK\x03\x04";
 
 /// Rows of a sheet, the header among them: the format's limit.
 pub(super) const SHEET_ROWS_MAX: u32 = 1_048_576;
@@ -57,8 +64,29 @@ impl XlsxExport {
         Ok(export)
     }
 
-    /// Writes the workbook to a new file at `path`, for our user alone, and returns how many
-    /// entries are in it.
+    /// Refuses a file that is there and no spreadsheet that an earlier export made: of a file that
+    /// is made anew nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// What is there instead.
+    pub(super) fn spare(path: &Path) -> io::Result<()> {
+        let mut begin = Vec::new();
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found if !found.as_ref().is_ok_and(Metadata::is_file) => return found.map(drop),
+            _file => File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut begin)?,
+        };
+        let is_ours = begin == MAGIC && is_export(path).is_ok_and(|is_ours| is_ours);
+        if begin.is_empty() || is_ours {
+            return Ok(());
+        }
+        let why = "it is there already, and is no spreadsheet that an export made; name another";
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
+    }
+
+    /// Writes the workbook to the file at `path`, for our user alone, and returns how many
+    /// entries are in it. [`Self::spare`] says which file that may be.
     ///
     /// # Errors
     ///
@@ -133,8 +161,6 @@ fn failed(error: XlsxError) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use flate2::read::DeflateDecoder;
 
     use super::*;
@@ -210,8 +236,16 @@ mod tests {
         for piece in lines.chunks(7) {
             export.write_all(piece).unwrap();
         }
+        XlsxExport::spare(&path).unwrap();
         assert_eq!(export.save(&path).unwrap(), 5);
-        let archive = std::fs::read(path).unwrap();
+        XlsxExport::spare(&path).unwrap();
+        for other in [&b"[node]\n"[..], b"PK\x03\x04 and no more", b"{\"an\": \"object\"}\n"] {
+            let taken = dir.path().join("taken");
+            fs::write(&taken, other).unwrap();
+            let error = XlsxExport::spare(&taken).unwrap_err().to_string();
+            assert!(error.contains("there already"), "{error}");
+        }
+        let archive = fs::read(path).unwrap();
         for (sheet, numbers) in [(1, 50..52), (2, 52..54), (3, 54..55)] {
             let sheet = unzip(&archive, &format!("xl/worksheets/sheet{sheet}.xml")).unwrap();
             assert_eq!(sheet.matches("<row ").count(), 1 + numbers.len(), "{sheet}");

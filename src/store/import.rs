@@ -65,7 +65,8 @@ pub struct Order {
     pub file: PathBuf,
     /// How its lines are read.
     pub settings: import::Settings,
-    /// Where rejected lines go, as CSV; made anew.
+    /// Where rejected lines go, as CSV; made anew where an earlier import made it, and no other
+    /// file is touched.
     pub rejects: Option<PathBuf>,
     /// Where runs are kept while they are sorted; the system's folder for temporary files unless
     /// given. 8 octets a number are needed there.
@@ -245,7 +246,7 @@ fn read_file(
         watch.expect(left.state.text);
         (mark, was_whole) = (Some(left.state.mark.clone()), left.state.whole);
     } else if let Some(path) = &order.rejects {
-        rejects = Some(Rejects::create(path, input.sheets())?);
+        rejects = Some(Rejects::create(path, &order.file, input.sheets())?);
     }
     let mut told = || tell(Progress::Read { octets: meter.octets(), of });
     let mut sorter = Sorter::new(order, left, rejects, kept, watch.clone(), &mut told);

@@ -52,7 +52,7 @@ pub(in crate::cli) struct Import {
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
     /// Write rejected lines to this file, as CSV with line number (of a spreadsheet: sheet and
-    /// row), reason and text.
+    /// row), reason and text; a new one, or that of an earlier import.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) rejects: Option<PathBuf>,
     /// Who imports it, for the record; the login name unless given.

@@ -41,6 +41,18 @@ pub enum PrepareError {
         /// What the system said.
         source: io::Error,
     },
+    /// Rejected lines would be written over the file that is imported.
+    #[error("`{}` is the file that is imported: its rejected lines need another one; nothing was changed", path.display())]
+    RejectsSource {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Rejected lines would be written over what somebody else keeps.
+    #[error("`{}` is there already, and is no file of rejected lines: name another one; nothing was changed", path.display())]
+    RejectsTaken {
+        /// The file.
+        path: PathBuf,
+    },
     /// The segment cannot be written.
     #[error(transparent)]
     Segment(#[from] SegmentError),
@@ -54,7 +66,7 @@ impl PrepareError {
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         };
         match self {
-            Self::Busy { .. } => false,
+            Self::Busy { .. } | Self::RejectsSource { .. } | Self::RejectsTaken { .. } => false,
             // What the system did not say is of the file: a wrong checksum, a damaged spreadsheet.
             Self::Content { source: ImportError::Io(error), .. } => {
                 is_full(error) || error.raw_os_error().is_none()

@@ -160,6 +160,44 @@ fn rejected_lines_are_kept_with_place_reason_and_text() {
 }
 
 #[test]
+fn rejected_lines_are_written_over_nothing_but_those_of_an_earlier_import() {
+    let place = Place::new();
+    let text = b"600123456\n12\n";
+    let order = place.order(text, Some(Shape::Txt), 10);
+    let rejects = order.rejects.clone().unwrap();
+    let link = place.dir.path().join("link");
+    std::os::unix::fs::symlink(&order.file, &link).unwrap();
+    let try_at = |path: &Path, what: &[u8]| {
+        fs::write(path, what).unwrap();
+        let order = Order { rejects: Some(path.to_owned()), ..order.clone() };
+        let came = prepare(&order, &mut |_| {}).map(drop).map_err(|error| error.to_string());
+        (came, fs::read(path).unwrap())
+    };
+    let sheets = &b"sheet,row,reason,why,text\nSheet1,2,x,x,x\n"[..];
+    for (name, path, what, want) in [
+        ("the file itself", &order.file, &text[..], Err("is the file that is imported")),
+        ("a link to it", &link, &text[..], Err("is the file that is imported")),
+        ("another's", &rejects, &b"[node]\n"[..], Err("no file of rejected lines")),
+        ("one that is shorter", &rejects, &b"line"[..], Err("no file of rejected lines")),
+        ("an empty one", &rejects, &b""[..], Ok(())),
+        ("of an earlier import", &rejects, &b"line,reason,why,text\n9,x,x,x\n"[..], Ok(())),
+        ("of an earlier one of a spreadsheet", &rejects, sheets, Ok(())),
+    ] {
+        let (came, left) = try_at(path, what);
+        match want {
+            Ok(()) => {
+                assert_eq!(came, Ok(()), "{name}");
+                assert!(left.starts_with(b"line,reason,why,text\n2,short_code,"), "{name}");
+            }
+            Err(want) => {
+                assert!(came.is_err_and(|error| error.contains(want)), "{name}");
+                assert_eq!(left, what, "{name}: it is as it was");
+            }
+        }
+    }
+}
+
+#[test]
 fn two_imports_do_not_write_at_once_and_what_a_crash_left_is_no_hindrance() {
     let place = Place::new();
     let mut prepared = prepare(&place.order(b"600123456\n", None, 10), &mut |_| {}).unwrap();

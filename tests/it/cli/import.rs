@@ -83,6 +83,34 @@ fn another_column_of_the_same_file_is_imported_and_each_of_them_once() {
 }
 
 #[test]
+fn no_file_of_yours_is_written_over() {
+    let folder = Folder::shipped();
+    write(&folder, "bajas.txt", "600123456\n12\n");
+    let config = "config/bajavoz.toml";
+    let was = fs::read_to_string(folder.path(config)).expect("it is shipped");
+    let import = ["import", "bajas.txt", "--list", "robinson"];
+    for (rejects, want) in
+        [("bajas.txt", "is the file that is imported"), (config, "there already")]
+    {
+        for dry in [&["--dry-run"][..], &[]] {
+            let ran = folder.bajavoz(&[&import[..], &["--rejects", rejects], dry].concat());
+            assert_eq!((ran.code, ran.errors.contains(want)), (2, true), "{rejects}: {ran:?}");
+        }
+    }
+    assert!(!folder.path("data").exists(), "nothing was imported");
+    for _again in 0..2 {
+        assert_eq!(folder.bajavoz(&[&import[..], &["--rejects", "no.csv"]].concat()).code, 0);
+        let sheet = ["optout", "export", "--imports", "--format", "xlsx", "--output", "all.xlsx"];
+        let ran = folder.bajavoz(&sheet);
+        assert_eq!(ran.code, 0, "{}", ran.errors);
+    }
+    let ran = folder.bajavoz(&["optout", "export", "--format", "xlsx", "--output", config]);
+    assert_eq!((ran.code, ran.errors.contains("there already")), (2, true), "{ran:?}");
+    let left = |name: &str| fs::read_to_string(folder.path(name)).expect("it is there");
+    assert_eq!((left("bajas.txt").as_str(), left(config)), ("600123456\n12\n", was));
+}
+
+#[test]
 fn what_is_no_whole_file_changes_nothing_and_says_so() {
     let folder = Folder::shipped();
     write(&folder, "empty.txt", "\n");

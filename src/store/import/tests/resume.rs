@@ -255,7 +255,8 @@ fn what_was_kept_and_is_not_sound_is_begun_anew() {
     }
     let rejects = case.order.rejects.as_ref().unwrap();
     assert_eq!(spoil("no rejects", &|_| fs::write(rejects, "").unwrap()), None);
-    assert_eq!(spoil("other rejects", &|_| fs::write(rejects, [b'x'; 4096]).unwrap()), None);
+    let others = [&b"line,reason,why,text\n"[..], &[b'x'; 4096]].concat();
+    assert_eq!(spoil("other rejects", &|_| fs::write(rejects, &others).unwrap()), None);
 }
 
 #[test]
