@@ -22,6 +22,7 @@ mod demo;
 mod erase;
 mod exit;
 mod import;
+mod login;
 mod optout;
 mod page;
 pub mod phones;

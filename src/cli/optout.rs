@@ -15,6 +15,7 @@ use super::args::Show;
 use super::counter::Counter;
 use super::exit::Code;
 use super::exit::Failure;
+use super::login::login;
 use super::page::Page;
 use super::text::count;
 use super::text::optout_texts;
@@ -180,11 +181,6 @@ fn tell_reversed(reversed: &Reversed, page: &mut Page) -> io::Result<()> {
         }
         _ => writeln!(page, "nothing was reversed; --yes does it"),
     }
-}
-
-/// The login name, as far as the environment says it.
-pub(super) fn login() -> Option<String> {
-    ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok())
 }
 
 fn show(common: &Common, show: Show, page: &mut Page) -> Result<Code, Failure> {
