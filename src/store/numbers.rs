@@ -80,6 +80,19 @@ impl NumberChoice {
         matches!(self, Self::Keyed { .. })
     }
 
+    /// Whether the store in the folder `dir`, where one is there already, is made like this, and its
+    /// secret can be had: whether it would be opened. Nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// As for opening it.
+    pub fn check_made(&self, dir: &Path) -> Result<(), StoreError> {
+        match mark_of(&dir.join("keys"))? {
+            None if !self.key_path(dir).exists() => Ok(()),
+            made => self.resolve(dir, made, false).map(drop),
+        }
+    }
+
     /// How the store in the folder `dir` keeps numbers, which it says of itself as `made`, where it
     /// is there already. A secret is drawn for a new one, if it `may_draw`.
     ///
@@ -234,6 +247,30 @@ mod tests {
             let told = choice.resolve(dir.path(), None, true).unwrap_err().to_string();
             assert!(told.contains("not what was written"), "{name}: {told}");
         }
+    }
+
+    #[test]
+    fn whether_a_store_would_be_opened_is_told_without_making_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("secret");
+        let choice = NumberChoice::Keyed { key: Some(key.clone()) };
+        let told = |choice: &NumberChoice| {
+            choice.check_made(dir.path()).map_err(|error| error.to_string())
+        };
+        let is_refused = |choice, want: &str| told(choice).is_err_and(|told| told.contains(want));
+        assert_eq!((told(&choice), told(&NumberChoice::Plain)), (Ok(()), Ok(())), "no store yet");
+        assert!(!key.exists(), "and no secret is drawn for it");
+        fs::write(&key, "a secret").unwrap();
+        assert!(is_refused(&choice, "not what was written"));
+        fs::remove_file(&key).unwrap();
+        let numbers = choice.resolve(dir.path(), None, true).unwrap();
+        KeyFile::open(&dir.path().join("keys"), true, numbers).unwrap();
+        assert_eq!(told(&choice), Ok(()));
+        assert!(is_refused(&NumberChoice::Plain, "number-storage = \"hmac\""));
+        let other = NumberChoice::Keyed { key: Some(dir.path().join("other")) };
+        assert!(is_refused(&other, "missing"));
+        other.resolve(dir.path(), None, true).unwrap();
+        assert!(is_refused(&other, "`number-key` must name the file"));
     }
 
     #[test]

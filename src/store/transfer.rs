@@ -15,6 +15,7 @@ use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::model::WriterId;
 use crate::suppression::proof::Hash;
 
 use super::Clock;
@@ -71,6 +72,9 @@ pub struct Copied {
     pub streams: u64,
     /// Segments of imports that are there now.
     pub segments: u64,
+    /// Records that were there before and that the source lacks, of the streams that both know of as
+    /// this node's: it is the newer one of the two, or the source was meant to be the target.
+    pub only_there: u64,
 }
 
 /// What was copied of one table.
@@ -132,7 +136,24 @@ pub fn copy(
         false => (there.cursors()?, &mut archive.database),
     };
     copied.streams = copy_cursors(&cursors, known)?;
+    // A server has other nodes' streams too, of which the file knows nothing.
+    let of_file = archive.database.cursors()?;
+    for writer in of_file.iter().map(|cursor| cursor.writer) {
+        let (here, there) = (count_facts(from, writer)?, count_facts(to, writer)?);
+        copied.only_there += there.saturating_sub(here);
+    }
     Ok(copied)
+}
+
+/// How many records there are of the stream of `writer`.
+fn count_facts(backend: &mut dyn Backend, writer: WriterId) -> Result<u64, StoreError> {
+    let mut count = 0;
+    let sql = "SELECT COUNT(*) FROM fact WHERE writer_id = $1";
+    each(backend, sql, &[writer.0.into()], |row| {
+        count = row.unsigned(0)?;
+        Ok(())
+    })?;
+    Ok(count)
 }
 
 /// An embedded database is made anew from this node's journal when it is lost, and a restore does

@@ -38,6 +38,23 @@ fn rows(copied: &Copied) -> Vec<(&'static str, u64, u64)> {
     copied.tables.iter().map(|table| (table.name, table.rows, table.copied)).collect()
 }
 
+#[test]
+fn a_copy_that_goes_the_wrong_way_says_how_much_the_source_lacks() {
+    let stand = Stand::sqlite();
+    let before = filled(&stand);
+    let database = cluster::Cluster::shared().database();
+    let settings = server(&database);
+    let wrong = copy(stand.path(), &settings, false, &clock()).unwrap();
+    assert!(wrong.only_there > 0 && wrong.tables.iter().all(|table| table.rows == 0), "{wrong:?}");
+    let there = copy(stand.path(), &settings, true, &clock()).unwrap();
+    let facts = there.tables.iter().find(|table| table.name == "fact").map(|table| table.rows);
+    assert_eq!((there.only_there, facts), (0, Some(wrong.only_there)));
+    let back = copy(stand.path(), &settings, false, &clock()).unwrap();
+    assert_eq!(back.only_there, 0, "now both have the same");
+    let (store, _recovered, _acks) = stand.open();
+    assert_eq!(said(&store.reader().unwrap()), before, "and nothing was lost by it");
+}
+
 /// The same folder with its server in place of its file.
 fn moved(stand: Stand, database: &TestDatabase) -> Stand {
     let target = Target::Postgres(Box::new(server(database)));
