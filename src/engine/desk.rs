@@ -248,7 +248,11 @@ impl Desk {
         let index = &*self.index;
         let question =
             Question { checked: &checked, index, campaign, number, entries: &entries, at };
-        let unread = unread.map(|error| error.to_string());
+        let unread = unread.map(|error| match error {
+            // In which everything else is said by whoever tells it.
+            StoreError::Away => "the database is away or behind the journal".to_owned(),
+            error => error.to_string(),
+        });
         Ok(Explanation { stale_ms, unread, ..explain::explain(&question)? })
     }
 
@@ -258,7 +262,16 @@ impl Desk {
         if is_lost {
             return Err(StoreError::Away.into());
         }
-        Ok(self.reader()?.show(number)?)
+        self.on_record(number)
+    }
+
+    /// Everything on record of `number`, what a registry took off again among it, oldest first.
+    fn on_record(&self, number: Number) -> Result<Vec<Entry>, DeskError> {
+        let reader = self.reader()?;
+        let mut entries = reader.show(number)?;
+        entries.extend(reader.taken_off(number)?);
+        entries.sort_by_key(|entry| (entry.optout.pressed_at, entry.record));
+        Ok(entries)
     }
 
     /// For how long opt-outs of other nodes may be unknown, where that is longer than is allowed.
@@ -323,7 +336,7 @@ impl Desk {
     pub fn show(&self, text: &str) -> Result<Vec<Shown>, DeskError> {
         let checked = self.checked.load();
         let number = read_number(&checked, text)?;
-        let entries = self.reader()?.show(number)?;
+        let entries = self.on_record(number)?;
         let is_known = |list: &&ListName| checked.lists.contains_key(*list);
         let shown = entries.into_iter().map(|entry| Shown {
             refuses: entry.standing().filter(is_known).cloned().collect(),
@@ -452,10 +465,20 @@ impl Desk {
         standing
     }
 
-    /// A list that the configuration does not have may be one that records still name; one that none
-    /// does was typed wrong.
+    /// A list or a campaign that the configuration does not have may be one that records still name;
+    /// one that none does was typed wrong.
     fn check_is_known(&self, filter: &Filter, reader: &Reader) -> Result<(), DeskError> {
         let checked = self.checked.load();
+        if let Some(name) = &filter.campaign
+            && let Err(unknown) = campaign_of(&checked, name)
+        {
+            let of_campaign = Filter { campaign: Some(name.clone()), ..Filter::default() };
+            let is_named = reader.count(&of_campaign)? > 0
+                || reader.imports()?.iter().any(|it| it.import.campaign.as_ref() == Some(name));
+            if !is_named {
+                return Err(unknown);
+            }
+        }
         let Some(list) = filter.list.as_ref().filter(|list| !checked.lists.contains_key(*list))
         else {
             return Ok(());

@@ -14,6 +14,7 @@ use crate::model::ListName;
 use crate::model::Number;
 use crate::suppression::import::Imported;
 use crate::suppression::import::Part;
+use crate::suppression::import::standing;
 use crate::suppression::segment::Content;
 use crate::suppression::segment::SegmentError;
 use crate::suppression::segment::SegmentHeader;
@@ -182,6 +183,28 @@ impl Segments {
             }
         }
         Ok(true)
+    }
+
+    /// Which of `all`, the first of them, took `number` off from `imported`, which had it.
+    pub(super) fn taker<'a>(
+        &self,
+        imported: &Imported,
+        all: &'a [Imported],
+        number: Number,
+    ) -> Result<Option<&'a Imported>, StoreError> {
+        let Some(listed) = &imported.import.listed else { return Ok(None) };
+        if self.find(listed, number)?.is_none() {
+            return Ok(None);
+        }
+        for taker in standing(all) {
+            if let Some(taken_off) = &taker.import.taken_off
+                && taken_off.from.contains(&imported.record)
+                && self.find(&taken_off.part, number)?.is_some()
+            {
+                return Ok(Some(taker));
+            }
+        }
+        Ok(None)
     }
 
     /// The place of `number` among the numbers of a segment, counted from 0.

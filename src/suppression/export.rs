@@ -20,6 +20,7 @@ use super::import::Import;
 use super::import::Imported;
 use super::optout::OptOut;
 use super::optout::Origin;
+use super::reversal::Authority;
 use super::reversal::Undone;
 
 mod range;
@@ -148,6 +149,23 @@ impl Entry {
             number_key: None,
             evidence_deleted: None,
         }
+    }
+
+    /// A number that stood on a list by an import until `by`, a change list of its registry, took it
+    /// off: told as what was reversed is.
+    pub fn taken_off(imported: &Imported, by: &Imported, number: Number) -> Self {
+        let words = Some("taken off by the registry's change list".to_owned());
+        let reason: Vec<String> = words.into_iter().chain(reason(&by.import)).collect();
+        let undone = Undone {
+            list: by.import.list.clone(),
+            record: by.record,
+            reversed_at: by.import.imported_at,
+            // Whoever imports has the store or its socket.
+            authority: Authority::LocalOperator,
+            actor: by.import.actor.clone(),
+            reason: reason.join(", "),
+        };
+        Self { reversed: vec![undone], ..Self::of_import(imported, number) }
     }
 
     /// Those of its lists on which no reversal has cancelled it.
@@ -424,7 +442,7 @@ mod tests {
             list: list.into(),
             record: RecordId { writer: WriterId(1), seq },
             reversed_at: UnixMicros(seq.cast_signed() * 1_000_000),
-            authority: super::super::Authority::LocalOperator,
+            authority: Authority::LocalOperator,
             actor: actor.map(str::to_owned),
             reason: format!("form {seq}"),
         };

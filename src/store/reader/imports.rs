@@ -90,6 +90,25 @@ impl Reader {
         Ok(())
     }
 
+    /// The entries of `number` by imports of registries whose change lists took it off: they refuse it
+    /// no more. They are no part of [`Self::show`], since nobody reversed them: they stand again once
+    /// the change list is taken back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::imports`].
+    pub fn taken_off(&self, number: Number) -> Result<Vec<Entry>, StoreError> {
+        let (imports, segments, stored) = (self.imports()?, self.segments(), self.stored(number));
+        let mut entries = Vec::new();
+        for imported in standing(&imports).filter(|it| !it.import.is_in_range(number)) {
+            if let Some(by) = segments.taker(imported, &imports, stored)? {
+                let number_key = self.number_key();
+                entries.push(Entry { number_key, ..Entry::taken_off(imported, by, stored) });
+            }
+        }
+        Ok(entries)
+    }
+
     /// Hands the ranges of the imports that `filter` asks for to `visit`, by the time of the import,
     /// until it breaks, save those that are taken back: each without the numbers for which it was
     /// reversed, in several parts where there are any.

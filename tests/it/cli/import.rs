@@ -181,7 +181,15 @@ fn a_registry_changes_by_its_own_lists_and_never_an_opt_out() {
     assert_eq!(of_list.lines().count(), 1 + 1 + 39 - 2 + 1 + 1, "{of_list}");
     assert_eq!(folder.bajavoz(&["optout", "export"]).out.lines().count(), 2, "who opted out");
     let shown = folder.bajavoz(&["optout", "show", "+12015550102"]).out;
-    assert_eq!(shown.matches("record ").count(), 1, "only what still holds: {shown}");
+    assert_eq!(shown.matches("\nrecord ").count() + 1, 2, "what holds, and what was: {shown}");
+    assert_eq!(shown.matches("refused    by comercial").count(), 1, "only one holds: {shown}");
+    let off = "(taken off by the registry's change list), record ";
+    assert_eq!(shown.matches(off).count(), 1, "{shown}");
+    let shown = folder.bajavoz(&["optout", "show", "+12015550100"]);
+    assert_eq!((shown.code, shown.out.contains(off)), (0, true), "nothing else is: {shown:?}");
+    let why = folder.bajavoz(&["explain", "+12015550100", "--campaign", "promo-otono"]).out;
+    assert!(why.contains("imported") && why.contains("REVERSED on"), "{why}");
+    assert!(why.contains("taken off by the registry's change list"), "{why}");
 }
 
 #[test]
