@@ -70,8 +70,8 @@ pub enum DeskError {
     },
     /// An entry that a registry made.
     #[error(
-        "record {record} on list `{list}` is of the registry `{registry}`, which alone takes \
-         numbers off: import its change list; nothing was reversed"
+        "record {record} on list `{list}` is of the registry `{registry}`: {}; nothing was reversed",
+        taken_off_by(*is_export, *record)
     )]
     OfRegistry {
         /// The import.
@@ -80,6 +80,8 @@ pub enum DeskError {
         list: ListName,
         /// The registry, or the list by which the configuration calls it.
         registry: String,
+        /// Whether it came by an export of ours, which no change list of the registry reaches.
+        is_export: bool,
     },
     /// A record that is no import.
     #[error("record {record} is no import; `optout show` of a number in it names the import")]
@@ -224,9 +226,29 @@ impl DeskError {
         )
     }
 
+    /// Whether the database is away, so that the same may be answered later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_passing())
+    }
+
     /// Whether another process holds the store.
     pub const fn is_held(&self) -> bool {
         matches!(self, Self::Store(StoreError::Held { .. }))
+    }
+}
+
+/// What takes a number off that the import `record` of a registry has.
+fn taken_off_by(is_export: bool, record: RecordId) -> String {
+    let whole = format!("`bajavoz optout reverse --import {record}`");
+    match is_export {
+        true => format!(
+            "it came with an export, which no change list reaches; take back the whole import by \
+             {whole}, and import what the registry itself hands out"
+        ),
+        false => format!(
+            "it alone takes numbers off: import its change list, or, where the whole import was a \
+             mistake, take that back by {whole}"
+        ),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::suppression::Origin;
 use crate::suppression::Reversal;
 use crate::suppression::export::Entry;
 use crate::suppression::import::Imported;
+use crate::suppression::import::Shape;
 use crate::suppression::reversal::CANCELS_MAX;
 
 /// What to reverse, as it was typed.
@@ -232,16 +233,17 @@ fn check_ours(
         |list: &&ListName| checked.lists.get(*list).is_some_and(|known| known.registry.is_some());
     for (entry, lists) in found {
         let of_import = entry.optout.origin == Origin::Import;
-        if let Some(list) = lists.iter().find(is_registry).filter(|_list| of_import) {
-            let (record, list) = (entry.record, list.clone());
-            return Err(DeskError::OfRegistry { record, registry: list.to_string(), list });
-        }
         let import = imports.iter().find(|imported| imported.record == entry.record);
-        let registry = import.and_then(|imported| imported.import.shape.registry());
-        if let (Some(registry), Some(list)) = (registry, lists.first()) {
-            let (record, list) = (entry.record, list.clone());
-            let registry = registry.to_owned();
-            return Err(DeskError::OfRegistry { record, list, registry });
+        let shape = import.map(|imported| imported.import.shape);
+        let is_export = shape == Some(Shape::Export);
+        let record = entry.record;
+        if let Some(list) = lists.iter().find(is_registry).filter(|_list| of_import) {
+            let (registry, list) = (list.to_string(), list.clone());
+            return Err(DeskError::OfRegistry { record, registry, list, is_export });
+        }
+        if let (Some(registry), Some(list)) = (shape.and_then(Shape::registry), lists.first()) {
+            let (registry, list) = (registry.to_owned(), list.clone());
+            return Err(DeskError::OfRegistry { record, list, registry, is_export });
         }
     }
     Ok(())

@@ -198,6 +198,7 @@ fn what_cannot_be_reversed_is_said_and_nothing_is_written() {
     let registry = folder.bajavoz(&registry);
     assert_eq!(registry.code, 2);
     assert!(registry.errors.contains("of the registry `ftc`"), "{}", registry.errors);
+    assert!(registry.errors.contains("optout reverse --import "), "{}", registry.errors);
     assert_eq!(folder.bajavoz(&["optout", "export", "--json"]).out, before);
     assert_eq!(reverse(&["--list", "promo"]).code, 0);
     let again = reverse(&["--list", "promo"]);
