@@ -98,6 +98,7 @@ fn taken(reply: Reply) -> Result<Reply, Failure> {
     match reply {
         Reply::Refused { why, is_nothing: true, .. } => Err(Failure::new(Code::No, why)),
         Reply::Refused { why, is_usage: true, .. } => Err(Failure::new(Code::Usage, why)),
+        Reply::Refused { why, is_away: true, .. } => Err(Failure::new(Code::Unreachable, why)),
         Reply::Refused { why, .. } => Err(Failure::new(Code::Refused, why)),
         reply => Ok(reply),
     }
@@ -138,7 +139,7 @@ mod tests {
                 let end = serde_json::to_string(&Reply::End).unwrap();
                 // What an engine says to somebody who has been silent for long, and hangs up.
                 let why = "the request cannot be read: deadline has elapsed".to_owned();
-                let bye = Reply::Refused { why, is_usage: true, is_nothing: false };
+                let bye = Reply::Refused { why, is_usage: true, is_nothing: false, is_away: false };
                 let bye = serde_json::to_string(&bye).unwrap();
                 write!(stream, "{end}\n{bye}\n").unwrap();
             }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::desk::Addition;
 use super::desk::Claim;
 use super::desk::Desk;
 use super::desk::DeskError;
@@ -30,6 +31,7 @@ use super::desk::Selection;
 use super::desk::Withdrawing;
 use crate::call::LiveCall;
 use crate::model::CampaignName;
+use crate::model::ListName;
 use crate::net::AdminSocket;
 use crate::net::JsonLines;
 use crate::suppression::Authority;
@@ -130,20 +132,20 @@ impl Clerk {
             }
             Request::Drain { patience_ms } => {
                 let patience = patience_ms.map(Duration::from_millis);
+                tracing::info!(?patience, "draining by the admin socket: no new call is taken");
                 let reply = self.steer.drain(patience).await;
                 self.steered(reply.map(|()| Reply::Done)).await
             }
             Request::Reload => {
                 let reply = self.steer.reload().await;
+                tell_reload(reply.as_ref());
                 self.steered(reply.map(Reply::Reloaded)).await
             }
             Request::Reach => self.lines.write(&Reply::Reach(self.desk.reach().into())).await,
             Request::Explain { number, campaign } => {
                 self.asked(move |desk, out| explain(desk, &number, &campaign, out)).await
             }
-            Request::Add(addition) => {
-                self.asked(move |desk, out| out.put(Reply::Added(desk.add(addition)?))).await
-            }
+            Request::Add(addition) => self.asked(move |desk, out| add(desk, addition, out)).await,
             Request::Reverse(reversing) => {
                 self.asked(move |desk, out| reverse(desk, &reversing, out)).await
             }
@@ -215,8 +217,12 @@ impl Clerk {
         let asking = tokio::task::spawn_blocking(move || {
             let mut out = Out::new(sender);
             if let Err(error) = question(&desk, &mut out) {
-                let (is_usage, is_nothing) = (error.is_usage(), error.is_nothing());
-                let refused = Reply::Refused { why: error.to_string(), is_usage, is_nothing };
+                let refused = Reply::Refused {
+                    why: error.to_string(),
+                    is_usage: error.is_usage(),
+                    is_nothing: error.is_nothing(),
+                    is_away: error.is_away(),
+                };
                 // It fails only when the client is gone.
                 let _ = out.put(refused);
             }
@@ -232,6 +238,19 @@ impl Clerk {
     }
 }
 
+/// Says in the log what came of reading the configuration anew, whoever asked for it.
+pub(super) fn tell_reload(reply: Result<&Reloaded, &Refusal>) {
+    match reply {
+        Ok(reloaded) => tracing::info!(config = %reloaded.config, "configuration reloaded"),
+        Err(refusal) => {
+            for finding in &refusal.findings {
+                tracing::error!(file = %finding.file, line = finding.line, "{}", finding.message);
+            }
+            tracing::error!(why = %refusal.why, "configuration not reloaded");
+        }
+    }
+}
+
 fn explain(
     desk: &Desk,
     number: &str,
@@ -241,9 +260,19 @@ fn explain(
     out.put(Reply::Explained(Box::new(desk.explain(number, campaign)?)))
 }
 
+fn add(desk: &Desk, addition: Addition, out: &mut Out) -> Result<(), DeskError> {
+    let added = desk.add(addition)?;
+    tracing::info!(record = added.record, "an opt-out was entered by the admin socket");
+    out.put(Reply::Added(added))
+}
+
 fn reverse(desk: &Desk, reversing: &Reversing, out: &mut Out) -> Result<(), DeskError> {
     // Who opened the socket is the engine's own user.
-    out.put(Reply::Reversed(desk.reverse(Authority::LocalOperator, reversing)?))
+    let reversed = desk.reverse(Authority::LocalOperator, reversing)?;
+    if let Some(record) = &reversed.record {
+        tracing::info!(record, "records of a number were reversed by the admin socket");
+    }
+    out.put(Reply::Reversed(reversed))
 }
 
 /// Takes an import back to the end, whether or not somebody is still there to hear of it.
@@ -254,12 +283,20 @@ fn withdraw(desk: &Desk, withdrawing: &Withdrawing, out: &mut Out) -> Result<(),
     };
     // Who opened the socket is the engine's own user.
     let done = desk.withdraw(Authority::LocalOperator, withdrawing, &mut tell)?;
+    if let Some(record) = &done.record {
+        let (list, import) = (&done.list, &done.import);
+        tracing::info!(record, %list, import, "an import was taken back by the admin socket");
+    }
     out.put(Reply::Withdrawn(done))
 }
 
 fn erase(desk: &Desk, erasing: &Erasing, out: &mut Out) -> Result<(), DeskError> {
     // As for a reversal.
-    out.put(Reply::Erased(desk.erase(Authority::LocalOperator, erasing)?))
+    let erased = desk.erase(Authority::LocalOperator, erasing)?;
+    if let Some(record) = &erased.record {
+        tracing::info!(record, "a number was erased by the admin socket");
+    }
+    out.put(Reply::Erased(erased))
 }
 
 fn ageing(desk: &Desk, retention: Retention, out: &mut Out) -> Result<(), DeskError> {
@@ -297,6 +334,10 @@ fn import(desk: &Desk, claims: Vec<Claim>, out: &mut Out) -> Result<(), DeskErro
         // Who left does not stop it: the record is durable, and its numbers are to be refused.
         let _ = out.put(Reply::Progress(done, of));
     };
+    let lists: Vec<ListName> = claims.iter().map(|claim| claim.list.clone()).collect();
     let done = desk.import(claims, &mut tell)?;
+    for (list, done) in lists.iter().zip(&done).filter(|(_list, done)| !done.is_earlier) {
+        tracing::info!(record = done.record, %list, "a file was imported by the admin socket");
+    }
     out.put(Reply::Imported(done))
 }

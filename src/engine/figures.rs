@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use tracing::field;
+
 use super::keeper::Kept;
 use crate::call::VoiceReport;
 use crate::model::UnixMicros;
@@ -36,9 +38,20 @@ impl Figures {
         Self { metrics, journal_down, database_down, unrecorded, draining }
     }
 
-    /// A call is over, or was refused.
+    /// A call is over, or was refused: one line in the log, which names nobody.
     pub(super) fn note_call(&self, cdr: &Cdr) {
         let (dialer, campaign) = (cdr.dialer.as_ref(), cdr.campaign.as_ref());
+        tracing::info!(
+            call = %cdr.call,
+            dialer = dialer.map(field::display),
+            campaign = campaign.map(field::display),
+            trunk = cdr.trunk.as_ref().map(field::display),
+            disposition = cdr.disposition.as_str(),
+            status = cdr.sip_status,
+            list = cdr.list.as_ref().map(field::display),
+            record = cdr.record.map(field::display),
+            "call ended"
+        );
         self.metrics.call_ended(dialer, campaign, cdr.disposition.as_str());
         if let (Some(list), Some(campaign)) = (&cdr.list, campaign) {
             self.metrics.call_blocked(list, campaign);
@@ -237,4 +250,74 @@ const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 21] {
         ("sip_header", sip.headers_refused),
         ("sip_transmit_dropped", sip.transmits_dropped),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::Mutex;
+    use std::sync::PoisonError;
+
+    use super::*;
+    use crate::model::CallId;
+    use crate::model::Number;
+    use crate::record::Disposition;
+    use crate::record::KeyCounts;
+    use crate::record::LegRecord;
+    use crate::telemetry::Format;
+    use crate::telemetry::log;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_call_is_one_line_of_the_log_and_names_nobody() {
+        let figures = Figures::new(Metrics::new("test"));
+        let cdr = Cdr {
+            call: CallId::new(UnixMicros(0), 7, 7),
+            node: "madrid-1".into(),
+            dialer: Some("local".into()),
+            campaign: Some("promo".into()),
+            account: Some("acme".into()),
+            trunk: None,
+            mode: None,
+            number: Number::from_e164("+34600123456"),
+            disposition: Disposition::Suppressed,
+            list: Some("robinson".into()),
+            record: None,
+            sip_status: Some(603),
+            reason: None,
+            started_at: UnixMicros(0),
+            answered_at: None,
+            ended_at: UnixMicros(1),
+            // A dialer may make it of the number.
+            a: LegRecord { sip_call_id: "34600123456@dialer".to_owned(), ..LegRecord::default() },
+            b: None,
+            keys: KeyCounts::default(),
+        };
+        let page = Page::default();
+        let writer = page.clone();
+        let logs = log::subscriber(Format::Json, "info", false, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(logs, || figures.note_call(&cdr));
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["message"], "call ended");
+        assert_eq!((&line["disposition"], &line["status"]), (&"suppressed".into(), &603.into()));
+        assert_eq!((&line["dialer"], &line["campaign"]), (&"local".into(), &"promo".into()));
+        assert_eq!(line["call"], cdr.call.to_string());
+        assert!(!text.contains("600123456"), "{text}");
+    }
 }

@@ -16,6 +16,7 @@ use super::EngineError;
 use super::admin;
 use super::admin::SOCKET_NAME;
 use super::admin::Steer;
+use super::admin::tell_reload;
 use crate::api;
 use crate::config::Checked;
 use crate::net::AdminSocket;
@@ -100,21 +101,9 @@ async fn obey(signals: [io::Result<Signal>; 3], steer: Arc<dyn Steer>) {
     let mut is_draining = false;
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&*steer).await,
+            _ = hangup.recv() => tell_reload(steer.reload().await.as_ref()),
             _ = terminate.recv() => drain(&steer, &mut is_draining),
             _ = interrupt.recv() => drain(&steer, &mut is_draining),
-        }
-    }
-}
-
-async fn reload(steer: &dyn Steer) {
-    match steer.reload().await {
-        Ok(reloaded) => tracing::info!(config = %reloaded.config, "configuration reloaded"),
-        Err(refusal) => {
-            for finding in &refusal.findings {
-                tracing::error!(file = %finding.file, line = finding.line, "{}", finding.message);
-            }
-            tracing::error!(why = %refusal.why, "configuration not reloaded");
         }
     }
 }

@@ -66,7 +66,7 @@ fn tells_that_it_cannot_know(site: &Site) {
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("REFUSED by list `comercial`"), "{told}");
     let (code, told) = run(site, &["optout", "show", "600123450"]);
-    assert_eq!(code, Some(4), "{told}");
+    assert_eq!(code, Some(3), "no server can be reached: {told}");
     let (code, told) = run(site, &["status"]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("ATTENTION    other engines' opt-outs are unknown for "), "{told}");

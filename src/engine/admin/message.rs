@@ -153,13 +153,16 @@ pub enum Reply {
         /// Whether there was nothing wrong, and nothing on record that it could have been done to.
         #[serde(default)]
         is_nothing: bool,
+        /// Whether the database is away, so that the same may be answered later.
+        #[serde(default)]
+        is_away: bool,
     },
 }
 
 impl Reply {
     /// It is not done, for this reason; `is_usage` as in [`Self::Refused`].
     pub(super) const fn refused(why: String, is_usage: bool) -> Self {
-        Self::Refused { why, is_usage, is_nothing: false }
+        Self::Refused { why, is_usage, is_nothing: false, is_away: false }
     }
 }
 
