@@ -47,6 +47,9 @@ use crate::suppression::import::Tally;
 use crate::suppression::import::Whole;
 use crate::suppression::proof::Hash;
 
+/// Microseconds of a day of UTC.
+const DAY_US: i64 = 86_400_000_000;
+
 /// What came of an import, for programs.
 #[derive(Debug, Serialize)]
 struct Outcome {
@@ -95,6 +98,9 @@ struct PlaceOutcome {
 
 /// Imports a file, or says what importing it would do.
 pub(super) fn import(common: &Common, what: Import, page: &mut Page) -> Result<Code, Failure> {
+    if let Some(as_of) = what.as_of {
+        check_has_come(as_of, clock::unix_now())?;
+    }
     let list = what.list.as_deref().map(Into::into);
     let account = what.account.as_deref().map(Into::into);
     let is_export = match what.format {
@@ -203,6 +209,18 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
             },
         )
     })
+}
+
+/// No source speaks of a day to come: it is a slip, and would keep the files of all days until then
+/// from counting.
+fn check_has_come(as_of: UnixMicros, now: UnixMicros) -> Result<(), Failure> {
+    let day = |at: UnixMicros| at.iso8601().chars().take_while(|c| *c != 'T').collect::<String>();
+    if as_of.0.div_euclid(DAY_US) <= now.0.div_euclid(DAY_US) {
+        return Ok(());
+    }
+    let (today, found) = (day(now), day(as_of));
+    let why = format!("--as-of: expected today, {today} in UTC, or a day before it, found {found}");
+    Err(Failure::new(Code::Usage, why))
 }
 
 /// A file with another number of lines than its source says it has is not whole.
@@ -457,5 +475,29 @@ impl Bar {
 
     fn end(&self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_that_has_not_begun_is_refused_with_both_days() {
+        // 2026-11-22T18:00Z by `date -u -d TIME +%s`.
+        let now = UnixMicros(1_795_370_400_000_000);
+        let midnight = UnixMicros(1_795_305_600_000_000);
+        let judged =
+            |at: i64| check_has_come(UnixMicros(at), now).map_err(|it| it.error.to_string());
+        for (name, at) in [
+            ("today", midnight.0),
+            ("its last moment", midnight.0 + DAY_US - 1),
+            ("yesterday", midnight.0 - DAY_US),
+        ] {
+            assert_eq!(judged(at), Ok(()), "{name}");
+        }
+        let want =
+            "--as-of: expected today, 2026-11-22 in UTC, or a day before it, found 2026-11-23";
+        assert_eq!(judged(midnight.0 + DAY_US), Err(want.to_owned()));
     }
 }
