@@ -11,6 +11,7 @@ use super::client::Engine;
 use super::client::unexpected;
 use super::exit::Code;
 use super::exit::Failure;
+use super::exit::told;
 use super::page::Page;
 use super::text::count;
 use crate::config;
@@ -60,10 +61,13 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
     let is_error = |finding: &&Diagnostic| finding.severity() == config::Severity::Error;
     let errors = findings.iter().filter(is_error).count();
     let narrowed = checked.as_ref().map_or_else(Vec::new, |checked| narrowed(common, checked));
-    let warnings = findings.len() - errors + narrowed.len();
+    let unusable = checked.as_ref().and_then(unusable);
+    let errors = errors + usize::from(unusable.is_some());
+    let is_usable = unusable.is_none();
+    let warnings = findings.iter().filter(|it| !is_error(it)).count() + narrowed.len();
     let colour = !common.json && page.is_coloured();
     let own = findings.iter().map(|finding| Finding::new(finding, colour));
-    for finding in own.chain(narrowed) {
+    for finding in own.chain(unusable).chain(narrowed) {
         if common.json {
             page.json(&Line::Finding(finding))?;
         } else {
@@ -87,10 +91,18 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
             describe(checked, page)?;
             tell(&registries, page)?;
         }
-        return Ok(Code::Yes);
+        return Ok(if is_usable { Code::Yes } else { Code::No });
     }
     let unread = findings.iter().any(|finding| finding.code() == "E-FILE");
     Ok(if unread { Code::Usage } else { Code::No })
+}
+
+/// What keeps an engine from opening the store that these files name.
+fn unusable(checked: &Checked) -> Option<Finding> {
+    let store = &checked.store;
+    let judged = target(store).and_then(|_target| store.numbers.check_made(&store.path));
+    let error = anyhow::Error::new(judged.err()?);
+    Some(Finding::of_use("E-STORE-UNUSABLE", told(&error)))
 }
 
 /// Whom a reload would let be called, where an engine runs to compare with.

@@ -5,7 +5,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::engine::DeskError;
+use crate::store::StoreError;
 use crate::store::import::PrepareError;
+use crate::store::postgres::ServerError;
 
 /// The exit codes; their meaning never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,28 @@ pub(super) enum Code {
     Refused = 4,
     /// A defect of ours.
     Internal = 70,
+}
+
+impl Code {
+    /// How every verb ends, `run` among them, that the store or its database keeps from an answer.
+    pub(super) fn of_store(error: &StoreError) -> Self {
+        match error {
+            error if error.is_held() => Self::Refused,
+            error if error.is_passing() => Self::Unreachable,
+            StoreError::CopyDiffers { .. } => Self::No,
+            StoreError::Server(ServerError::Role | ServerError::Settings(_)) => Self::Usage,
+            StoreError::Closed
+            | StoreError::Foreign { .. }
+            | StoreError::KeepsNumbers
+            | StoreError::Long { .. }
+            | StoreError::Others { .. }
+            | StoreError::RestoreCut { .. }
+            | StoreError::Server(_)
+            | StoreError::Unsigned { .. } => Self::Refused,
+            // A file, or what is in it.
+            _ => Self::Usage,
+        }
+    }
 }
 
 impl From<Code> for ExitCode {
@@ -57,7 +81,7 @@ impl Failure {
 }
 
 /// The error with its causes, each once: some name theirs themselves, for the log.
-fn told(error: &anyhow::Error) -> String {
+pub(super) fn told(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| {
         let cause = cause.to_string();
         match told.as_str() {
@@ -74,6 +98,7 @@ impl From<DeskError> for Failure {
             error if error.is_nothing() => Code::No,
             error if error.is_usage() => Code::Usage,
             DeskError::NoStore { .. } => Code::Usage,
+            DeskError::Store(error) => Code::of_store(error),
             _ => Code::Refused,
         };
         let hint = if error.is_held() {
@@ -111,6 +136,27 @@ impl From<serde_json::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_is_away_held_or_not_usable_ends_every_verb_alike() {
+        let path = std::path::PathBuf::from("data");
+        let key = StoreError::NumberKey { path: path.clone(), what: "missing" };
+        for (error, code) in [
+            (StoreError::Held { path: path.clone(), pid: None }, Code::Refused),
+            (StoreError::Away, Code::Unreachable),
+            (StoreError::Missing { path }, Code::Usage),
+            (key, Code::Usage),
+            (StoreError::KeepsNumbers, Code::Refused),
+            (StoreError::Server(ServerError::Role), Code::Usage),
+            (StoreError::Server(ServerError::Later), Code::Unreachable),
+            (StoreError::Server(ServerError::Kind), Code::Refused),
+            (StoreError::CopyDiffers { table: "fact" }, Code::No),
+        ] {
+            let name = error.to_string();
+            assert_eq!(Code::of_store(&error), code, "{name}");
+            assert_eq!(Failure::from(DeskError::from(error)).code, code, "{name}");
+        }
+    }
 
     #[test]
     fn a_cause_is_told_once_whether_or_not_its_error_names_it() {

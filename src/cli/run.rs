@@ -16,7 +16,6 @@ use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::Rooms;
 use crate::net::NetError;
-use crate::store::StoreError;
 use crate::telemetry::Format;
 use crate::telemetry::log;
 
@@ -67,9 +66,8 @@ fn announce(engine: &Engine, json: bool, page: &mut Page) -> io::Result<()> {
 
 fn failure(error: EngineError) -> Failure {
     let code = match &error {
-        EngineError::Store(StoreError::Held { .. }) | EngineError::Net(NetError::AdminTaken(_)) => {
-            Code::Refused
-        }
+        EngineError::Store(error) => Code::of_store(error),
+        EngineError::Net(NetError::AdminTaken(_)) => Code::Refused,
         EngineError::Died { .. } | EngineError::Random(_) | EngineError::Thread(_) => {
             Code::Internal
         }

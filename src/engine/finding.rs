@@ -55,6 +55,16 @@ impl Finding {
         }
     }
 
+    /// An error that stands in no file: the files are in order, and cannot be used here.
+    pub fn of_use(code: &str, message: String) -> Self {
+        Self {
+            severity: "error".to_owned(),
+            hint: None,
+            text: format!("error[{code}]: {message}"),
+            ..Self::of_no_place(code, &message, "")
+        }
+    }
+
     /// The finding of `diagnostic`; `colour` for a terminal.
     pub fn new(diagnostic: &Diagnostic, colour: bool) -> Self {
         let place = diagnostic.place();

@@ -29,8 +29,10 @@ Examples:
   BAJAVOZ_DATABASE_URL=postgresql://owner@db/bajavoz \\
     bajavoz store migrate --engine-role bajavoz_engine  where they may not
 
-The engine's role may then read and add rows, and say how far each stream has been taken in. It
-may change and delete nothing else. Exits with 3 when the server cannot be reached.";
+The engine's role may then read and add rows, say how far each stream has been taken in, and delete
+rows of two tables: `evidence` and `call_record`, which are kept for as long as [store] says. It may
+change and delete nothing else. Exits with 3 when the server cannot be reached, and with 4 when it
+refuses; what was done by then is said.";
 
 /// What `store copy` takes.
 #[derive(Clone, Debug, Args)]
@@ -66,4 +68,6 @@ Examples:
 
 [store] must name the server (database = \"postgres\", url) and the folder (path). What is there
 already is not sent again: a copy that was cut off goes on where it was. Each row is read back and
-compared. Exits with 1 when one differs.";
+compared. Exits with 1 when one differs, or when the database that is copied to has records of this
+node that the other lacks, as it does where --from and --to are the wrong way round; 3 when the
+server cannot be reached.";
