@@ -53,6 +53,7 @@ use import::IMPORT_EXAMPLES;
 use proof::PROOF_EXAMPLES;
 use retention::RETENTION_EXAMPLES;
 use steer::DRAIN_EXAMPLES;
+use steer::RELOAD_EXAMPLES;
 use steer::STATUS_EXAMPLES;
 use verify::VERIFY_EXAMPLES;
 
@@ -152,6 +153,7 @@ pub(super) enum Verb {
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Drain),
     /// Let the running engine read its configuration anew; all of it or nothing.
+    #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
     /// Copy the store to a new folder, and verify the copy; the engine may run on.
     #[command(after_help = BACKUP_EXAMPLES)]
@@ -181,8 +183,8 @@ Examples:
   bajavoz check --json | jq -r 'select(.kind == \"finding\") | \"\\(.file):\\(.line) \\(.message)\"'
 
 Where registries are configured and the store or an engine is at hand, it says how old they are.
-Exits with 0 when the engine would start with these files, 1 when not, 2 when there is nothing to
-read.";
+Exits with 0 when the engine would start with these files on the store that is there, 1 when not, 2
+when there is nothing to read.";
 
 #[cfg(test)]
 mod tests {

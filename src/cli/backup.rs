@@ -1,5 +1,6 @@
 //! `backup` and `restore`: copies of the store, and putting them back.
 
+use std::io;
 use std::io::Write;
 
 use super::args::Backup;
@@ -28,11 +29,11 @@ pub(super) fn backup(common: &Common, what: &Backup, page: &mut Page) -> Result<
 pub(super) fn restore(common: &Common, what: &Restore, page: &mut Page) -> Result<Code, Failure> {
     let calls = if what.without_calls { Calls::LeaveOut } else { Calls::Keep };
     if what.dry_run {
-        tell(common, &store::verify(&what.folder, calls).map_err(failure)?, page)?;
+        tell(common, &store::verify(&what.folder, calls).map_err(unrestored)?, page)?;
         return say(common, "no store was made: this was a rehearsal", page);
     }
     let dir = load(common)?.store.path;
-    tell(common, &store::restore(&what.folder, &dir, calls).map_err(failure)?, page)?;
+    tell(common, &store::restore(&what.folder, &dir, calls).map_err(unrestored)?, page)?;
     say(common, &format!("the store in {} was made from it", dir.display()), page)
 }
 
@@ -67,6 +68,25 @@ fn tell(common: &Common, manifest: &Manifest, page: &mut Page) -> Result<(), Fai
         writeln!(page, "  erased        {}", manifest.erased)?;
     }
     Ok(())
+}
+
+/// As [`failure`], of a backup: what was named is none, or the store is there.
+fn unrestored(error: StoreError) -> Failure {
+    let why = match &error {
+        StoreError::Io { path, source, .. }
+            if source.kind() == io::ErrorKind::NotFound && path.ends_with("manifest.json") =>
+        {
+            let folder = path.parent().unwrap_or(path).display();
+            format!("`{folder}` is no backup: it has no manifest.json")
+        }
+        StoreError::Occupied { path } => format!(
+            "`{}` is there already, and a restore makes the folder that [store] path names: let that \
+             name another one, or move this one away",
+            path.display()
+        ),
+        _ => return failure(error),
+    };
+    Failure::new(Code::Usage, why)
 }
 
 fn failure(error: StoreError) -> Failure {

@@ -18,6 +18,7 @@ use super::exit::Failure;
 use super::login::login;
 use super::page::Page;
 use super::text::count;
+use super::text::one_line;
 use super::text::optout_texts;
 use super::text::write_texts;
 use super::xlsx::XlsxExport;
@@ -212,8 +213,8 @@ fn describe(shown: &Shown, page: &mut Page) -> io::Result<()> {
     }
     for undone in &entry.reversed {
         let (list, at, record) = (&undone.list, undone.reversed_at.iso8601(), undone.record);
-        let by = undone.actor.as_ref().map(|actor| format!(" by {actor}")).unwrap_or_default();
-        let reason = &undone.reason;
+        let by = undone.actor.as_ref().map(|actor| format!(" by {}", one_line(actor)));
+        let (by, reason) = (by.unwrap_or_default(), one_line(&undone.reason));
         writeln!(page, "  reversed   on {list} at {at}{by} ({reason}), record {record}")?;
     }
     write_texts(optout_texts(optout), page)?;
@@ -250,6 +251,13 @@ fn export(common: &Common, export: Export, page: &mut Page) -> Result<Code, Fail
         let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
         Failure { code: Code::Usage, error }
     };
+    if let (Some(from), Some(to)) = (export.from, export.to)
+        && from >= to
+    {
+        let (from, to) = (from.iso8601(), to.iso8601());
+        let why = format!("expected --from before --to, found {from} and {to}");
+        return Err(Failure::new(Code::Usage, why));
+    }
     if let Some(path) = sheet {
         XlsxExport::spare(path).map_err(|error| unwritten(path, error))?;
     }

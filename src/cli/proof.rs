@@ -1,6 +1,7 @@
 //! `proof`: what is on record of a number, for somebody who need not believe us.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -29,7 +30,7 @@ pub(super) fn proof(common: &Common, proof: Proof, page: &mut Page) -> Result<Co
             writeln!(page, "nothing is on record of this number")?;
         } else {
             // Standard output is for the bundle; without standard error nobody is left to tell.
-            let _ = writeln!(std::io::stderr().lock(), "nothing is on record of this number");
+            let _ = writeln!(io::stderr().lock(), "nothing is on record of this number");
         }
         return Ok(Code::No);
     };
@@ -51,6 +52,13 @@ fn hand_over(
         return Ok(Code::Yes);
     };
     write(path, bytes).map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            let why = format!(
+                "`{}` is there already, and is left alone: name a new file",
+                path.display()
+            );
+            return Failure::new(Code::Usage, why);
+        }
         let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
         Failure { code: Code::Usage, error }
     })?;
@@ -64,7 +72,7 @@ fn hand_over(
 }
 
 /// Makes a new file that our user alone reads: it says who opted out.
-fn write(path: &Path, bundle: &[u8]) -> std::io::Result<()> {
+fn write(path: &Path, bundle: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bundle)?;
     file.sync_all()

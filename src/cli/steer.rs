@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::args::Common;
 use super::args::Drain;
 use super::args::Status;
@@ -28,6 +30,14 @@ use crate::store;
 /// minute, in which it writes its last records.
 const HELD_LOOK_EVERY: Duration = Duration::from_millis(20);
 const HELD_LOOKS_MAX: u32 = 3_000;
+
+/// One of the lines of `reload --json` that are findings, as `check --json` has them.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line<'a> {
+    /// What is wrong, or probably not meant.
+    Finding(&'a Finding),
+}
 
 /// Says how the engine stands.
 pub(super) fn status(common: &Common, what: &Status, page: &mut Page) -> Result<Code, Failure> {
@@ -196,7 +206,11 @@ pub(super) fn reload(common: &Common, page: &mut Page) -> Result<Code, Failure> 
 }
 
 fn tell(common: &Common, finding: &Finding, page: &mut Page) -> std::io::Result<()> {
-    if common.json { page.json(finding) } else { writeln!(page, "{}\n", finding.text) }
+    if common.json {
+        page.json(&Line::Finding(finding))
+    } else {
+        writeln!(page, "{}\n", finding.text)
+    }
 }
 
 #[cfg(test)]

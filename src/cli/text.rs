@@ -35,6 +35,11 @@ pub(super) fn optout_texts(optout: &OptOut) -> [(&'static str, Option<String>); 
     ]
 }
 
+/// What people and peers wrote, without what a terminal obeys or what would begin a line of its own.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
 /// Writes those that there are, a line each.
 pub(super) fn write_texts(
     texts: impl IntoIterator<Item = (&'static str, Option<String>)>,
@@ -42,8 +47,19 @@ pub(super) fn write_texts(
 ) -> io::Result<()> {
     for (name, text) in texts {
         if let Some(text) = text {
-            writeln!(page, "  {name:<10} {text}")?;
+            writeln!(page, "  {name:<10} {}", one_line(&text))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_wrote_stays_on_its_line() {
+        let told = one_line("a form\n  refused    by\u{1b}[2J nobody");
+        assert_eq!(told, "a form   refused    by [2J nobody");
+    }
 }

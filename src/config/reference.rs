@@ -12,7 +12,8 @@ const HEAD: &str = "\
 Every key of Bajavoz, generated from the program's own list; the engine does not read this file.
 A key that is not written has the value shown here, unless it says otherwise. Names in headlines
 (main, carrier-a, vicidial, ..) are yours to choose. Durations are a whole number and a unit: ms,
-s, m, h. Each table may stand in any *.toml of this folder or of campaigns/, but only in one.";
+s, m, h, or d and y (366 days) for what is kept. Each table may stand in any *.toml of this folder
+or of campaigns/, but only in one.";
 
 /// The text of `config/reference.toml`. It loads as it stands, as a bridge campaign; the keys that
 /// are only for ivr campaigns or registries are commented out.

@@ -16,6 +16,7 @@ pub(in crate::cli) enum Optout {
     #[command(after_help = REVERSE_EXAMPLES)]
     Reverse(Reverse),
     /// Show every record of a number, which lists refuse it, and what was reversed.
+    #[command(after_help = SHOW_EXAMPLES)]
     Show(Show),
     /// Write opt-outs as CSV or JSON lines to standard output, or into a spreadsheet; oldest first.
     #[command(after_help = EXPORT_EXAMPLES)]
@@ -50,8 +51,8 @@ Examples:
   bajavoz optout add +34600123456 --list robinson --reason 'wrote a letter'
   bajavoz optout add 600123456 --list comercial --account acme
 
-On a list of scope account or campaign, an entry without --account or --campaign reaches all of
-them.";
+On a list of scope account, topic or campaign, an entry without --account or --campaign reaches all of
+them; with --campaign it holds for the topic that the campaign has today.";
 
 /// Arguments of `optout reverse`.
 #[derive(Debug, Args)]
@@ -98,6 +99,14 @@ but an import that was a mistake is taken back as a whole by --import, a registr
 as old as its import before. Nobody's own opt-out is touched by that.
 Exits with 0 when it is reversed or, without --yes, could be, and with 1 when nothing that was named
 refuses the number any more.";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  bajavoz optout show 600123456
+  bajavoz optout show +34600123456 --json | jq -r .entry.record
+
+What was reversed, and what a registry took off again, is shown with what did so. Exits with 0 when
+something is on record of the number, 1 when nothing is, 3 when the server cannot be reached.";
 
 /// Arguments of `optout show`.
 #[derive(Debug, Args)]

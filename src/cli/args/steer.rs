@@ -13,6 +13,15 @@ pub(in crate::cli) struct Status {
     pub(in crate::cli) calls: bool,
 }
 
+pub(super) const RELOAD_EXAMPLES: &str = "\
+Examples:
+  bajavoz check && bajavoz reload
+  bajavoz reload --json | jq -r 'select(.kind == \"finding\") | .message'
+
+New calls are decided by the new files, running ones go on by the old. Exits with 0 when they are in
+force, 3 when no engine runs, and 4 when the engine refuses them and goes on as it was; what is wrong
+with them is said.";
+
 pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
   bajavoz status

@@ -48,7 +48,8 @@ pub(super) fn decode(common: &Common, decode: &Decode, page: &mut Page) -> Resul
     let mut report = if bytes.starts_with(b"RIFF") {
         wav::decode(&bytes, terms.tone).map_err(unread)?
     } else {
-        capture::decode(&bytes, terms).map_err(unread)?
+        let decoded = capture::decode(&bytes, terms);
+        decoded.map_err(|error| unread(error.context("it is no WAV file and no capture")))?
     };
     if checked.is_some_and(|checked| !checked.media.inband.listen) {
         report.notes.push(DEAF.to_owned());

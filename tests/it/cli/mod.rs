@@ -69,7 +69,11 @@ fn a_store_is_backed_up_verified_and_put_back() {
     let verified = folder.bajavoz(&["restore", "copy", "--dry-run", "--json"]).json();
     assert_eq!((&verified[0]["opt_outs"], &verified[0]["facts"]), (&2.into(), &2.into()));
     let before = folder.bajavoz(&["optout", "export"]).out;
-    assert_eq!(folder.bajavoz(&["restore", "copy"]).code, 2, "never over a store");
+    let over = folder.bajavoz(&["restore", "copy"]);
+    assert_eq!(over.code, 2, "never over a store");
+    assert!(over.errors.contains("[store] path"), "{}", over.errors);
+    let none = folder.bajavoz(&["restore", "config", "--dry-run"]);
+    assert_eq!((none.code, none.errors.contains("is no backup")), (2, true), "{}", none.errors);
     std::fs::rename(folder.path("data"), folder.path("lost")).expect("it can be lost");
     let restored = folder.bajavoz(&["restore", "copy"]);
     assert_eq!(restored.code, 0, "{}", restored.errors);
@@ -108,6 +112,8 @@ fn opt_outs_go_round_where_no_engine_runs() {
     assert!(table.out.contains("\"+34600123456\",\"comercial\""), "{}", table.out);
     let none = folder.bajavoz(&["optout", "export", "--to", "2020-01-01", "--json"]);
     assert_eq!((none.code, none.out.as_str()), (0, ""));
+    let wrong = folder.bajavoz(&["optout", "export", "--campaign", "promo-otoño"]);
+    assert_eq!((wrong.code, wrong.errors.contains("did you mean `promo-otono`?")), (2, true));
     assert_eq!(folder.bajavoz(&["status"]).code, 3);
 }
 
@@ -124,6 +130,7 @@ fn what_cannot_be_used_is_said_and_nothing_is_made_for_it() {
         ("no list",             &["optout", "add", "600123456"],                                         "--list"),
         ("no verb",             &[],                                                                     "Usage"),
         ("an unknown verb",     &["optuot"],                                                             "optout"),
+        ("days that are turned",&["optout", "export", "--from", "2026-03-01", "--to", "2026-02-01"],         "--from before --to"),
         ("a day that is none",  &["optout", "export", "--from", "2026-02-30"],                           "expected a date"),
         ("an unknown origin",   &["optout", "export", "--origin", "telepathy"],                          "dialled_code"),
     ];
@@ -136,6 +143,41 @@ fn what_cannot_be_used_is_said_and_nothing_is_made_for_it() {
     let json = folder.bajavoz(&["optout", "show", "six", "--json"]);
     let error: Value = serde_json::from_str(json.errors.trim()).expect("one JSON object");
     assert_eq!((json.code, &error["exit"]), (2, &2.into()));
+}
+
+#[test]
+fn check_says_what_keeps_the_engine_from_the_store_and_every_verb_ends_alike() {
+    let folder = Folder::shipped();
+    let path = "path = \"../data\"";
+    folder.replace("config/bajavoz.toml", path, &format!("{path}\nnumber-storage = \"hmac\""));
+    assert_eq!(folder.bajavoz(&["check"]).code, 0, "there is no store yet");
+    let add = ["optout", "add", "600123456", "--list", "robinson"];
+    assert_eq!(folder.bajavoz(&add).code, 0);
+    assert_eq!(folder.bajavoz(&["check"]).code, 0);
+    let refused = |want: &str| {
+        let checked = folder.bajavoz(&["check"]);
+        assert_eq!(checked.code, 1, "{want}: {}", checked.out);
+        assert!(checked.out.contains("E-STORE-UNUSABLE") && checked.out.contains(want), "{want}");
+        assert!(checked.out.contains(": 1 error, 0 warnings"), "{}", checked.out);
+        let json = &folder.bajavoz(&["check", "--json"]).json()[0];
+        assert_eq!((&json["kind"], &json["severity"]), (&"finding".into(), &"error".into()));
+        let explain = ["explain", "600123456", "--campaign", "encuesta"];
+        for verb in [&["run"][..], &explain, &["optout", "show", "600123456"], &add] {
+            let ran = folder.bajavoz(verb);
+            assert_eq!((ran.code, ran.errors.contains(want)), (2, true), "{verb:?}: {ran:?}");
+        }
+    };
+    let (key, away) = (folder.path("data/number-key"), folder.path("away"));
+    std::fs::rename(&key, &away).expect("it is there");
+    refused("missing");
+    let other = Folder::shipped();
+    other.replace("config/bajavoz.toml", path, &format!("{path}\nnumber-storage = \"hmac\""));
+    assert_eq!(other.bajavoz(&add).code, 0);
+    std::fs::copy(other.path("data/number-key"), &key).expect("it can be copied");
+    refused("`number-key` must name the file");
+    std::fs::rename(&away, &key).expect("it was there");
+    folder.replace("config/bajavoz.toml", "\nnumber-storage = \"hmac\"", "");
+    refused("write number-storage = \"hmac\"");
 }
 
 #[test]
