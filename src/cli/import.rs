@@ -72,6 +72,8 @@ struct Outcome {
     is_earlier: bool,
     record: Option<String>,
     durable_at: Option<UnixMicros>,
+    /// For which day that earlier import says so, where it does.
+    earlier_as_of: Option<UnixMicros>,
     /// Whether other engines do not know all of it yet, though they are to.
     is_pending: bool,
     /// What an export put where.
@@ -214,13 +216,16 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
 /// No source speaks of a day to come: it is a slip, and would keep the files of all days until then
 /// from counting.
 fn check_has_come(as_of: UnixMicros, now: UnixMicros) -> Result<(), Failure> {
-    let day = |at: UnixMicros| at.iso8601().chars().take_while(|c| *c != 'T').collect::<String>();
     if as_of.0.div_euclid(DAY_US) <= now.0.div_euclid(DAY_US) {
         return Ok(());
     }
     let (today, found) = (day(now), day(as_of));
     let why = format!("--as-of: expected today, {today} in UTC, or a day before it, found {found}");
     Err(Failure::new(Code::Usage, why))
+}
+
+fn day(at: UnixMicros) -> String {
+    at.iso8601().chars().take_while(|c| *c != 'T').collect()
 }
 
 /// A file with another number of lines than its source says it has is not whole.
@@ -311,6 +316,7 @@ fn outcome(what: &Import, prepared: &Prepared, done: Vec<Option<ImportDone>>) ->
         dry_run: what.dry_run,
         is_earlier,
         record: one.as_ref().map(|done| done.record.clone()),
+        earlier_as_of: one.as_ref().and_then(|done| done.as_of),
         durable_at: one.map(|done| done.durable_at),
         is_pending,
         places,
@@ -379,8 +385,13 @@ fn describe_end(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result
             writeln!(page, "imported as {}, on disk", count(records, "record"))
         }
         (Some(record), Some(at)) if outcome.is_earlier => {
-            let at = at.iso8601();
-            writeln!(page, "nothing to do: this file was imported at {at}, record {record}")
+            let of = outcome.earlier_as_of.map(|of| format!(" as of {}", day(of)));
+            let (at, of) = (at.iso8601(), of.unwrap_or_default());
+            writeln!(
+                page,
+                "nothing to do: this file was imported at {at}{of}, record {record}; --as-of with a \
+                 later day takes it again"
+            )
         }
         (Some(record), Some(at)) => {
             writeln!(page, "imported as record {record}, on disk at {}", at.iso8601())

@@ -138,11 +138,14 @@ pub struct ImportDone {
     /// off from them.
     #[serde(default)]
     pub later: usize,
+    /// For which day the earlier one says so, where it is one that does.
+    #[serde(default)]
+    pub as_of: Option<UnixMicros>,
 }
 
 impl From<Earlier> for ImportDone {
-    fn from(Earlier { record, imported_at, .. }: Earlier) -> Self {
-        Self { record, durable_at: imported_at, is_earlier: true, ..Self::default() }
+    fn from(Earlier { record, imported_at, as_of, .. }: Earlier) -> Self {
+        Self { record, durable_at: imported_at, is_earlier: true, as_of, ..Self::default() }
     }
 }
 

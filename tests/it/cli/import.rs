@@ -46,6 +46,14 @@ fn a_file_is_weighed_then_imported_once_and_told_when_it_comes_again() {
     assert_eq!((&again["is_earlier"], &again["record"]), (&true.into(), &first["record"]));
     let told = folder.bajavoz(&args).out;
     assert!(told.contains("nothing to do: this file was imported at"), "{told}");
+    assert!(told.contains("; --as-of with a later day takes it again"), "{told}");
+    let other = Folder::shipped();
+    write(&other, "bajas.csv", text);
+    let of = |day: &str| other.bajavoz(&[&args[..], &["--as-of", day]].concat());
+    assert!(of("2020-10-31").out.contains("imported as record"));
+    assert!(of("2020-10-30").out.contains(" as of 2020-10-31, record "), "which day that was");
+    let to_come = of("2999-01-01");
+    assert_eq!((to_come.code, to_come.errors.contains("found 2999-01-01")), (2, true));
 }
 
 #[test]
