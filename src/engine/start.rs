@@ -138,6 +138,10 @@ fn tell_opened(recovered: &Recovered, entries: u64, without_list: u64) {
         let records = recovered.facts;
         tracing::info!(records, "the database lacked records of the journal, and has them now");
     }
+    if recovered.erased > 0 {
+        let records = recovered.erased;
+        tracing::info!(records, "of these what was sealed is erased; they refuse by what is left");
+    }
     for Torn { segment, offset } in &recovered.torn {
         tracing::warn!(
             %segment,

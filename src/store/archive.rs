@@ -24,6 +24,7 @@ use super::journal::Torn;
 use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
+use super::keys::Slot;
 use super::ledger::LooseEnd;
 use super::numbers;
 use super::numbers::NumberChoice;
@@ -51,7 +52,8 @@ pub struct Recovered {
     pub rebuilt: bool,
     /// Writes that a crash had cut short; nothing in them was ever acknowledged.
     pub torn: Vec<Torn>,
-    /// Facts whose key was destroyed, so that they stand in the database sealed only.
+    /// Those of them whose key was destroyed, in a store that hashes numbers: what is sealed in them is
+    /// gone, and by what is left they refuse.
     pub erased: u64,
     /// Reasons of this node's own, and numbers of imports it knew at its last start, that are in the
     /// index where other nodes are followed.
@@ -272,16 +274,26 @@ fn check_all_there(cursors: &[Cursor], streams: &[Stream]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The fact in a record, by the key that its number has; its outline once that is destroyed, where
-/// the number was kept of it.
+/// The fact in a record, by the key that its number has. Once that is destroyed, its outline, where the
+/// number was kept of it; and nothing where numbers are hashed, since a record is its own outline there.
+///
+/// # Errors
+///
+/// [`StoreError::Unkept`] where numbers are kept as they are, and neither key nor number is left.
 pub(super) fn open_record(keys: &KeyFile, record: &Record) -> Result<Option<Fact>, StoreError> {
-    let fail = |source| StoreError::Record { writer: record.id.writer, seq: record.id.seq, source };
+    let RecordId { writer, seq } = record.id;
+    let fail = |source| StoreError::Record { writer, seq, source };
     let Some((tag, slot)) = record.key_slot() else {
         return record.open(None).map(Some).map_err(fail);
     };
-    if let Some(key) = keys.key_in(slot).map_err(StoreError::io("read", "keys"))? {
-        return record.open(Some(&key)).map(Some).map_err(fail);
+    match keys.slot(slot).map_err(StoreError::io("read", "keys"))? {
+        Slot::Key(key) => record.open(Some(&key)).map(Some).map_err(fail),
+        Slot::Kept(number) if keys.is_of(tag, number) => record.outline_of(number).map_err(fail),
+        Slot::Kept(_) | Slot::Destroyed => {
+            let mark = keys.mark().map_err(StoreError::io("read", "keys"))?;
+            // Whoever is on record there would be called without a word.
+            let is_lost = mark == StorageMark::Plain;
+            if is_lost { Err(StoreError::Unkept { writer, seq, slot }) } else { Ok(None) }
+        }
     }
-    let kept = keys.kept_in(tag, slot).map_err(StoreError::io("read", "keys"))?;
-    kept.map_or(Ok(None), |number| record.outline_of(number).map_err(fail))
 }

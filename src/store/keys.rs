@@ -174,9 +174,14 @@ impl KeyFile {
     /// Whose key was in `slot`, where that was kept of it, for a record that says `tag` of it.
     pub(super) fn kept_in(&self, tag: KeyTag, slot: u32) -> io::Result<Option<Number>> {
         Ok(match self.slot(slot)? {
-            Slot::Kept(number) if self.tag_key.tag(number) == tag => Some(number),
+            Slot::Kept(number) if self.is_of(tag, number) => Some(number),
             Slot::Kept(_) | Slot::Key(_) | Slot::Destroyed => None,
         })
+    }
+
+    /// Whether a record that says `tag` of its key is of `number`, as that is kept.
+    pub(super) fn is_of(&self, tag: KeyTag, number: Number) -> bool {
+        self.tag_key.tag(number) == tag
     }
 
     /// Gives the keys in `slots` to no record any more: the next one of their numbers gets another.

@@ -339,6 +339,21 @@ pub enum StoreError {
         /// Why.
         source: LedgerError,
     },
+    /// Nothing is left of the key of a record, which no program of ours brings about where numbers are
+    /// kept as they are.
+    #[error(
+        "record {seq} of writer {writer} does not say any more whose it is: expected its key or its \
+         number in slot {slot} of the file `keys`, found neither; put back a copy of that file, since \
+         whoever it refuses would be called"
+    )]
+    Unkept {
+        /// Whose stream.
+        writer: WriterId,
+        /// The record.
+        seq: u64,
+        /// Where its key was.
+        slot: u32,
+    },
     /// A record that no checkpoint covers, since the journal takes none.
     #[error("record {record} cannot be signed while the journal cannot be written")]
     Unsigned {

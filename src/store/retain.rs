@@ -180,6 +180,14 @@ impl Gathering<'_> {
         match found {
             // Somebody has opted out again since the first look, whatever the clock says.
             Some(found) if found.records.len() as u64 >= known => self.stays(slot, record.id),
+            Some(found) if !is_of(self.keys, record, found.number) => {
+                // What is left of the key could say one of them only.
+                tracing::error!(
+                    record = %record.id, other = ?found.records.first(),
+                    "two numbers share a key: the evidence of both is kept"
+                );
+                self.stays(slot, record.id);
+            }
             Some(found) => found.records.push(record.id),
             None => match number_of(self.keys, record)? {
                 Some(number) => {
@@ -228,6 +236,11 @@ impl Gathering<'_> {
         }
         expired
     }
+}
+
+/// Whether a record says of its key that it is of `number`.
+fn is_of(keys: &KeyFile, record: &Record, number: Number) -> bool {
+    record.key_slot().is_some_and(|(tag, _slot)| keys.is_of(tag, number))
 }
 
 /// Whose record that is; nothing where it cannot be opened, which is told.

@@ -80,6 +80,7 @@ fn open(dir: &std::path::Path) -> (Store, Recovered, Receiver<Ack>) {
 on_both! {
     what_is_acknowledged_is_found_after_a_restart,
     the_topic_of_an_opt_out_is_read_back,
+    whose_key_is_lost_is_missed_and_not_called,
     two_processes_never_share_a_store,
     calls_are_kept_and_found_by_what_they_were,
     opt_outs_are_found_by_every_condition,
@@ -173,6 +174,49 @@ fn the_database_is_rebuilt_from_the_journal_when_it_is_missing() {
     assert_eq!((recovered.facts, recovered.rebuilt), (50, true));
     let entries = archive.reader().unwrap().show(number(49)).unwrap();
     assert_eq!(entries[0].optout, optout(49));
+}
+
+fn whose_key_is_lost_is_missed_and_not_called(stand: &Stand) {
+    let (store, _recovered, acks) = stand.open();
+    let mut records = Vec::new();
+    for n in 0..3 {
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        records.push(acks.recv().unwrap().result.unwrap().record);
+    }
+    store.close().unwrap();
+    let path = stand.path().join("keys");
+    let whole = std::fs::read(&path).unwrap();
+    let touch = |slot: &[u8]| {
+        let mut keys = whole.clone();
+        keys[4096 + 32..4096 + 64].copy_from_slice(slot);
+        std::fs::write(&path, keys).unwrap();
+    };
+    // Of the slot before it the number is kept, as retention leaves it.
+    keys::KeyFile::destroy(&path, &[0], Some(number(0))).unwrap();
+    let kept = std::fs::read(&path).unwrap()[4096..4096 + 32].to_vec();
+    for (name, slot) in [("zeros", &[0; 32][..]), ("another's number", &kept)] {
+        touch(slot);
+        stand.lose_database();
+        let opened = Archive::open(stand.path(), &stand.target, &stand.numbers, &clock());
+        let told = opened.map(drop).expect_err(name).to_string();
+        let want = format!("record 2 of writer {} does not say", records[1].writer);
+        assert!(told.contains(&want) && told.contains("slot 1 of the file"), "{name}: {told}");
+        let own = fill_from_journal_of(stand).map(drop).expect_err(name).to_string();
+        assert!(own.contains(&want), "{name}, by the journal alone: {own}");
+    }
+    std::fs::write(&path, &whole).unwrap();
+    stand.lose_database();
+    let (archive, recovered) = stand.archive();
+    assert_eq!(
+        (recovered.erased, archive.reader().unwrap().count(&Filter::default()).unwrap()),
+        (0, 3)
+    );
+}
+
+/// What the journal of a closed store says by itself.
+fn fill_from_journal_of(stand: &Stand) -> Result<(u64, u64), StoreError> {
+    let site = site::Site::embedded(stand.path());
+    archive::fill_from_journal(&site, &Index::default())
 }
 
 fn two_processes_never_share_a_store(stand: &Stand) {

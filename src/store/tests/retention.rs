@@ -563,6 +563,49 @@ fn newest_of(written: &[(i64, Option<u64>)], today: i64) -> [Option<i64>; 10] {
 }
 
 #[test]
+fn numbers_that_share_a_key_keep_their_evidence_and_their_refusals() {
+    for stand in [Stand::sqlite(), Stand::sqlite().keyed()] {
+        let (store, acks, _now) = open_at(&stand, 0);
+        add(&store, &acks, telling(1));
+        store.close().unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let before = kept.path().join("keys");
+        fs::copy(stand.path().join("keys"), &before).unwrap();
+        // One is given a slot, and all that says so is lost; then another is given the same.
+        let journal = stand.path().join("journal");
+        let lost = |n: u64| {
+            let (store, acks, _now) = open_at(&stand, 0);
+            add(&store, &acks, telling(n));
+            store.close().unwrap();
+            files(&journal)
+        };
+        let known = files(&journal);
+        let newer: Vec<_> = lost(2).into_iter().filter(|path| !known.contains(path)).collect();
+        for path in &newer {
+            fs::rename(path, kept.path().join(path.file_name().unwrap())).unwrap();
+        }
+        stand.lose_database();
+        lost(3);
+        for path in &newer {
+            fs::rename(kept.path().join(path.file_name().unwrap()), path).unwrap();
+        }
+        stand.lose_database();
+        assert_eq!(fs::read(&before).unwrap(), fs::read(stand.path().join("keys")).unwrap());
+        let (store, acks, _now) = open_at(&stand, 1_831);
+        assert_eq!(expire(&store, &acks, 1_831), 1, "that of the first alone");
+        let reader = store.reader().unwrap();
+        for n in [2, 3] {
+            let shown = reader.show(number(n)).unwrap();
+            assert!(shown.len() == 1 && shown[0].evidence_deleted.is_none(), "{n}: {shown:#?}");
+        }
+        drop(reader);
+        store.close().unwrap();
+        stand.lose_database();
+        assert_eq!(refused(&stand), [1, 2, 3]);
+    }
+}
+
+#[test]
 fn nothing_younger_than_the_policy_is_ever_touched() {
     for seed in 0..24_u64 {
         let mut tokens = TokenSource::new(Seed(seed, 8));
