@@ -163,11 +163,13 @@ impl Archive {
             }
         }
         let recovered = Recovered { rebuilt, is_away: cursors.is_none(), ..Recovered::default() };
-        let mut opening = Opening { database, keys, recovered, past: Vec::new() };
+        let (past, lacks) = (Vec::new(), Vec::new());
+        let mut opening = Opening { database, keys, recovered, past, lacks };
         for stream in &streams {
             opening.stream(stream, known)?;
         }
-        let Opening { mut database, keys, recovered, past } = opening;
+        let Opening { mut database, mut keys, recovered, past, lacks } = opening;
+        keys.leave_slots_of(&lacks).map_err(StoreError::io("write", &keys_path))?;
         if !database.is_shared() {
             loose_ends = database.loose_ends()?;
             erasures = database.erasures_due(&keys)?;

@@ -6,6 +6,7 @@
 //! |   at 64: signing key, CRC-32         |        |        |
 //! |   at 128: how numbers are kept, CRC  |        |        |
 //! |   at 160: the first free slot, CRC   |        |        |
+//! |   at 168: what it was left for, CRC  |        |        |
 //! +--------------------------------------+--------+--------+-----
 //! ```
 //!
@@ -39,6 +40,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::model::Number;
+use crate::model::WriterId;
 use crate::suppression::NumberStorage;
 use crate::suppression::StorageMark;
 use crate::suppression::proof::KeyTag;
@@ -63,10 +65,18 @@ const MARK_KEYED: u8 = 1;
 /// Where it says which slot is the first that may be given out, with its CRC-32 behind it.
 const FREE_AT: usize = 160;
 const FREE_LEN: usize = 8;
+/// Where it says which records, missing in the journal, slots were last left free for, with its CRC-32
+/// behind it.
+const LACKING_AT: usize = FREE_AT + FREE_LEN;
+const LACKING_LEN: usize = 8;
 /// Slots made at a time: one sync for as many numbers.
 const CHUNK_SLOTS: u32 = 4096;
 /// What a slot begins with that says a number. No key does, but for one of 2^128.
 const KEPT: [u8; 16] = *b"bajavoz number\0\x01";
+
+/// A stream with records that the journal lacks: whose, its last record in the journal, and the last
+/// that a shared database knows.
+pub(super) type Lack = (WriterId, u64, u64);
 
 /// What is in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +98,8 @@ pub(super) struct KeyFile {
     slots: HashMap<KeyTag, u32>,
     /// The first slot that no number has taken.
     next_slot: u32,
-    /// Whether slots were left free, since the file is a copy.
-    is_copy: bool,
+    /// What slots were last left free for; zero where that was nothing that can be named.
+    lacking: u32,
     /// Slots that are filled and durable.
     slots_len: u32,
 }
@@ -119,9 +129,12 @@ impl KeyFile {
         let numbers = NumberStorage::default();
         let mut free = [0; FREE_LEN];
         file.read_exact_at(&mut free, FREE_AT as u64)?;
-        let next_slot = read_free(&free).ok_or(io::ErrorKind::InvalidData)?;
-        let (slots, is_copy) = (HashMap::new(), next_slot > 0);
-        Ok(Self { file, tag_key, numbers, slots, next_slot, is_copy, slots_len })
+        let next_slot = read_word(&free).ok_or(io::ErrorKind::InvalidData)?;
+        let mut lacking = [0; LACKING_LEN];
+        file.read_exact_at(&mut lacking, LACKING_AT as u64)?;
+        let lacking = read_word(&lacking).ok_or(io::ErrorKind::InvalidData)?;
+        let slots = HashMap::new();
+        Ok(Self { file, tag_key, numbers, slots, next_slot, lacking, slots_len })
     }
 
     /// Makes the newest slots durable: the process that filled them may have ended before the disk
@@ -238,15 +251,35 @@ impl KeyFile {
     /// is a copy, and of records that came after it was made nobody knows here which they took. Two
     /// numbers with one key would be erased together.
     pub(super) fn leave_free_slots(&mut self) -> io::Result<()> {
-        self.next_slot = self.next_slot.max(self.slots_len);
-        self.is_copy = true;
-        self.file.write_all_at(&written_free(self.next_slot), FREE_AT as u64)?;
-        self.file.sync_all()
+        self.leave_free_slots_for(0)
     }
 
-    /// Whether it is known to be a copy, so that this was done.
-    pub(super) const fn is_copy(&self) -> bool {
-        self.is_copy
+    /// The same, once for each set of records that `lacks` lists: of streams whose journal is shorter
+    /// here than what a shared database knows, with both ends. They stay so for good, and a folder that
+    /// is set back another time lacks others.
+    pub(super) fn leave_slots_of(&mut self, lacks: &[Lack]) -> io::Result<()> {
+        let mut lacks = lacks.to_vec();
+        lacks.sort_unstable();
+        let mut hasher = crc32fast::Hasher::new();
+        for (writer, journal, database) in &lacks {
+            for word in [writer.0, *journal, *database] {
+                hasher.update(&word.to_be_bytes());
+            }
+        }
+        // Zero is what is said of no record.
+        let lacking = hasher.finalize().max(1);
+        if lacks.is_empty() || lacking == self.lacking {
+            return Ok(());
+        }
+        self.leave_free_slots_for(lacking)
+    }
+
+    fn leave_free_slots_for(&mut self, lacking: u32) -> io::Result<()> {
+        self.next_slot = self.next_slot.max(self.slots_len);
+        self.lacking = lacking;
+        let words = [written_word(self.next_slot), written_word(lacking)];
+        self.file.write_all_at(words.as_flattened(), FREE_AT as u64)?;
+        self.file.sync_all()
     }
 
     /// The key under which checkpoints are signed; drawn and made durable when there is none.
@@ -375,19 +408,23 @@ fn read_mark(stored: &[u8; MARK_LEN]) -> Option<StorageMark> {
     }
 }
 
-fn written_free(slot: u32) -> [u8; FREE_LEN] {
+/// A word of the header with its CRC-32; zero as zeros alone.
+fn written_word(word: u32) -> [u8; FREE_LEN] {
     let mut stored = [0; FREE_LEN];
-    stored[..4].copy_from_slice(&slot.to_be_bytes());
+    if word == 0 {
+        return stored;
+    }
+    stored[..4].copy_from_slice(&word.to_be_bytes());
     let crc = crc32fast::hash(&stored[..4]);
     stored[4..].copy_from_slice(&crc.to_be_bytes());
     stored
 }
 
-/// Files that are no copies have zeros there.
-fn read_free(stored: &[u8; FREE_LEN]) -> Option<u32> {
-    let (slot, crc) = stored.split_first_chunk::<4>()?;
-    let is_whole = *stored == [0; FREE_LEN] || crc == crc32fast::hash(slot).to_be_bytes();
-    is_whole.then_some(u32::from_be_bytes(*slot))
+/// The reverse of [`written_word`].
+fn read_word(stored: &[u8; FREE_LEN]) -> Option<u32> {
+    let (word, crc) = stored.split_first_chunk::<4>()?;
+    let is_whole = *stored == [0; FREE_LEN] || crc == crc32fast::hash(word).to_be_bytes();
+    is_whole.then_some(u32::from_be_bytes(*word))
 }
 
 fn random_chunk() -> io::Result<Vec<u8>> {
@@ -519,6 +556,34 @@ mod tests {
         keys.leave_free_slots().unwrap();
         assert_eq!(open().key_of(number(4)).unwrap().slot, 2 * CHUNK_SLOTS, "a copy of a copy");
         keys.file.write_all_at(b"x", FREE_AT as u64 + 2).unwrap();
+        let damaged = KeyFile::open(&path, true, NumberStorage::Plain);
+        assert_eq!(damaged.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn slots_are_left_for_lacking_records_once_and_for_others_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let open = || KeyFile::open(&path, true, NumberStorage::Plain).unwrap();
+        let next = |lacks: &[Lack], n: u64| {
+            let mut keys = open();
+            keys.leave_slots_of(lacks).unwrap();
+            keys.key_of(number(n)).unwrap().slot
+        };
+        let (one, other) = ((WriterId(1), 5, 9), (WriterId(2), 0, 3));
+        assert_eq!(next(&[], 1), 0, "nothing is lacking");
+        assert_eq!(next(&[one], 1), CHUNK_SLOTS);
+        assert_eq!(next(&[one], 2), CHUNK_SLOTS, "as it was left then");
+        assert_eq!(next(&[one, other], 3), 2 * CHUNK_SLOTS);
+        assert_eq!(next(&[other, one], 4), 2 * CHUNK_SLOTS, "in whatever order");
+        open().leave_free_slots().unwrap();
+        assert_eq!(
+            next(&[one, other], 5),
+            3 * CHUNK_SLOTS,
+            "a copy begins behind all that is filled"
+        );
+        let keys = open();
+        keys.file.write_all_at(b"x", LACKING_AT as u64 + 1).unwrap();
         let damaged = KeyFile::open(&path, true, NumberStorage::Plain);
         assert_eq!(damaged.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }

@@ -12,6 +12,7 @@ use crate::store::erase::is_due;
 use crate::store::journal::JournalEnd;
 use crate::store::journal::Stream;
 use crate::store::keys::KeyFile;
+use crate::store::keys::Lack;
 use crate::store::ledger::LooseEnd;
 use crate::store::proof::is_own_checkpoint;
 use crate::suppression::Erasure;
@@ -68,6 +69,8 @@ pub(super) struct Opening {
     pub(super) keys: KeyFile,
     pub(super) recovered: Recovered,
     pub(super) past: Vec<Reach>,
+    /// Records that are in a shared database and not in the journal.
+    pub(super) lacks: Vec<Lack>,
 }
 
 impl Opening {
@@ -81,7 +84,7 @@ impl Opening {
             // It may have been told so by whoever ran a copy of this folder.
             let end = stream.end()?;
             if end.seq < cursor.seq {
-                note_older(&mut self.keys, stream.writer, end.seq, cursor.seq)?;
+                note_older(&mut self.lacks, stream.writer, end.seq, cursor.seq);
             }
             if end.seq <= cursor.seq {
                 self.note(stream, end.seq, end.seq);
@@ -89,7 +92,13 @@ impl Opening {
             }
         }
         if !self.recovered.is_away {
-            let mut taking = Taking::new(&mut self.database, &mut self.keys, &mut self.recovered);
+            let mut taking = Taking {
+                database: &mut self.database,
+                keys: &mut self.keys,
+                recovered: &mut self.recovered,
+                lacks: &mut self.lacks,
+                waiting: Vec::new(),
+            };
             match taking.stream(stream, cursor) {
                 Err(error) if error.is_of_data() => {
                     // It is behind for good; what comes after it is not to be.
@@ -124,18 +133,9 @@ impl Opening {
 
 /// A shared database has more of a stream than its journal, as after a restore: what is missing here
 /// is safe there, and names slots of keys that nobody here knows to be taken.
-fn note_older(
-    keys: &mut KeyFile,
-    writer: WriterId,
-    journal: u64,
-    database: u64,
-) -> Result<(), StoreError> {
+fn note_older(lacks: &mut Vec<Lack>, writer: WriterId, journal: u64, database: u64) {
     tracing::warn!(%writer, journal, database, "the journal is older");
-    if keys.is_copy() {
-        Ok(())
-    } else {
-        keys.leave_free_slots().map_err(StoreError::io("write", "keys"))
-    }
+    lacks.push((writer, journal, database));
 }
 
 /// Takes the journal into the database.
@@ -143,18 +143,11 @@ struct Taking<'a> {
     database: &'a mut Database,
     keys: &'a mut KeyFile,
     recovered: &'a mut Recovered,
+    lacks: &'a mut Vec<Lack>,
     waiting: Vec<Projected>,
 }
 
-impl<'a> Taking<'a> {
-    const fn new(
-        database: &'a mut Database,
-        keys: &'a mut KeyFile,
-        recovered: &'a mut Recovered,
-    ) -> Self {
-        Self { database, keys, recovered, waiting: Vec::new() }
-    }
-
+impl Taking<'_> {
     /// Takes in one stream of a process that is gone, and closes it; its last record.
     fn stream(&mut self, stream: &Stream, cursor: Option<&Cursor>) -> Result<u64, StoreError> {
         let known = cursor.map_or(0, |cursor| cursor.seq);
@@ -163,7 +156,7 @@ impl<'a> Taking<'a> {
         if end.seq < known {
             let writer = stream.writer;
             if self.database.is_shared() {
-                note_older(self.keys, writer, end.seq, known)?;
+                note_older(self.lacks, writer, end.seq, known);
                 stream.close(&end)?;
                 return Ok(end.seq);
             }

@@ -17,6 +17,7 @@ use crate::store::postgres::Postgres;
 use crate::store::postgres::ServerError;
 use crate::store::postgres::Tls;
 use crate::store::postgres::Use;
+use crate::suppression::proof::Record;
 
 /// Looks at what other threads bring about, 20 ms apart: 30 s.
 const LOOKS_MAX: u32 = 1_500;
@@ -333,6 +334,55 @@ fn connections_that_end_while_facts_come_lose_none() {
     store.close().unwrap();
 }
 
+/// Puts an opt-out of number `n` on record; the slot of its key.
+fn slot_of(stand: &Stand, store: &Store, acks: &Receiver<Ack>, n: u64) -> u32 {
+    add(store, acks, n);
+    store.flush().unwrap();
+    let newest = |records: &Vec<Record>| {
+        let sealed = records.iter().filter_map(|it| Some((it.written_at, it.key_slot()?)));
+        sealed.max_by_key(|(at, _slot)| *at)
+    };
+    let found = signing::journal(stand.path()).iter().filter_map(newest).max_by_key(|it| it.0);
+    found.map(|(_at, (_tag, slot))| slot).expect("it is in the journal")
+}
+
+#[test]
+fn a_folder_that_is_set_back_gives_nobody_a_key_of_what_it_has_lost_however_often() {
+    let stand = Stand::postgres();
+    let now = Arc::new(AtomicI64::new(1_795_293_016_000_000));
+    let open = || {
+        let now = Arc::clone(&now);
+        let clock: Clock = Arc::new(move || UnixMicros(now.fetch_add(1_000, Ordering::SeqCst)));
+        let (store, _recovered, acks) = open_with(Settings { clock, ..stand.settings() });
+        (store, acks)
+    };
+    let (mut lost, mut n) = (0, 0);
+    for time in 0..3 {
+        let (store, acks) = open();
+        let kept = slot_of(&stand, &store, &acks, n);
+        assert!(time == 0 || kept > lost, "time {time}: {kept} is taken, up to {lost}");
+        let before = tempfile::tempdir().unwrap();
+        history::copy_store(stand.path(), before.path());
+        for more in 1..4 {
+            lost = slot_of(&stand, &store, &acks, n + more);
+        }
+        store.close().unwrap();
+        n += 4;
+        // As whoever runs the machine puts it back.
+        std::fs::remove_dir_all(stand.path().join("journal")).unwrap();
+        history::copy_store(before.path(), stand.path());
+    }
+    // Nothing more is lost: what is free is not left free each time.
+    let (store, acks) = open();
+    let after = slot_of(&stand, &store, &acks, n);
+    assert!(after > lost);
+    store.close().unwrap();
+    let (store, acks) = open();
+    assert_eq!(slot_of(&stand, &store, &acks, n + 1), after + 1);
+    store.close().unwrap();
+}
+
+#[test]
 #[test]
 fn the_engines_role_puts_facts_in_and_changes_none() {
     let cluster = Cluster::shared();
