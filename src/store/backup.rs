@@ -10,9 +10,11 @@
 //! backup/manifest.json       what the journal held and where each stream ended; written last
 //! ```
 //!
-//! The database is copied first, segments and keys last: so the copy of the journal knows
-//! everything that the copy of the database does, and every key and segment that its records name
-//! is there. A backup is sound when each record continues its stream's chain, opens with its
+//! The database is copied before the journal, and segments behind it: so the copy of the journal knows
+//! everything that the copy of the database does, and every segment that its records name is there.
+//! Keys and audio, which an erasure destroys once it is on record, are copied before the journal and
+//! what is new of them behind it: so what an erasure that is not in the copy has destroyed is there, and
+//! what one that is in it destroys goes at the restore. A backup is sound when each record continues its stream's chain, opens with its
 //! number's key, and names segments that are what their names say; and when all of them are as many
 //! as the manifest says, each stream ending with the hash that stands there.
 
@@ -112,6 +114,25 @@ pub struct StreamEnd {
 /// [`StoreError::Missing`] when there is no store, [`StoreError::Occupied`] when `to` is there
 /// already, and every way in which a disk can refuse or a journal be damaged.
 pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, StoreError> {
+    backup_amid(dir, to, made_at, &mut |_step| {})
+}
+
+/// What is copied next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The journal: keys and audio are.
+    Journal,
+    /// What keys and audio have got since.
+    Rest,
+}
+
+/// The same, with `meanwhile` told of each step before it is taken.
+pub(super) fn backup_amid(
+    dir: &Path,
+    to: &Path,
+    made_at: UnixMicros,
+    meanwhile: &mut dyn FnMut(Step),
+) -> Result<Manifest, StoreError> {
     if !journal_dir(dir).is_dir() {
         return Err(StoreError::Missing { path: journal_dir(dir) });
     }
@@ -119,18 +140,23 @@ pub fn backup(dir: &Path, to: &Path, made_at: UnixMicros) -> Result<Manifest, St
         return Err(StoreError::Occupied { path: to.to_owned() });
     }
     in_new_folder(to, "unfinished", |unfinished| {
+        let (keys, kept) = (dir.join("keys"), unfinished.join("keys"));
+        copy(&keys, &kept)?;
+        copy_named(&audio_dir(dir), &audio_dir(unfinished), "wav")?;
         if database_path(dir).exists() {
             let copy = database_path(unfinished);
             Sqlite::open_read_only(&database_path(dir))?.copy_to(&copy)?;
             sync(&copy)?;
         }
+        meanwhile(Step::Journal);
         for stream in streams(&journal_dir(dir))? {
             let end = stream.end()?;
             stream.copy_to(&end, &journal_dir(unfinished))?;
         }
+        meanwhile(Step::Rest);
         copy_named(&segments_dir(dir), &segments_dir(unfinished), "seg")?;
         copy_named(&audio_dir(dir), &audio_dir(unfinished), "wav")?;
-        copy(&dir.join("keys"), &unfinished.join("keys"))?;
+        KeyFile::complete_copy(&keys, &kept).map_err(StoreError::io("copy", &keys))?;
         copy_number_key(dir, unfinished)?;
         let mut manifest = survey(unfinished, made_at)?;
         manifest.calls = count_calls(unfinished)?;
@@ -381,7 +407,8 @@ fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), StoreError> {
         .map_err(StoreError::io("write", &path))
 }
 
-/// Copies every file whose name ends so: a few that no fact names yet are no harm.
+/// Copies every file whose name ends so and that is not there yet: a few that no fact names yet are no
+/// harm, nor one that is erased meanwhile.
 fn copy_named(from: &Path, to: &Path, extension: &str) -> Result<(), StoreError> {
     if !from.exists() {
         return Ok(());
@@ -390,8 +417,11 @@ fn copy_named(from: &Path, to: &Path, extension: &str) -> Result<(), StoreError>
     for entry in fs::read_dir(from).map_err(StoreError::io("read", from))? {
         let path = entry.map_err(StoreError::io("read", from))?.path();
         let is_one = path.extension().is_some_and(|it| it == extension);
-        if let Some(name) = path.file_name().filter(|_| is_one) {
-            copy(&path, &to.join(name))?;
+        let copied = path.file_name().filter(|_| is_one).map(|name| to.join(name));
+        let Some(copied) = copied.filter(|copied| !copied.exists()) else { continue };
+        match copy(&path, &copied) {
+            Err(_gone) if !path.exists() => {}
+            done => done?,
         }
     }
     sync_dir(to).map_err(StoreError::io("sync", to))

@@ -35,6 +35,7 @@ use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
+use std::io::Seek;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -195,6 +196,24 @@ impl KeyFile {
     /// Whether a record that says `tag` of its key is of `number`, as that is kept.
     pub(super) fn is_of(&self, tag: KeyTag, number: Number) -> bool {
         self.tag_key.tag(number) == tag
+    }
+
+    /// Adds to the copy at `to` the slots that the file at `from` has got since, and its header. What has
+    /// been destroyed meanwhile stays in the copy as it was: records that say so may not be in what else
+    /// is copied.
+    pub(super) fn complete_copy(from: &Path, to: &Path) -> io::Result<()> {
+        let mut from = File::open(from)?;
+        let mut to = OpenOptions::new().write(true).open(to)?;
+        let mut header = vec![0; HEADER_LEN as usize];
+        from.read_exact_at(&mut header, 0)?;
+        to.write_all_at(&header, 0)?;
+        // Slots that were only half there are taken whole.
+        let slots_len = to.metadata()?.len().saturating_sub(HEADER_LEN) / SLOT_LEN;
+        let copied = HEADER_LEN + slots_len * SLOT_LEN;
+        from.seek(io::SeekFrom::Start(copied))?;
+        to.seek(io::SeekFrom::Start(copied))?;
+        io::copy(&mut from, &mut to)?;
+        to.sync_all()
     }
 
     /// Gives the keys in `slots` to no record any more: the next one of their numbers gets another.

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::*;
+use crate::store::backup::Step;
+use crate::store::backup::backup_amid;
 
 const MADE_AT: UnixMicros = UnixMicros(1_795_300_000_000_000);
 
@@ -42,6 +44,55 @@ fn backed_up(dir: &Path) -> (PathBuf, Manifest) {
     let to = dir.join("backup");
     let manifest = backup(&from, &to, MADE_AT).unwrap_or_else(|error| panic!("{error}"));
     (to, manifest)
+}
+
+/// What a store says of the numbers 1 and 2, whose evidence is deleted, or not yet.
+fn check_evidence(dir: &Path, is_deleted: bool) {
+    let examined = examine(dir, None, &[]).unwrap();
+    // Two opt-outs and a reversal.
+    let erased = if is_deleted { 3 } else { 0 };
+    assert_eq!((examined.faults.len(), examined.erased), (0, erased), "{:#?}", examined.faults);
+    let (archive, _recovered) = Archive::open_exclusive(dir).unwrap();
+    for n in [1, 2] {
+        let shown = archive.reader().unwrap().show(number(n)).unwrap();
+        let told: Vec<bool> = shown.iter().map(|it| it.evidence_deleted.is_some()).collect();
+        assert_eq!(told, [is_deleted], "{n}: {shown:#?}");
+        assert_eq!(shown[0].optout.reason.is_none(), is_deleted, "{n}");
+    }
+}
+
+#[test]
+fn what_goes_while_a_backup_is_taken_is_in_it_with_the_record_of_it_or_not_at_all() {
+    for at in [Step::Journal, Step::Rest] {
+        let stand = Stand::sqlite();
+        let (store, acks, [own, _shared]) = retention::filled(&stand);
+        let kept = tempfile::tempdir().unwrap();
+        let (copy, again) = (kept.path().join("copy"), kept.path().join("again"));
+        let mut newest = None;
+        let mut meanwhile = |step| {
+            if step == at {
+                assert_eq!(retention::expire(&store, &acks, 1_831), 2);
+                // More numbers than there were keys for.
+                for n in 0..5_000 {
+                    store.submit(n, Fact::OptOut(Box::new(optout(100 + n)))).unwrap();
+                    if n % 500 == 499 {
+                        acks.iter().take(500).for_each(|ack| assert!(ack.result.is_ok()));
+                    }
+                }
+                let six = retention::add(&store, &acks, retention::telling(6));
+                newest = Some(retention::heard(&store, &acks, six, b"the voice of six"));
+            }
+        };
+        backup_amid(stand.path(), &copy, MADE_AT, &mut meanwhile).unwrap();
+        store.close().unwrap();
+        restore(&copy, &again, Calls::LeaveOut).unwrap();
+        let wav = |sha256| again.join("audio").join(format!("{sha256}.wav")).exists();
+        let is_recorded = at == Step::Journal;
+        assert_eq!(wav(own), !is_recorded, "{at:?}");
+        assert!(wav(newest.unwrap()), "{at:?}");
+        check_evidence(&again, is_recorded);
+        check_evidence(stand.path(), true);
+    }
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {

@@ -57,7 +57,7 @@ fn open_at(stand: &Stand, day: i64) -> (Store, Receiver<Ack>, Arc<AtomicI64>) {
     (store, acks, now)
 }
 
-fn add(store: &Store, acks: &Receiver<Ack>, fact: Fact) -> RecordId {
+pub(super) fn add(store: &Store, acks: &Receiver<Ack>, fact: Fact) -> RecordId {
     store.submit(0, fact).unwrap();
     acks.recv().unwrap().result.unwrap().record
 }
@@ -67,7 +67,7 @@ fn words(n: u64) -> [String; 3] {
     [format!("dialog-{n}-of@pbx"), format!("clerk-{n}-of-many"), format!("letter-{n}-in-a-box")]
 }
 
-fn telling(n: u64) -> Fact {
+pub(super) fn telling(n: u64) -> Fact {
     let [sip_call_id, actor, reason] = words(n).map(Some);
     Fact::OptOut(Box::new(OptOut { sip_call_id, actor, reason, ..optout(n) }))
 }
@@ -110,7 +110,7 @@ fn traces(stand: &Stand, dirs: &[&Path], n: u64) -> Vec<String> {
 
 /// What a step does, on day `day`, with evidence that is kept for five years; how many numbers' it
 /// was.
-fn expire(store: &Store, acks: &Receiver<Ack>, day: i64) -> usize {
+pub(super) fn expire(store: &Store, acks: &Receiver<Ack>, day: i64) -> usize {
     let erasures = record_expired(store, acks, day);
     store.flush().unwrap();
     erasures.iter().for_each(|erasure| store.destroy(erasure).unwrap());
@@ -147,14 +147,14 @@ fn refused_by(index: &Index) -> Vec<u64> {
 }
 
 /// The audio of `record`.
-fn heard(store: &Store, acks: &Receiver<Ack>, record: RecordId, wav: &[u8]) -> Hash {
+pub(super) fn heard(store: &Store, acks: &Receiver<Ack>, record: RecordId, wav: &[u8]) -> Hash {
     let sha256 = store.keep_audio(wav).unwrap();
     add(store, acks, audio::kept(record, sha256, wav.len() as u64));
     sha256
 }
 
 /// Numbers 1 and 2 (reversed) of day 0, 3 of day 0 and of day 1700, and 4 of day 1700.
-fn filled(stand: &Stand) -> (Store, Receiver<Ack>, [Hash; 2]) {
+pub(super) fn filled(stand: &Stand) -> (Store, Receiver<Ack>, [Hash; 2]) {
     let (store, acks, _now) = open_at(stand, 0);
     let one = add(&store, &acks, telling(1));
     let own = heard(&store, &acks, one, b"the voice of one");
