@@ -27,6 +27,7 @@ use super::backend::Visit;
 mod error;
 mod link;
 mod migrate;
+mod rights;
 mod settings;
 mod tls;
 
@@ -90,7 +91,10 @@ impl Postgres {
     fn open(&self) -> Result<Link, ServerError> {
         let mut link = Link::open(&self.settings, self.purpose)?;
         match self.purpose {
-            Use::Writing => migrate::bring_up_to_date(&mut link, &self.settings)?,
+            Use::Writing => {
+                migrate::bring_up_to_date(&mut link, &self.settings)?;
+                rights::check(&mut link, &self.settings)?;
+            }
             Use::Reading => {}
             Use::Examining => {
                 migrate::check(&mut link, &self.settings)?;

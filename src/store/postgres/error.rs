@@ -63,6 +63,19 @@ pub enum ServerError {
         /// As the server calls it.
         found: String,
     },
+    /// The role is not let do what an engine does.
+    #[error(
+        "the role `{role}` may not {right} in the table `{table}`, which engines need: have the \
+         tables' owner run `bajavoz store migrate --engine-role {role}`"
+    )]
+    Right {
+        /// Ours.
+        role: String,
+        /// The table.
+        table: String,
+        /// What it may not do, by the name that SQL has for it.
+        right: String,
+    },
     /// A role's name that is none.
     #[error("expected a role of a-z, 0-9 and `_`, at most 63 of them")]
     Role,

@@ -63,6 +63,7 @@ const OF_DRIVERS: &[(&str, &str)] = &[
     ("PRAGMA quick_check(1)", "SQLite's own examination"),
     ("SELECT {} FROM {}", "each is seen by `note`"),
     ("SELECT {} FROM {} WHERE ({} OR {}) AND ({} OR {})", "each is seen by `note`"),
+    ("SELECT current_user, name, privilege FROM (SELECT name, privilege, has_table_privilege(name, privilege) AS has_it FROM (VALUES {added}, {passing}) AS wanted (name, privilege) UNION ALL SELECT 'writer', 'UPDATE', {moved}) AS rights WHERE NOT has_it LIMIT 1", "a server that cannot tell is left alone"),
     ("SELECT MAX(version) FROM refinery_schema_history", "the table is refinery's"),
     ("SET statement_timeout = 0", "while tables are changed"),
     ("SET statement_timeout = {limit_ms}", "as before"),

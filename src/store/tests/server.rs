@@ -383,6 +383,33 @@ fn a_folder_that_is_set_back_gives_nobody_a_key_of_what_it_has_lost_however_ofte
 }
 
 #[test]
+fn an_engine_that_may_not_do_what_it_must_is_turned_away_at_its_start() {
+    let database = Cluster::shared().database();
+    let role = format!("engine_of_{}", database.name);
+    database.psql(&format!("CREATE ROLE {role} LOGIN PASSWORD 'engine'"));
+    let owner = postgres::Settings::new(&database.url(), None).unwrap();
+    postgres::migrate(&owner, Some(&role)).unwrap();
+    let url = database.url_of((&role, "engine"), Cluster::shared().port());
+    let stand = Stand { target: target_of(&url), ..Stand::sqlite() };
+    let cases = [
+        ("DELETE", "evidence"),
+        ("DELETE", "call_record"),
+        ("INSERT", "erased"),
+        ("SELECT", "suppressed"),
+        ("UPDATE (last_hash)", "writer"),
+    ];
+    for (privilege, table) in cases {
+        database.psql(&format!("REVOKE {privilege} ON {table} FROM {role}"));
+        let opened = Archive::open(stand.path(), &stand.target, &stand.numbers, &clock());
+        let told = opened.map(drop).unwrap_err().to_string();
+        let (privilege, _column) = privilege.split_once(' ').unwrap_or((privilege, ""));
+        let want = format!("the role `{role}` may not {privilege} in the table `{table}`");
+        assert!(told.contains(&want) && told.contains("store migrate --engine-role"), "{told}");
+        postgres::migrate(&owner, Some(&role)).unwrap();
+        assert!(!stand.archive().1.is_away, "once it is granted");
+    }
+}
+
 #[test]
 fn the_engines_role_puts_facts_in_and_changes_none() {
     let cluster = Cluster::shared();
