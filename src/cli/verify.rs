@@ -240,14 +240,15 @@ fn tell(
                 "file": name,
                 "record": record.id.to_string(),
                 "written_at": record.written_at,
-                "opt_out": match &record.fact { Some(Fact::OptOut(optout)) => Some(optout), _ => None },
-                "import": match &record.fact { Some(Fact::Import(it)) => Some(it), _ => None },
+                "opt_out": match record.said() { Some(Fact::OptOut(optout)) => Some(optout), _ => None },
+                "import": match record.said() { Some(Fact::Import(it)) => Some(it), _ => None },
                 "places": record.places,
-                "audio": match &record.fact { Some(Fact::Audio(it)) => Some(it), _ => None },
+                "audio": match record.said() { Some(Fact::Audio(it)) => Some(it), _ => None },
                 "wav": (!record.audio.is_empty()).then(|| hex(&record.audio)),
-                "reversal": match &record.fact { Some(Fact::Reversal(it)) => Some(it), _ => None },
+                "reversal": match record.said() { Some(Fact::Reversal(it)) => Some(it), _ => None },
+                "erased": record.fact.is_none(),
                 "evidence_deleted": deleted(record.id, records),
-                "confirmation": match &record.fact { Some(Fact::Confirmed(it)) => Some(it), _ => None },
+                "confirmation": match record.said() { Some(Fact::Confirmed(it)) => Some(it), _ => None },
             }))?;
         }
         page.json(&serde_json::json!({
@@ -283,7 +284,7 @@ fn tell(
 
 /// By which erasure in the bundle the evidence of `record` is gone.
 fn deleted(record: RecordId, records: &[VerifiedRecord]) -> Option<EvidenceDeleted> {
-    records.iter().find_map(|it| match &it.fact {
+    records.iter().find_map(|it| match it.said() {
         Some(Fact::Erasure(erasure)) => erasure.deleted(it.id, record),
         _ => None,
     })

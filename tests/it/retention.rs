@@ -198,6 +198,8 @@ fn evidence_past_its_time_goes_and_the_number_stays_refused() {
     assert_eq!(code, 0, "{text}");
     let (code, text) = program(&site, &["verify", bundle]);
     assert_eq!((code, text.contains("by retention policy; the chain")), (0, true), "{text}");
+    let is_left = ["\n  lists      ", "\n  pressed    "].iter().all(|it| text.contains(it));
+    assert!(is_left, "what names nobody is told: {text}");
     assert_eq!(program(&site, &["retention"]).0, 0, "there is no more");
 
     // A reload that keeps less says how much goes, before it does.

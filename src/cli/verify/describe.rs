@@ -31,40 +31,30 @@ pub(super) fn describe(
     number: Number,
     page: &mut Page,
 ) -> io::Result<()> {
-    match &record.fact {
-        Some(Fact::OptOut(optout)) => {
-            writeln!(page, "record {}, {}", record.id, optout.origin.as_str())?;
-            describe_optout(optout, page)?;
-        }
-        Some(Fact::Confirmed(confirmation)) => {
-            writeln!(page, "record {}, confirmation", record.id)?;
-            describe_confirmation(confirmation, page)?;
-        }
-        Some(Fact::Audio(audio)) => {
-            writeln!(page, "record {}, audio", record.id)?;
-            describe_audio(audio, &record.audio, page)?;
-        }
-        Some(Fact::Import(import)) => {
-            writeln!(page, "record {}, import", record.id)?;
-            describe_import(import, &record.places, number, page)?;
-        }
-        Some(Fact::Reversal(reversal)) => {
-            writeln!(page, "record {}, reversal", record.id)?;
-            describe_reversal(reversal, page)?;
-        }
-        Some(Fact::Erasure(erasure)) => {
-            writeln!(page, "record {}, erasure", record.id)?;
-            describe_erasure(erasure, page)?;
-        }
-        Some(Fact::Checkpoint(_)) | None => {
-            writeln!(page, "record {}", record.id)?;
-            match deleted {
-                Some(deleted) => writeln!(page, "  erased     {deleted}; the chain over it holds")?,
-                None => {
-                    writeln!(page, "  erased     its key was destroyed; the chain over it holds")?
-                }
-            }
-        }
+    let id = record.id;
+    let heading = match record.said() {
+        Some(Fact::OptOut(optout)) => format!("record {id}, {}", optout.origin.as_str()),
+        Some(Fact::Confirmed(_)) => format!("record {id}, confirmation"),
+        Some(Fact::Audio(_)) => format!("record {id}, audio"),
+        Some(Fact::Import(_)) => format!("record {id}, import"),
+        Some(Fact::Reversal(_)) => format!("record {id}, reversal"),
+        Some(Fact::Erasure(_)) => format!("record {id}, erasure"),
+        Some(Fact::Checkpoint(_)) | None => format!("record {id}"),
+    };
+    writeln!(page, "{heading}")?;
+    match deleted {
+        _ if record.fact.is_some() => {}
+        Some(deleted) => writeln!(page, "  erased     {deleted}; the chain over it holds")?,
+        None => writeln!(page, "  erased     its key was destroyed; the chain over it holds")?,
+    }
+    match record.said() {
+        Some(Fact::OptOut(optout)) => describe_optout(optout, page)?,
+        Some(Fact::Confirmed(confirmation)) => describe_confirmation(confirmation, page)?,
+        Some(Fact::Audio(audio)) => describe_audio(audio, &record.audio, page)?,
+        Some(Fact::Import(import)) => describe_import(import, &record.places, number, page)?,
+        Some(Fact::Reversal(reversal)) => describe_reversal(reversal, page)?,
+        Some(Fact::Erasure(erasure)) => describe_erasure(erasure, page)?,
+        Some(Fact::Checkpoint(_)) | None => {}
     }
     writeln!(page, "  written    {}", record.written_at.iso8601())
 }
@@ -77,7 +67,9 @@ fn describe_reversal(reversal: &Reversal, page: &mut Page) -> io::Result<()> {
     if let Some(actor) = &reversal.actor {
         writeln!(page, "  actor      {actor}")?;
     }
-    writeln!(page, "  reason     {}", reversal.reason)?;
+    if !reversal.reason.is_empty() {
+        writeln!(page, "  reason     {}", reversal.reason)?;
+    }
     writeln!(page, "  node       {}", reversal.node)?;
     writeln!(page, "  reversed   {}", reversal.reversed_at.iso8601())
 }

@@ -31,6 +31,7 @@ use super::digest;
 use super::digests;
 
 mod chain;
+mod closed;
 mod verified;
 
 pub use verified::{Verified, VerifiedRecord};
@@ -281,9 +282,9 @@ impl Exam {
             }
             match opened_fact(header, placed) {
                 Ok(fact) => {
-                    let (id, written_at) = (record.id, record.written_at);
+                    let (id, written_at, outline) = (record.id, record.written_at, None);
                     let (places, audio) = (placed.line.places.clone(), placed.line.audio.clone());
-                    verified.push(VerifiedRecord { id, written_at, fact, places, audio });
+                    verified.push(VerifiedRecord { id, written_at, fact, outline, places, audio });
                 }
                 Err(found) => self.add(number, Some(record.id), found),
             }
@@ -293,16 +294,20 @@ impl Exam {
                 self.add(1, Some(*id), Found::Missing { found: None });
             }
         }
+        for (line, id, found) in closed::settle(header.number, placed, &mut verified) {
+            self.add(line, Some(id), found);
+        }
         verified
     }
 }
 
-/// The fact of one of the number's records, by what it committed to.
+/// The fact of one of the number's records, by what it committed to; nothing where none of it is in
+/// the clear.
 fn opened_fact(header: &Header, placed: &Placed<'_>) -> Result<Option<Fact>, Found> {
     let record = &placed.record;
     let opened = placed.line.opened().ok_or(Found::Unknown { part: "field" })?;
     if opened.is_empty() && !record.commitments.is_empty() {
-        return Ok(None); // Its key is destroyed: the chain is all there is.
+        return Ok(None);
     }
     for (index, (field, commitment)) in record.commitments.iter().enumerate() {
         let is_it =

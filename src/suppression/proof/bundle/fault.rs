@@ -104,6 +104,12 @@ pub enum Found {
         /// The field.
         field: &'static str,
     },
+    /// A record that concerns the number says nothing, and nothing says why.
+    #[error(
+        "nothing of it is in the clear, and no erasure of the number in the bundle says that it is \
+         gone"
+    )]
+    Closed,
     /// A record that concerns the number is about another, or about nobody.
     #[error("it is not about the number of the bundle")]
     OtherNumber,

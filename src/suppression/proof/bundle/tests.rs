@@ -5,7 +5,10 @@
 use super::*;
 use crate::model::Digit;
 use crate::model::WriterId;
+use crate::suppression::Authority;
 use crate::suppression::Confirmation;
+use crate::suppression::Erasure;
+use crate::suppression::ErasureCause;
 use crate::suppression::Fact;
 use crate::suppression::KeyEvidence;
 use crate::suppression::KeyMethod;
@@ -98,11 +101,17 @@ fn place() -> SegmentPlace {
 struct Stream {
     writer: WriterId,
     records: Vec<Record>,
+    /// As the number is kept where it is hashed.
+    kept: Option<Number>,
 }
 
 impl Stream {
     fn new(writer: u64) -> Self {
-        Self { writer: WriterId(writer), records: Vec::new() }
+        Self { writer: WriterId(writer), records: Vec::new(), kept: None }
+    }
+
+    fn hashed(writer: u64, kept: Number) -> Self {
+        Self { kept: Some(kept), ..Self::new(writer) }
     }
 
     fn push(mut self, fact: &Fact) -> Self {
@@ -112,7 +121,7 @@ impl Stream {
             prev_hash: self.records.last().map_or(Hash::NONE, Record::hash),
             written_at: UnixMicros(seq.cast_signed()),
         };
-        let key = NumberKey { tag: KeyTag([1; 16]), slot: 0, keyed: None, key: [9; 32] };
+        let key = NumberKey { tag: KeyTag([1; 16]), slot: 0, keyed: self.kept, key: [9; 32] };
         let entropy = Entropy::new([seq as u8; Entropy::LEN]);
         let record = Record::seal(fact, place, Some(&key), &entropy);
         self.records.push(record.unwrap_or_else(|error| panic!("{error}")));
@@ -335,13 +344,102 @@ fn swap_text(bundle: &mut Bundle, run: usize, index: usize, from: &str, to: &str
     record.plain = plain.replace(from, to).into_bytes().into();
 }
 
+fn erasure(number: Number, records: Vec<RecordId>) -> Fact {
+    Fact::Erasure(Box::new(Erasure {
+        number,
+        slots: vec![0],
+        audio: Vec::new(),
+        records,
+        cause: ErasureCause::Retention,
+        authority: Authority::LocalOperator,
+        actor: None,
+        reason: None,
+        node: "madrid-1".into(),
+        erased_at: UnixMicros(30),
+        answers: None,
+    }))
+}
+
+/// One that answers another node's, and has found nothing.
+fn answer(number: Number) -> Fact {
+    let Fact::Erasure(mut erasure) = erasure(number, Vec::new()) else { panic!("it is one") };
+    erasure.answers = Some(id(9, 9));
+    Fact::Erasure(erasure)
+}
+
+/// What is found of a bundle about `number` in which all of `stream` is the number's and the records
+/// `closed` say nothing.
+fn found_of(number: Number, stream: Stream, closed: &[u64]) -> Result<Verified, Vec<Fault>> {
+    let stream = stream.sign(None);
+    let theirs: Vec<RecordId> = stream.records.iter().map(|record| record.id).collect();
+    let (_checkpoint, theirs) = theirs.split_last().expect("there is a checkpoint");
+    let entry = |record: Record| {
+        let key = Some(&[9; 32]).filter(|_key| !closed.contains(&record.id.seq));
+        let is_checkpoint = record.kind == Kind::Checkpoint;
+        if is_checkpoint {
+            Entry::closed(record)
+        } else {
+            Entry::opened(record, key).expect("the key is right")
+        }
+    };
+    let run = stream.records.into_iter().map(entry).collect();
+    let bundle = Bundle {
+        number,
+        records: theirs.to_vec(),
+        elsewhere: Vec::new(),
+        runs: vec![run],
+        ..bundle()
+    };
+    verify(&text_of(&bundle, &signer()), None)
+}
+
 #[test]
-fn a_record_whose_key_is_destroyed_is_still_proved_to_have_been() {
-    let mut erased = bundle();
-    erased.runs[0][0] = Entry::opened(erased.runs[0][0].record.clone(), None).unwrap();
-    let verified = verify(&text_of(&erased, &signer()), None);
-    let verified = verified.unwrap_or_else(|faults| panic!("{faults:#?}"));
-    assert_eq!((verified.records[0].id, &verified.records[0].fact), (id(1, 1), &None));
+fn a_record_says_nothing_only_where_an_erasure_of_the_number_names_it() {
+    let ours = Number::from_e164_digits(OURS).expect("the number is E.164");
+    let kept = Number::keyed(77);
+    let opted = || Stream::new(1).push(&optout(OURS)).push(&confirmed(id(1, 1)));
+    let hashed = || Stream::hashed(1, kept).push(&optout(OURS)).push(&confirmed(id(1, 1)));
+    let all = || vec![id(1, 1)];
+    #[rustfmt::skip]
+    let cases = [
+        ("by no erasure",                    ours, opted(), &[1][..], Some(1)),
+        ("by an erasure that names it",      ours, opted().push(&erasure(ours, all())), &[1], None),
+        ("by one that names another",        ours, opted().push(&erasure(ours, vec![id(1, 2)])), &[1], Some(1)),
+        ("by one that names none",           ours, opted().push(&erasure(ours, Vec::new())), &[1], Some(1)),
+        ("by one that says nothing itself",  ours, opted().push(&erasure(ours, all())), &[1, 3], Some(1)),
+        ("by one that a later one names",    ours, opted().push(&erasure(ours, all())).push(&erasure(ours, vec![id(1, 3)])), &[1, 3], None),
+        ("where it is nowhere hashed",       kept, Stream::new(1).push(&optout(OURS)), &[1], Some(1)),
+        ("hashed, by no erasure",            ours, hashed(), &[1], Some(1)),
+        ("hashed, asked for as it is kept",  kept, hashed(), &[1], None),
+        ("hashed, asked for as another",     Number::keyed(78), hashed(), &[1], Some(1)),
+        ("hashed, another says both",        ours, hashed().push(&optout(OURS)), &[1], None),
+        ("hashed, by one that names it",     ours, hashed().push(&erasure(kept, all())), &[1], None),
+        ("hashed, by one of another number", ours, hashed().push(&erasure(Number::keyed(78), all())), &[1], Some(1)),
+        ("hashed, by one that found none",   ours, hashed().push(&answer(kept)), &[1], Some(1)),
+        ("hashed, by one from before",       ours, hashed().push(&erasure(kept, Vec::new())), &[1], None),
+    ];
+    for (name, number, stream, closed, fault) in cases {
+        match (found_of(number, stream, closed), fault) {
+            (Err(faults), Some(seq)) => {
+                let found = (faults[0].record, &faults[0].found);
+                assert_eq!(found, (Some(id(1, seq)), &Found::Closed), "{name}: {faults:#?}");
+            }
+            (Ok(verified), None) => {
+                let first = &verified.records[0];
+                assert_eq!((first.id, &first.fact), (id(1, 1), &None), "{name}");
+                let Some(Fact::OptOut(left)) = &first.outline else { panic!("{name}: {first:?}") };
+                let Fact::OptOut(whole) = optout(OURS) else { panic!("it is one") };
+                assert_eq!(left.lists, whole.lists, "{name}");
+                assert_eq!(
+                    (left.digits, left.pressed_at),
+                    (whole.digits, whole.pressed_at),
+                    "{name}"
+                );
+                assert_eq!((&left.sip_call_id, left.key_events.len()), (&None, 0), "{name}");
+            }
+            (found, _) => panic!("{name}: {found:#?}"),
+        }
+    }
 }
 
 #[test]

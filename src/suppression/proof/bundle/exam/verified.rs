@@ -42,9 +42,19 @@ pub struct VerifiedRecord {
     pub written_at: UnixMicros,
     /// What it says; nothing once its key is destroyed.
     pub fact: Option<Fact>,
+    /// What is left of it then: all that names nobody, under the number of the bundle or that as the
+    /// store keeps it.
+    pub outline: Option<Fact>,
     /// Where the number stands in the segments of an import: what the store has signed, and what
     /// only who has the segment can look up.
     pub places: Vec<SegmentPlace>,
     /// The audio that it names, as a WAV file, where it is in the bundle.
     pub audio: Vec<u8>,
+}
+
+impl VerifiedRecord {
+    /// What it says, or what is left of that.
+    pub fn said(&self) -> Option<&Fact> {
+        self.fact.as_ref().or(self.outline.as_ref())
+    }
 }
