@@ -31,6 +31,7 @@ use crate::suppression::ErasureCause;
 use crate::suppression::Fact;
 use crate::suppression::Retention;
 use crate::suppression::proof::Hash;
+use crate::suppression::proof::KeyTag;
 use crate::suppression::proof::Kind;
 use crate::suppression::proof::Record;
 
@@ -65,7 +66,7 @@ pub struct Expired {
     pub number: Number,
     /// The slot of the key that it is sealed under.
     slot: u32,
-    /// Opt-outs and reversals.
+    /// Opt-outs and reversals, and erasures from before that are sealed under the same key.
     pub records: Vec<RecordId>,
     /// Files of audio that no younger record names.
     pub audio: Vec<Hash>,
@@ -158,6 +159,8 @@ struct Gathering<'a> {
     audio: Vec<(RecordId, Hash)>,
     /// Records whose evidence stays.
     staying: HashSet<RecordId>,
+    /// Erasures from before that are sealed under one of these keys, with its slot.
+    erasures: Vec<(RecordId, KeyTag, u32)>,
 }
 
 impl Gathering<'_> {
@@ -167,6 +170,12 @@ impl Gathering<'_> {
             && let AudioResult::Kept { sha256, .. } = result
         {
             self.audio.push((of, sha256));
+        }
+        if record.kind == Kind::Erasure
+            && let Some((tag, slot)) = record.key_slot()
+            && self.found.contains_key(&slot)
+        {
+            self.erasures.push((record.id, tag, slot));
         }
         let Some(slot) = slot_of_evidence(record) else { return Ok(()) };
         let Some(found) = self.found.get_mut(&slot) else {
@@ -218,8 +227,22 @@ impl Gathering<'_> {
         self.staying.insert(record);
     }
 
+    /// What an erasure says of whom it was goes with its key too, and is named like the rest.
+    fn place_erasures(&mut self) {
+        for (record, tag, slot) in std::mem::take(&mut self.erasures) {
+            match self.found.get_mut(&slot) {
+                Some(Some(found)) if self.keys.is_of(tag, found.number) => {
+                    found.records.push(record);
+                }
+                Some(_another) => self.stays(slot, record),
+                None => {}
+            }
+        }
+    }
+
     /// Of a file that others name too, two presses amid the same silence being one, the last goes.
-    fn end(self, files: &AudioFiles) -> Vec<Expired> {
+    fn end(mut self, files: &AudioFiles) -> Vec<Expired> {
+        self.place_erasures();
         let mut expired: Vec<Expired> = self.found.into_values().flatten().collect();
         let mut of: HashMap<RecordId, usize> = HashMap::new();
         for (at, found) in expired.iter().enumerate() {
@@ -304,8 +327,15 @@ impl Store {
         let path = dir.join("keys");
         let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
         let found = slots.into_iter().map(|slot| (slot, None)).collect();
-        let (looked, audio, staying) = (HashMap::new(), Vec::new(), HashSet::new());
-        let mut gathering = Gathering { keys: &keys, ages, looked, found, audio, staying };
+        let mut gathering = Gathering {
+            keys: &keys,
+            ages,
+            looked: HashMap::new(),
+            found,
+            audio: Vec::new(),
+            staying: HashSet::new(),
+            erasures: Vec::new(),
+        };
         for stream in streams(&journal_dir(dir))? {
             stream.read(0, |record| gathering.record(&record))?;
         }

@@ -322,6 +322,7 @@ fn who_opts_out_again_keeps_the_evidence_of_it(stand: &Stand) {
         assert_eq!((gone, shown.len()), (1, 2));
         // And what says of whom the first one was goes with the second one's key, in time.
         assert_eq!(expire(&store, &acks, 1_700 + 1_831), 4);
+        check_told_when(&store, &[1_831, 1_700 + 1_831]);
         store.close().unwrap();
         for is_lost in [false, true] {
             if is_lost {
@@ -341,6 +342,25 @@ fn who_opts_out_again_keeps_the_evidence_of_it(stand: &Stand) {
             assert_eq!(stand.examined().faults, [], "lost: {is_lost}");
         }
     }
+}
+
+/// A proof says on which days the evidence of number 1's opt-outs went, though what said so of the first
+/// went too.
+fn check_told_when(store: &Store, days: &[i64]) {
+    let text = store.prove(number(1), "madrid-1".into(), MADE_AT).unwrap().unwrap();
+    let told = bundle::verify(&text, Some(store.proof_key())).unwrap();
+    let deleted = |of: RecordId| {
+        told.records.iter().find_map(|it| match it.said() {
+            Some(Fact::Erasure(erasure)) => erasure.deleted(it.id, of),
+            _ => None,
+        })
+    };
+    let of_optout = |record: &&bundle::VerifiedRecord| matches!(&record.outline, Some(Fact::OptOut(optout)) if optout.digits == super::optout(1).digits);
+    let optouts = told.records.iter().filter(of_optout);
+    let mut found: Vec<_> = optouts.map(|record| deleted(record.id).map(|it| it.at)).collect();
+    found.sort_unstable();
+    let want: Vec<_> = days.iter().map(|day| Some(UnixMicros(START + day * DAY))).collect();
+    assert_eq!(found, want, "{told:#?}");
 }
 
 fn call_records_go_by_their_ends_and_by_their_node(stand: &Stand) {
