@@ -45,6 +45,10 @@ use crate::suppression::segment::Content;
 /// file is taken for a cut one. Registries lose some per cent a year.
 pub const SHRUNK_TO: u64 = 2;
 
+/// Imports that are told of one claim at most, the newest. Our choice: each takes some kB of an answer,
+/// and all numbers are held against it; a file that repeats an older one is imported once more.
+const EARLIER_MAX: usize = 16;
+
 /// The first record of an import that has none yet, or whose own is not known: no writer draws zero.
 pub(super) const UNNAMED: RecordId = RecordId { writer: WriterId(0), seq: 0 };
 
@@ -197,7 +201,7 @@ impl Desk {
     }
 
     /// Whether `claim` would be taken down, before its segments are written; or the imports that it
-    /// may repeat, the newest first: [`repeated`](super::repeated) says which.
+    /// may repeat, the newest first and 16 at most: [`repeated`](super::repeated) says which.
     ///
     /// # Errors
     ///
@@ -206,7 +210,8 @@ impl Desk {
     pub fn weigh(&self, claim: &Claim) -> Result<Vec<Earlier>, DeskError> {
         self.check(claim)?;
         let imports = self.index.with_known(self.reader()?.imports()?);
-        let earlier = earlier(claim, &imports);
+        let mut earlier = earlier(claim, &imports);
+        earlier.truncate(EARLIER_MAX);
         if earlier.is_empty() {
             check_size(claim, &imports)?;
         }

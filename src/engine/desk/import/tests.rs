@@ -351,6 +351,30 @@ fn the_same_file_read_another_way_is_another_import() {
 }
 
 #[test]
+fn of_many_imports_of_one_file_the_newest_are_told_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let days = EARLIER_MAX as i64 + 4;
+    // As a registry that does not change: each of a later day.
+    let done = (0..days).map(|at| {
+        let claim = claim(&desk, "600123456\n", day(at));
+        import_one(&desk, &claim).unwrap()
+    });
+    let done: Vec<ImportDone> = done.collect();
+    assert!(done.iter().all(|done| !done.is_earlier));
+    let again = claim(&desk, "600123456\n", None);
+    let earlier = desk.weigh(&again).unwrap();
+    assert_eq!(earlier.len(), EARLIER_MAX);
+    let last = &done[done.len() - 1].record;
+    assert_eq!(&earlier[0].record, last, "the newest first");
+    let longest = Earlier { source: "\"".repeat(NOTE_LEN_MAX), ..earlier[0].clone() };
+    let line = serde_json::to_vec(&vec![longest; EARLIER_MAX]).unwrap();
+    assert!(line.len() < crate::net::LINE_BYTES_MAX / 2, "{}", line.len());
+    let again = import_one(&desk, &again).unwrap();
+    assert_eq!((again.is_earlier, &again.record), (true, last));
+}
+
+#[test]
 fn what_may_never_have_reached_the_disk_is_imported_when_it_comes_again() {
     let dir = tempfile::tempdir().unwrap();
     let desk = desk(dir.path(), &Arc::default(), &Arc::default());
