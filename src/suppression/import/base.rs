@@ -25,7 +25,7 @@ pub fn layers(all: &[Imported]) -> Vec<Layer> {
         list: imported.import.list.clone(),
         account: imported.import.account.clone(),
         campaign: imported.import.campaign.clone(),
-        topic: imported.import.campaign.as_ref().and(imported.import.topic.clone()),
+        topic: imported.import.campaign.as_ref().and_then(|_named| imported.import.topic.clone()),
         record: imported.record,
         segment: part.segment.0,
     };
