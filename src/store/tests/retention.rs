@@ -324,6 +324,13 @@ fn who_opts_out_again_keeps_the_evidence_of_it(stand: &Stand) {
         assert_eq!(expire(&store, &acks, 1_700 + 1_831), 4);
         check_told_when(&store, &[1_831, 1_700 + 1_831]);
         store.close().unwrap();
+        drop(stand.archive());
+        let path = stand.path().join("keys");
+        let whole = fs::read(&path).unwrap();
+        // What was left of the first key is told by an erasure that is itself told by what is left.
+        KeyFile::destroy(&path, &[0], Some(number(7))).unwrap();
+        assert_ne!(stand.examined().faults, []);
+        fs::write(&path, whole).unwrap();
         for is_lost in [false, true] {
             if is_lost {
                 stand.lose_database();
@@ -355,7 +362,8 @@ fn check_told_when(store: &Store, days: &[i64]) {
             _ => None,
         })
     };
-    let of_optout = |record: &&bundle::VerifiedRecord| matches!(&record.outline, Some(Fact::OptOut(optout)) if optout.digits == super::optout(1).digits);
+    let digits = optout(1).digits;
+    let of_optout = |record: &&bundle::VerifiedRecord| matches!(&record.outline, Some(Fact::OptOut(left)) if left.digits == digits);
     let optouts = told.records.iter().filter(of_optout);
     let mut found: Vec<_> = optouts.map(|record| deleted(record.id).map(|it| it.at)).collect();
     found.sort_unstable();

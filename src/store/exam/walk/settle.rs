@@ -63,6 +63,9 @@ impl Walk<'_> {
         };
         if record.key_slot().is_some() && key.is_none() {
             self.exam.examined.erased += 1;
+            if let Some(Fact::Erasure(erasure)) = &outline {
+                self.erasure(id, erasure);
+            }
             // What is left of it is in its rows all the same, and refuses its number.
             if let Some(outline) = outline {
                 self.rows(record, &outline, &Proof::Nothing, is_in_database);
