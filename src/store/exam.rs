@@ -31,6 +31,7 @@ use super::keys::KeyFile;
 use super::postgres;
 use super::site::database_path;
 
+mod closed;
 mod fault;
 mod judge;
 mod pieces;

@@ -185,14 +185,6 @@ impl KeyFile {
         })
     }
 
-    /// Whose key was in `slot`, where that was kept of it, for a record that says `tag` of it.
-    pub(super) fn kept_in(&self, tag: KeyTag, slot: u32) -> io::Result<Option<Number>> {
-        Ok(match self.slot(slot)? {
-            Slot::Kept(number) if self.is_of(tag, number) => Some(number),
-            Slot::Kept(_) | Slot::Key(_) | Slot::Destroyed => None,
-        })
-    }
-
     /// Whether a record that says `tag` of its key is of `number`, as that is kept.
     pub(super) fn is_of(&self, tag: KeyTag, number: Number) -> bool {
         self.tag_key.tag(number) == tag
@@ -461,6 +453,14 @@ mod tests {
         Number::from_e164_digits(digits).expect("the test's numbers are E.164")
     }
 
+    /// Whose key was in `slot`, where that was kept of it, for a record that says `tag` of it.
+    fn kept_in(keys: &KeyFile, tag: KeyTag, slot: u32) -> Option<Number> {
+        match keys.slot(slot).unwrap() {
+            Slot::Kept(number) if keys.is_of(tag, number) => Some(number),
+            Slot::Kept(_) | Slot::Key(_) | Slot::Destroyed => None,
+        }
+    }
+
     #[test]
     fn a_number_keeps_its_key_and_a_destroyed_one_is_not_given_out_again() {
         let dir = tempfile::tempdir().unwrap();
@@ -490,9 +490,9 @@ mod tests {
         assert_eq!(keys.slot(first.slot).unwrap(), Slot::Kept(number(1)));
         assert_eq!(keys.slot(second.slot).unwrap(), Slot::Key(second.key));
         assert_eq!(keys.key_in(first.slot).unwrap(), None);
-        assert_eq!(keys.kept_in(first.tag, first.slot).unwrap(), Some(number(1)));
-        assert_eq!(keys.kept_in(second.tag, first.slot).unwrap(), None, "of another's record");
-        assert_eq!(keys.kept_in(second.tag, second.slot).unwrap(), None, "it is a key");
+        assert_eq!(kept_in(&keys, first.tag, first.slot), Some(number(1)));
+        assert_eq!(kept_in(&keys, second.tag, first.slot), None, "of another's record");
+        assert_eq!(kept_in(&keys, second.tag, second.slot), None, "it is a key");
         assert_eq!(keys.key_of(number(1)).unwrap().slot, 2, "opting out again takes another");
         keys.retire(&[second.slot]);
         assert_eq!(keys.key_of(number(2)).unwrap().slot, 3, "one that is given out no more");

@@ -150,6 +150,18 @@ pub enum StoreFound {
         /// As it is.
         found: Hash,
     },
+    /// A key is gone, and no erasure on record destroys it.
+    #[error("its key in slot {slot} is gone, and no erasure says so")]
+    Unerased {
+        /// Where it was.
+        slot: u32,
+    },
+    /// Where numbers are kept as they are: neither a record's key nor its number is left.
+    #[error("expected its key or its number in slot {slot}, found neither")]
+    Unkept {
+        /// Where it should be.
+        slot: u32,
+    },
     /// The file cannot be used at all.
     #[error("{0}")]
     Unusable(String),

@@ -9,11 +9,13 @@ use crate::model::RecordId;
 use crate::model::WriterId;
 use crate::store::StoreError;
 use crate::store::archive::journal_dir;
+use crate::store::archive::open_record;
 use crate::store::audio::AudioFiles;
 use crate::store::journal::Stream;
 use crate::store::journal::streams;
 use crate::store::keys::KeyFile;
 use crate::store::segments::Segments;
+use crate::suppression::Fact;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Hash;
 use crate::suppression::segment::SegmentName;
@@ -23,6 +25,7 @@ use super::FAULTS_MAX;
 use super::Place;
 use super::StoreFault;
 use super::StoreFound;
+use super::closed::Closed;
 use super::pieces::OddPieces;
 use super::rows::Rows;
 use super::walk;
@@ -37,6 +40,8 @@ pub(super) struct Exam {
     pub(super) sound: HashSet<(SegmentName, u64)>,
     /// The keys that records have taken, as the database writes them where it is a file.
     pub(super) taken: HashSet<(String, i64)>,
+    /// What is gone, and the erasures by which it is.
+    pub(super) closed: Closed,
     /// Records whose evidence stands in the database although their key is destroyed.
     pub(super) left: Vec<RecordId>,
     pub(super) examined: Examined,
@@ -63,6 +68,7 @@ impl Exam {
             segments: Segments::of(dir),
             sound: HashSet::new(),
             taken: HashSet::new(),
+            closed: Closed::default(),
             left: Vec::new(),
             examined: Examined::default(),
             faults: Vec::new(),
@@ -144,6 +150,7 @@ impl Exam {
                 self.fault(Place::Journal, Some(named.record), found);
             }
         }
+        self.closed(keys)?;
         if let Some(rows) = rows {
             self.left(rows)?;
             self.strays(rows);
@@ -168,6 +175,25 @@ impl Exam {
         if !is_said {
             self.fault(Place::Table("number_storage"), None, StoreFound::Row);
         }
+    }
+
+    /// What is gone must be so by an erasure of our own. A node that is at work may have put one into the
+    /// journal since that was walked through.
+    fn closed(&mut self, keys: Option<&KeyFile>) -> Result<(), StoreError> {
+        let mut closed = std::mem::take(&mut self.closed);
+        if let Some(keys) = keys.filter(|_keys| !closed.is_explained()) {
+            for stream in streams(&self.journal)? {
+                for record in walk::erasures_behind(&stream, 0)? {
+                    if let Ok(Some(Fact::Erasure(erasure))) = open_record(keys, &record) {
+                        closed.note_erasure(&erasure);
+                    }
+                }
+            }
+        }
+        for (place, record, found) in closed.faults() {
+            self.fault(place, Some(record), found);
+        }
+        Ok(())
     }
 
     /// Evidence of a destroyed key is there rightly as long as the database has not heard of the

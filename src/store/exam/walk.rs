@@ -227,16 +227,23 @@ pub(super) fn links(stream: &Stream) -> Result<Vec<Checkpoint>, StoreError> {
 /// Records whose evidence a stream in the journal says is gone, behind its record `seq`.
 pub(super) fn erased_behind(stream: &Stream, seq: u64) -> Result<Vec<RecordId>, StoreError> {
     let mut erased = Vec::new();
-    stream.salvage(&mut |piece| {
-        let Piece::Record { stored, is_checked: true, .. } = piece else { return };
-        let record = Record::parse(stored).ok();
-        let erasure = record.filter(|record| record.kind == Kind::Erasure && record.id.seq > seq);
-        let Some(record) = erasure else { return };
+    for record in erasures_behind(stream, seq)? {
         // Which they are is told whosever they are.
         let whosever = record.outline_of(Number::keyed(0)).ok().flatten();
         if let Some(Fact::Erasure(erasure)) = whosever.or_else(|| record.open(None).ok()) {
             erased.extend(erasure.records);
         }
-    })?;
+    }
     Ok(erased)
+}
+
+/// The erasures in a stream of the journal behind its record `seq`.
+pub(super) fn erasures_behind(stream: &Stream, seq: u64) -> Result<Vec<Record>, StoreError> {
+    let mut erasures = Vec::new();
+    stream.salvage(&mut |piece| {
+        let Piece::Record { stored, is_checked: true, .. } = piece else { return };
+        let record = Record::parse(stored).ok();
+        erasures.extend(record.filter(|it| it.kind == Kind::Erasure && it.id.seq > seq));
+    })?;
+    Ok(erasures)
 }

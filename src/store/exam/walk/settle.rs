@@ -1,5 +1,6 @@
 //! What a whole record says, held against the rest of the store.
 
+use crate::model::Number;
 use crate::model::RecordId;
 use crate::store::StoreError;
 use crate::store::database::Cursor;
@@ -16,6 +17,7 @@ use crate::suppression::AudioResult;
 use crate::suppression::Erasure;
 use crate::suppression::ErasureCause;
 use crate::suppression::Fact;
+use crate::suppression::StorageMark;
 use crate::suppression::import::Import;
 use crate::suppression::proof::Checkpoint;
 use crate::suppression::proof::Kind;
@@ -24,6 +26,12 @@ use crate::suppression::proof::Record;
 use crate::suppression::proof::RecordError;
 
 use super::Walk;
+
+/// What is left of a record's key, and what can be told without it.
+struct Left {
+    key: Option<[u8; 32]>,
+    outline: Option<Fact>,
+}
 
 impl Walk<'_> {
     /// What a record says must be what the rest of the store says.
@@ -46,21 +54,7 @@ impl Walk<'_> {
         if let Some((tag, slot)) = record.key_slot().filter(|_slot| !self.is_shared()) {
             self.exam.taken.insert((tag_text(tag), i64::from(slot)));
         }
-        let key = match record.key_slot() {
-            Some((_tag, slot)) => self.keys.and_then(|keys| keys.key_in(slot).ok().flatten()),
-            None => None,
-        };
-        let kept = match record.key_slot() {
-            Some((tag, slot)) => self.keys.and_then(|keys| keys.kept_in(tag, slot).ok().flatten()),
-            None => None,
-        };
-        let outline = kept.map_or_else(|| record.outline(), |number| record.outline_of(number));
-        let outline = match outline {
-            Ok(outline) => outline,
-            Err(error) => {
-                return self.exam.fault(Place::Both, Some(id), StoreFound::Unreadable(error));
-            }
-        };
+        let Some(Left { key, outline }) = self.left_of(record) else { return };
         if record.key_slot().is_some() && key.is_none() {
             self.exam.examined.erased += 1;
             if let Some(Fact::Erasure(erasure)) = &outline {
@@ -94,6 +88,47 @@ impl Walk<'_> {
         self.rows(record, &outline.unwrap_or(fact), &proof, is_in_database);
     }
 
+    /// What is left of the key of `record`, and what can be told without it; nothing where that is a
+    /// fault.
+    fn left_of(&mut self, record: &Record) -> Option<Left> {
+        let outline = |number: Option<Number>| {
+            number.map_or_else(|| record.outline(), |number| record.outline_of(number))
+        };
+        let (key, outline) = match (record.key_slot(), self.keys) {
+            (None, _) | (Some(_), None) => (None, outline(None)),
+            (Some((tag, slot)), Some(keys)) => match (keys.slot(slot), keys.mark()) {
+                (Ok(Slot::Key(key)), _) => (Some(key), outline(None)),
+                (Ok(Slot::Kept(number)), _) if keys.is_of(tag, number) => {
+                    self.exam.closed.note_gone(record.id, slot, Some(number));
+                    (None, outline(Some(number)))
+                }
+                (Ok(_neither), Ok(StorageMark::Plain)) => {
+                    self.exam.fault(Place::Keys, Some(record.id), StoreFound::Unkept { slot });
+                    return None;
+                }
+                (Ok(_destroyed), Ok(StorageMark::Keyed(_))) => {
+                    let outline = outline(None);
+                    let number =
+                        outline.as_ref().ok().and_then(|it| it.as_ref().and_then(number_of));
+                    self.exam.closed.note_gone(record.id, slot, number);
+                    (None, outline)
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    let found = StoreFound::Unusable(format!("its key in slot {slot}: {error}"));
+                    self.exam.fault(Place::Keys, Some(record.id), found);
+                    return None;
+                }
+            },
+        };
+        match outline {
+            Ok(outline) => Some(Left { key, outline }),
+            Err(error) => {
+                self.exam.fault(Place::Both, Some(record.id), StoreFound::Unreadable(error));
+                None
+            }
+        }
+    }
+
     /// Whether there is a server, which does not say which keys are taken.
     fn is_shared(&self) -> bool {
         self.rows.is_some_and(|rows| rows.is_shared)
@@ -101,6 +136,7 @@ impl Walk<'_> {
 
     /// What is left of a destroyed key must be the number that the erasure says.
     fn erasure(&mut self, id: RecordId, erasure: &Erasure) {
+        self.exam.closed.note_erasure(erasure);
         if erasure.cause == ErasureCause::Retention {
             let examined = &mut self.exam.examined;
             examined.expired += erasure.records.len() as u64;
@@ -254,5 +290,18 @@ impl Walk<'_> {
         } else if !self.exam.examined.other_keys.contains(&key) {
             self.exam.examined.other_keys.push(key);
         }
+    }
+}
+
+/// Of whom a fact of a number is.
+fn number_of(fact: &Fact) -> Option<Number> {
+    match fact {
+        Fact::OptOut(optout) => Some(optout.number),
+        Fact::Reversal(reversal) => Some(reversal.number),
+        Fact::Audio(_)
+        | Fact::Checkpoint(_)
+        | Fact::Confirmed(_)
+        | Fact::Erasure(_)
+        | Fact::Import(_) => None,
     }
 }
