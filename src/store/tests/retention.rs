@@ -119,7 +119,7 @@ pub(super) fn expire(store: &Store, acks: &Receiver<Ack>, day: i64) -> usize {
 }
 
 /// The first half of it.
-fn record_expired(store: &Store, acks: &Receiver<Ack>, day: i64) -> Vec<Erasure> {
+pub(super) fn record_expired(store: &Store, acks: &Receiver<Ack>, day: i64) -> Vec<Erasure> {
     let (limit, at) = (UnixMicros(START + day * DAY - YEARS_5), UnixMicros(START + day * DAY));
     let ages = store.ages().unwrap();
     let expired = store.past(&ages, limit).unwrap().expired;

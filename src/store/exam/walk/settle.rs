@@ -223,18 +223,12 @@ impl Walk<'_> {
         self.exam.examined.audio += 1;
         let found = match self.exam.audio.read(sha256) {
             Ok(Some(_)) => return,
-            Ok(None) if self.is_erased(audio.record) => return,
-            Ok(None) => StoreFound::Missing { found: None },
+            // Who it is of may have been erased.
+            Ok(None) => return self.exam.closed.note_missing(id, sha256, audio.record),
             Err(StoreError::Audio { .. }) => StoreFound::Frame { what: "its content" },
             Err(error) => StoreFound::Unusable(error.to_string()),
         };
         self.exam.fault(Place::Audio(sha256), Some(id), found);
-    }
-
-    fn is_erased(&self, id: RecordId) -> bool {
-        let slot = self.rows.and_then(|rows| rows.record(id)).and_then(|record| record.key_slot());
-        let key = slot.and_then(|(_tag, slot)| self.keys.map(|keys| keys.key_in(slot)));
-        matches!(key, Some(Ok(None)))
     }
 
     /// The segments of an import must be there, and be what their names say.

@@ -1,4 +1,5 @@
-//! A key is gone by an erasure that says so or not rightly.
+//! A key is gone, and audio is, by an erasure that says so or not rightly, whether there is a database or
+//! not.
 
 use std::fs;
 
@@ -7,19 +8,32 @@ use crate::store::Examined;
 use crate::store::Place;
 use crate::store::StoreFault;
 use crate::store::keys::KeyFile;
+use crate::store::tests::retention::add;
 use crate::store::tests::retention::expire;
 use crate::store::tests::retention::filled;
+use crate::store::tests::retention::heard;
+use crate::store::tests::retention::record_expired;
+use crate::store::tests::retention::telling;
 use crate::store::tests::sample::number;
 use crate::store::tests::stand::Stand;
 use crate::store::tests::stand::on_both;
 
 on_both! {
     a_key_that_no_erasure_has_destroyed_is_named,
+    audio_that_no_erasure_has_removed_is_named,
 }
 
-/// What is found of the store.
+/// What is found of the store, with its database and without where that is a file.
 fn examined(stand: &Stand) -> Vec<Examined> {
-    vec![stand.examined()]
+    let mut found = vec![stand.examined()];
+    if stand.server.is_none() {
+        let path = stand.path().join("bajavoz.sqlite");
+        let away = stand.path().join("away");
+        fs::rename(&path, &away).unwrap();
+        found.push(stand.examined());
+        fs::rename(&away, &path).unwrap();
+    }
+    found
 }
 
 fn a_key_that_no_erasure_has_destroyed_is_named(stand: &Stand) {
@@ -78,6 +92,43 @@ fn a_key_that_no_erasure_has_destroyed_is_named(stand: &Stand) {
         let faults = stand.examined().faults;
         for want in [one, two, three, four] {
             assert!(faults.iter().any(|it| it.record == Some(want)), "{faults:#?}");
+        }
+    }
+}
+
+fn audio_that_no_erasure_has_removed_is_named(stand: &Stand) {
+    for stand in [stand.anew(), stand.anew().keyed()] {
+        let (store, acks, [own, shared]) = filled(&stand);
+        let five = add(&store, &acks, telling(5));
+        let other = heard(&store, &acks, five, b"the voice of five");
+        assert_eq!(record_expired(&store, &acks, 1_831).len(), 2);
+        store.close().unwrap();
+        // The power goes when the file is removed and before the key is.
+        let wav = |sha256| stand.path().join("audio").join(format!("{sha256}.wav"));
+        fs::remove_file(wav(own)).unwrap();
+        for found in examined(&stand) {
+            assert_eq!((found.faults, found.erased), (Vec::new(), 0));
+        }
+        // As it is once it was done to its end.
+        drop(stand.archive());
+        for found in examined(&stand) {
+            assert_eq!((found.faults, found.erased), (Vec::new(), 3));
+        }
+        // Number 2 had the same silence, and is erased; number 4 is not.
+        for (sha256, count) in [(other, 1), (shared, 1)] {
+            let kept = fs::read(wav(sha256)).unwrap();
+            fs::remove_file(wav(sha256)).unwrap();
+            for found in examined(&stand) {
+                let is_named = |it: &&StoreFault| it.place == Place::Audio(sha256);
+                let told = found.faults.iter().filter(is_named).count();
+                assert_eq!(
+                    (told >= count, told),
+                    (true, found.faults.len()),
+                    "{:#?}",
+                    found.faults
+                );
+            }
+            fs::write(wav(sha256), kept).unwrap();
         }
     }
 }
