@@ -24,6 +24,7 @@ use crate::suppression::proof::PublicKey;
 
 use super::Clock;
 use super::StoreError;
+use super::archive::Hold;
 use super::archive::journal_dir;
 use super::journal::Torn;
 use super::journal::streams;
@@ -179,14 +180,14 @@ fn examine_rows(
 }
 
 /// The store's lock, where there is one: nobody must write what is examined.
-fn hold(dir: &Path) -> Result<Option<File>, StoreError> {
+fn hold(dir: &Path) -> Result<Option<Hold>, StoreError> {
     let path = dir.join("lock");
     if !path.exists() {
         return Ok(None);
     }
     let file = File::open(&path).map_err(StoreError::io("open", &path))?;
     match file.try_lock_shared() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Hold::of(file))),
         Err(TryLockError::WouldBlock) => {
             let pid = std::fs::read_to_string(&path).ok();
             let pid = pid.and_then(|text| text.trim().parse().ok());
