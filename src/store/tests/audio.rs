@@ -6,6 +6,8 @@ use std::path::Path;
 
 use super::*;
 use crate::model::RecordId;
+use crate::store::Place;
+use crate::store::StoreFound;
 use crate::suppression::Audio;
 use crate::suppression::AudioLoss;
 use crate::suppression::AudioResult;
@@ -108,10 +110,13 @@ fn audio_that_is_missing_or_touched_is_named_and_goes_with_a_backup() {
     fs::remove_file(copy.join(&name)).unwrap();
     let error = verify(&copy, Calls::Keep).unwrap_err().to_string();
     assert!(error.contains("expected 1 files of audio, found 0"), "{error}");
-    // Whoever was erased has no voice either.
+    // A key that is gone excuses nothing without an erasure: it is named, and the voice as well.
     let keys = fs::OpenOptions::new().write(true).open(from.join("keys")).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&keys, &[0; 32], 4096).unwrap();
-    assert_eq!(examine(&from, None, &[]).unwrap().faults, []);
+    let faults = examine(&from, None, &[]).unwrap().faults;
+    let [key, voice] = faults.as_slice() else { panic!("{faults:#?}") };
+    assert!(matches!((&key.place, &key.found), (Place::Keys, StoreFound::Unkept { slot: 0 })));
+    assert!(matches!((&voice.place, &voice.found), (Place::Audio(_), StoreFound::Missing { .. })));
 }
 
 #[test]

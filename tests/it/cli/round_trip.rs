@@ -2,6 +2,7 @@
 //! number, accounts, campaigns, imports and reversals.
 
 use std::fs;
+use std::path::Path;
 
 use bajavoz::model::ListName;
 use bajavoz::model::Number;
@@ -80,6 +81,19 @@ fn filled() -> Folder {
     folder
 }
 
+/// Exports what `filter` says to the file `to`: a spreadsheet is written there, text is printed.
+fn exported(folder: &Folder, filter: &[&str], form: &str, to: &Path) {
+    let mut export = [&["optout", "export", "--format", form], filter].concat();
+    if form == "xlsx" {
+        export.extend(["--output", to.to_str().expect("the path is text")]);
+    }
+    let done = folder.bajavoz(&export);
+    assert_eq!(done.code, 0, "{form}: {}", done.errors);
+    if form != "xlsx" {
+        fs::write(to, done.out).expect("it can be written");
+    }
+}
+
 #[test]
 fn every_list_accounts_campaigns_and_reversals_come_back() {
     let folder = filled();
@@ -95,15 +109,8 @@ fn every_list_accounts_campaigns_and_reversals_come_back() {
         let other = Folder::shipped();
         let engine = (form == "jsonl").then(|| Running::start(&other));
         for list in ["robinson", "comercial", "promo"] {
-            let export = ["optout", "export", "--list", list, "--format", form];
             let name = format!("{list}.{form}");
-            let path = other.path(&name);
-            if form == "xlsx" {
-                let to = ["--output", path.to_str().expect("the path is text")];
-                assert_eq!(folder.bajavoz(&[&export[..], &to].concat()).code, 0);
-            } else {
-                fs::write(&path, folder.bajavoz(&export).out).expect("it can be written");
-            }
+            exported(&folder, &["--list", list], form, &other.path(&name));
             let done = other.bajavoz(&["import", &name]);
             assert_eq!(done.code, 0, "{}", done.errors);
             assert!(
@@ -145,10 +152,7 @@ fn an_opt_out_on_a_list_of_topics_holds_for_its_topic_in_another_store_whatever_
         let other = Folder::shipped();
         // The campaign of the opt-out is about something else today, and the other is as it was.
         about(&other, "energy", "surveys");
-        let to = other.path(&name);
-        let to = to.to_str().expect("the path is text");
-        let export = ["optout", "export", "--format", form, "--output", to];
-        assert_eq!(folder.bajavoz(&export).code, 0, "{form}");
+        exported(&folder, &[], form, &other.path(&name));
         let done = other.bajavoz(&["import", &name]);
         assert!(done.out.contains("in campaign `encuesta` about `surveys`"), "{done:?}");
         for campaign in ["encuesta", "promo-otono"] {
