@@ -129,12 +129,7 @@ impl Survey<'_> {
         {
             self.erasures.push((record.id, *erasure));
         }
-        if record.kind == Kind::Audio
-            && let Ok(Fact::Audio(Audio { record: of, result, .. })) = record.open(None)
-            && let AudioResult::Kept { sha256, .. } = result
-        {
-            self.audio.push((of, sha256));
-        }
+        self.audio.extend(audio_in(record));
         let Some((_tag, slot)) = record.key_slot() else { return Ok(()) };
         let RecordId { writer, seq } = record.id;
         let outline =
@@ -230,61 +225,94 @@ pub(super) fn is_due(keys: &KeyFile, erasure: &Erasure) -> Result<bool, StoreErr
     Ok(false)
 }
 
-/// Does to their end the erasures of our own that a crash has cut short.
+/// Does to their end the erasures of our own that a crash has cut short, all of which are due; how many
+/// they are.
 pub(super) fn complete(
     dir: &Path,
     keys: &KeyFile,
     database: &mut Database,
     erasures: &[Erasure],
 ) -> Result<u64, StoreError> {
-    let (mut completed, fresh) = (0, Fresh::default());
+    // Before their keys: by those they are due again where this is cut short too.
     for erasure in erasures {
-        if is_due(keys, erasure)? {
-            let mut audio = erasure.audio.clone();
-            if !audio.is_empty() {
-                let others = named_by_others(dir, keys, erasure)?;
-                audio.retain(|sha256| !others.contains(sha256));
-            }
-            destroy(dir, &fresh, &erasure.slots, &audio, kept_of(erasure))?;
-            match database.forget_evidence(&erasure.records) {
-                // It takes the erasure in once it is back, and the evidence away by it.
-                Err(error) if error.is_passing() => {}
-                forgotten => forgotten?,
-            }
-            completed += 1;
+        match database.forget_evidence(&erasure.records) {
+            // It takes the erasure in once it is back, and the evidence away by it.
+            Err(error) if error.is_passing() => {}
+            forgotten => forgotten?,
         }
     }
-    Ok(completed)
+    finish(dir, &Fresh::default(), keys, erasures)?;
+    Ok(erasures.len() as u64)
 }
 
-/// Files of audio that `erasure` removes and that a record names whose key is there and stays:
-/// somebody may have had the same silence since the erasure was written down.
+/// Removes what `erasures` destroy that were cut short, save audio that somebody may have had too since
+/// they were written down.
+fn finish(
+    dir: &Path,
+    fresh: &Fresh,
+    keys: &KeyFile,
+    erasures: &[Erasure],
+) -> Result<(), StoreError> {
+    let staying = named_by_others(dir, keys, erasures)?;
+    for erasure in erasures {
+        let mut audio = erasure.audio.clone();
+        audio.retain(|sha256| !staying.contains(sha256));
+        destroy(dir, fresh, &erasure.slots, &audio, kept_of(erasure))?;
+    }
+    Ok(())
+}
+
+/// Files of audio that `erasures` remove and that a record names whose key is there and stays. Reads
+/// the journal twice, however many they are; not at all where they have no audio.
 fn named_by_others(
     dir: &Path,
     keys: &KeyFile,
-    erasure: &Erasure,
+    erasures: &[Erasure],
 ) -> Result<HashSet<Hash>, StoreError> {
-    let (mut staying, mut audio) = (HashSet::new(), Vec::new());
-    for stream in streams(&journal_dir(dir))? {
+    let removed: HashSet<Hash> = erasures.iter().flat_map(|it| it.audio.iter().copied()).collect();
+    if removed.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let destroyed: HashSet<u32> = erasures.iter().flat_map(|it| it.slots.iter().copied()).collect();
+    let streams = streams(&journal_dir(dir))?;
+    let mut named: HashMap<RecordId, Vec<Hash>> = HashMap::new();
+    for stream in &streams {
         stream.read(0, |record| {
-            if let Some((_tag, slot)) = record.key_slot()
-                && !erasure.slots.contains(&slot)
-                && keys.key_in(slot).map_err(StoreError::io("read", "keys"))?.is_some()
+            if let Some((of, sha256)) = audio_in(&record)
+                && removed.contains(&sha256)
             {
-                staying.insert(record.id);
-            }
-            if record.kind == Kind::Audio
-                && let Ok(Fact::Audio(Audio { record: of, result, .. })) = record.open(None)
-                && let AudioResult::Kept { sha256, .. } = result
-                && erasure.audio.contains(&sha256)
-            {
-                audio.push((of, sha256));
+                named.entry(of).or_default().push(sha256);
             }
             Ok::<_, StoreError>(())
         })?;
     }
-    audio.retain(|(of, _sha256)| staying.contains(of));
-    Ok(audio.into_iter().map(|(_of, sha256)| sha256).collect())
+    let mut staying = HashSet::new();
+    for stream in &streams {
+        stream.read(0, |record| {
+            if let Some(audio) = named.get(&record.id)
+                && let Some((_tag, slot)) = record.key_slot()
+                && !destroyed.contains(&slot)
+                && keys.key_in(slot).map_err(StoreError::io("read", "keys"))?.is_some()
+            {
+                staying.extend(audio);
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    Ok(staying)
+}
+
+/// The file of audio that `record` names, and of which record it is.
+fn audio_in(record: &Record) -> Option<(RecordId, Hash)> {
+    if record.kind != Kind::Audio {
+        return None;
+    }
+    match record.open(None) {
+        Ok(Fact::Audio(Audio { record: of, result: AudioResult::Kept { sha256, .. }, .. })) => {
+            Some((of, sha256))
+        }
+        _ => None,
+    }
 }
 
 impl Store {

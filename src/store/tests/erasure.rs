@@ -20,6 +20,7 @@ use crate::suppression::proof::bundle;
 on_both! {
     an_erased_number_is_told_by_nothing_and_refused_by_its_hash,
     an_erasure_that_a_crash_cut_short_is_done_at_the_next_start,
+    audio_that_several_had_whose_erasures_were_cut_short_goes_unless_somebody_still_has_it,
     what_is_sealed_is_told_of_the_number_that_is_asked_about_until_it_is_erased,
 }
 
@@ -220,6 +221,30 @@ fn an_erasure_that_a_crash_cut_short_is_done_at_the_next_start(stand: &Stand) {
     assert!(!cut.slots.is_empty());
     store.close().unwrap();
     assert_eq!(refused(stand), [1]);
+}
+
+fn audio_that_several_had_whose_erasures_were_cut_short_goes_unless_somebody_still_has_it(
+    stand: &Stand,
+) {
+    let stand = &stand.anew().keyed();
+    let (store, _recovered, acks) = stand.open();
+    let wav = |sha256: Hash| stand.path().join("audio").join(format!("{sha256}.wav"));
+    let silence = with_audio(&store, &acks, 1, b"silence");
+    let noise = with_audio(&store, &acks, 3, b"noise");
+    assert_eq!(erasure(&store, &acks, 1).audio, [silence]);
+    assert_eq!(erasure(&store, &acks, 3).audio, [noise]);
+    // Since then, and by the first one's record the file is not for the second to remove.
+    with_audio(&store, &acks, 4, b"silence");
+    assert_eq!(erasure(&store, &acks, 4).audio, []);
+    with_audio(&store, &acks, 5, b"noise");
+    store.close().unwrap();
+    let (store, ..) = stand.open();
+    for n in [1, 3, 4] {
+        assert!(store.readable(number(n)).unwrap().is_nothing(), "{n}");
+    }
+    assert!(!wav(silence).exists(), "nobody's key is left");
+    assert!(wav(noise).exists());
+    assert_eq!(store.readable(number(5)).unwrap().audio, [noise]);
 }
 
 #[test]
