@@ -32,6 +32,7 @@ use super::Asked;
 use super::Readable;
 use super::Surveyed;
 use super::destroy;
+use super::finish;
 use super::is_due;
 use super::survey;
 
@@ -124,12 +125,13 @@ impl Place {
         let Site { dir, fresh, .. } = &self.site;
         let path = dir.join("keys");
         let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
+        let mut due = Vec::new();
         for (_record, erasure) in own.iter().filter(|(_record, own)| own.answers.is_some()) {
             if is_due(&keys, erasure)? {
-                destroy(dir, fresh, &erasure.slots, &erasure.audio, None)?;
+                due.push(erasure.clone());
             }
         }
-        Ok(())
+        finish(dir, fresh, &keys, &due)
     }
 }
 

@@ -9,6 +9,8 @@ use super::privacy::refused;
 use super::privacy::telling;
 use super::privacy::traces;
 use super::*;
+use crate::model::RecordId;
+use crate::model::WriterId;
 use crate::store::Readable;
 use crate::suppression::Authority;
 use crate::suppression::Erasure;
@@ -333,6 +335,38 @@ fn what_another_nodes_erasure_destroys_here_is_on_record_here_and_is_destroyed_o
         assert_eq!(second.store.readable(number(1)).unwrap(), before);
     }
     assert_eq!(told(&first), 2, "one by each");
+}
+
+#[test]
+fn what_is_left_of_anothers_erasure_takes_no_audio_that_somebody_has_had_since() {
+    let first_stand = Stand::postgres().keyed();
+    filled(&first_stand);
+    let key = Some(first_stand.path().join("number-key"));
+    let second_stand = Stand { numbers: NumberChoice::Keyed { key }, ..first_stand.another_node() };
+    let second = follow::Node::open(&second_stand);
+    let [own, shared] = [&b"the voice of one"[..], b"silence"]
+        .map(|wav| with_audio(&second.store, &second.acks, 1, wav));
+    // An answer after which the disk would not remove a file, nor destroy a key.
+    let Readable { slots, audio, .. } = second.store.readable(number(1)).unwrap();
+    assert_eq!(audio.len(), 2);
+    let Fact::Erasure(cut) = erasure_of(second.store.stored(number(1)), slots, audio) else {
+        panic!("it is one")
+    };
+    let answers = Some(RecordId { writer: WriterId(9), seq: 1 });
+    second.store.submit(7, Fact::Erasure(Box::new(Erasure { answers, ..*cut }))).unwrap();
+    second.acks.recv().unwrap().result.unwrap();
+    assert_eq!(with_audio(&second.store, &second.acks, 4, b"silence"), shared);
+    second.store.flush().unwrap();
+    let (first, _recovered, acks) = first_stand.open();
+    let erasure = erasure(&first, &acks, 1);
+    first.destroy(&erasure).unwrap();
+    first.flush().unwrap();
+    server::wait_for("the second has done both", || {
+        second.store.readable(number(1)).unwrap().is_nothing()
+    });
+    let wav = |sha256: Hash| second_stand.path().join("audio").join(format!("{sha256}.wav"));
+    assert!(!wav(own).exists() && wav(shared).exists());
+    assert_eq!(second.store.readable(number(4)).unwrap().audio, [shared]);
 }
 
 #[test]
