@@ -59,14 +59,16 @@ pub struct Erasure {
 
 impl Erasure {
     /// Itself, in as many records as it takes: each names [`DESTROYED_MAX`] of each at most, and only
-    /// the last ones destroy keys. Until the last of all is on record nothing is answered.
+    /// the last ones destroy keys. By these a start tells that one was cut short, so that audio goes with
+    /// them; of more audio than keys the first goes before. Until the last of all is on record nothing
+    /// is answered.
     pub fn parts(self) -> Vec<Self> {
         let [slots, audio, records] = [self.slots.len(), self.audio.len(), self.records.len()]
             .map(|len| len.div_ceil(DESTROYED_MAX));
         let count = slots.max(audio).max(records).max(1);
         let part = |at: usize| Self {
             slots: chunk(&self.slots, (at + slots).checked_sub(count)),
-            audio: chunk(&self.audio, Some(at)),
+            audio: chunk(&self.audio, (at + audio).checked_sub(count)),
             records: chunk(&self.records, Some(at)),
             answers: self.answers.filter(|_answered| at + 1 == count),
             actor: self.actor.clone(),
@@ -154,6 +156,7 @@ mod tests {
             let answers = parts.iter().filter(|it| it.answers == Some(answered)).count();
             assert!(answers == 1 && parts[count - 1].answers.is_some());
             assert_eq!(parts[count - 1].slots.is_empty(), slots == 0);
+            assert!(parts.iter().all(|it| it.audio.is_empty() || !it.slots.is_empty()));
         }
     }
 }
