@@ -13,10 +13,11 @@
 //! The database is copied before the journal, and segments behind it: so the copy of the journal knows
 //! everything that the copy of the database does, and every segment that its records name is there.
 //! Keys and audio, which an erasure destroys once it is on record, are copied before the journal and
-//! what is new of them behind it: so what an erasure that is not in the copy has destroyed is there, and
-//! what one that is in it destroys goes at the restore. A backup is sound when each record continues its stream's chain, opens with its
-//! number's key, and names segments that are what their names say; and when all of them are as many
-//! as the manifest says, each stream ending with the hash that stands there.
+//! what is new of them behind it: so what an erasure that is not in the copy has destroyed is there. What
+//! one that is in it destroys is removed from the copy, or a backup would hold for years what was erased
+//! before it was taken to its end. A backup is sound when each record continues its stream's chain,
+//! opens with its number's key, and names segments that are what their names say; and when all of them
+//! are as many as the manifest says, each stream ending with the hash that stands there.
 
 use std::collections::HashSet;
 use std::fs;
@@ -43,6 +44,7 @@ use super::archive::open_record;
 use super::archive::sync_names;
 use super::audio::AudioFiles;
 use super::audio::audio_dir;
+use super::erase;
 use super::journal::streams;
 use super::journal::sync_dir;
 use super::keys::KeyFile;
@@ -158,6 +160,7 @@ pub(super) fn backup_amid(
         copy_named(&audio_dir(dir), &audio_dir(unfinished), "wav")?;
         KeyFile::complete_copy(&keys, &kept).map_err(StoreError::io("copy", &keys))?;
         copy_number_key(dir, unfinished)?;
+        erase::complete_copy(unfinished)?;
         let mut manifest = survey(unfinished, made_at)?;
         manifest.calls = count_calls(unfinished)?;
         write_manifest(unfinished, &manifest)?;

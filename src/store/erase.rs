@@ -30,6 +30,7 @@ use crate::suppression::proof::Record;
 use super::Store;
 use super::StoreError;
 use super::archive::journal_dir;
+use super::archive::open_record;
 use super::audio::AudioFiles;
 use super::audio::audio_dir;
 use super::audio::fresh::Fresh;
@@ -223,6 +224,32 @@ pub(super) fn is_due(keys: &KeyFile, erasure: &Erasure) -> Result<bool, StoreErr
         }
     }
     Ok(false)
+}
+
+/// The erasure in `record`, where it is one that was not done to its end.
+pub(super) fn due_in(keys: &KeyFile, record: &Record) -> Result<Option<Erasure>, StoreError> {
+    if record.kind == Kind::Erasure
+        && let Some(Fact::Erasure(erasure)) = open_record(keys, record)?
+        && is_due(keys, &erasure)?
+    {
+        return Ok(Some(*erasure));
+    }
+    Ok(None)
+}
+
+/// Removes from the copy of a store in `dir` what the erasures in its journal destroy: keys and audio
+/// were copied before that.
+pub(super) fn complete_copy(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join("keys");
+    let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
+    let mut due = Vec::new();
+    for stream in streams(&journal_dir(dir))? {
+        stream.read(0, |record| {
+            due.extend(due_in(&keys, &record)?);
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    finish(dir, &Fresh::default(), &keys, &due)
 }
 
 /// Does to their end the erasures of our own that a crash has cut short, all of which are due; how many

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::database::Cursor;
 use crate::store::database::Database;
 use crate::store::database::Projected;
-use crate::store::erase::is_due;
+use crate::store::erase::due_in;
 use crate::store::journal::JournalEnd;
 use crate::store::journal::Stream;
 use crate::store::keys::KeyFile;
@@ -17,7 +17,6 @@ use crate::store::ledger::LooseEnd;
 use crate::store::proof::is_own_checkpoint;
 use crate::suppression::Erasure;
 use crate::suppression::Fact;
-use crate::suppression::proof::Kind;
 use crate::suppression::proof::Record;
 
 use super::Reach;
@@ -44,12 +43,7 @@ pub(super) fn learn(
             if let Some((tag, slot)) = record.key_slot() {
                 keys.learn(tag, slot);
             }
-            if record.kind == Kind::Erasure
-                && let Some(Fact::Erasure(erasure)) = open_record(keys, &record)?
-                && is_due(keys, &erasure)?
-            {
-                erasures.push(*erasure);
-            }
+            erasures.extend(due_in(keys, &record)?);
             let link = record.checkpoint().filter(|link| link.writer != stream.writer);
             is_beginning &= link.is_some();
             named.extend(link.filter(|_link| is_beginning).map(|link| link.record()));

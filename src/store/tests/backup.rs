@@ -85,11 +85,25 @@ fn what_goes_while_a_backup_is_taken_is_in_it_with_the_record_of_it_or_not_at_al
         };
         backup_amid(stand.path(), &copy, MADE_AT, &mut meanwhile).unwrap();
         store.close().unwrap();
-        restore(&copy, &again, Calls::LeaveOut).unwrap();
-        let wav = |sha256| again.join("audio").join(format!("{sha256}.wav")).exists();
         let is_recorded = at == Step::Journal;
-        assert_eq!(wav(own), !is_recorded, "{at:?}");
-        assert!(wav(newest.unwrap()), "{at:?}");
+        let has_key = |dir: &Path, slot| {
+            keys::KeyFile::open_read_only(&dir.join("keys"))
+                .unwrap()
+                .key_in(slot)
+                .unwrap()
+                .is_some()
+        };
+        // The copy by itself, too, whoever reads it without a restore.
+        for slot in 0..2 {
+            assert!(!has_key(stand.path(), slot));
+            assert_eq!(has_key(&copy, slot), !is_recorded, "{at:?}: {slot}");
+        }
+        restore(&copy, &again, Calls::LeaveOut).unwrap();
+        for dir in [&copy, &again] {
+            let wav = |sha256| dir.join("audio").join(format!("{sha256}.wav")).exists();
+            assert_eq!(wav(own), !is_recorded, "{at:?}: {}", dir.display());
+            assert!(wav(newest.unwrap()), "{at:?}: {}", dir.display());
+        }
         check_evidence(&again, is_recorded);
         check_evidence(stand.path(), true);
     }
