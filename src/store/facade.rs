@@ -1,5 +1,6 @@
 //! The store as the engine uses it: one value that owns the threads.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -219,9 +220,9 @@ impl Store {
         let projection =
             Projection::start(database, backlog, Arc::clone(&held), watch, Arc::clone(&on_event))?;
         let feed = projection.feed.clone();
-        if let Some(following) = &following {
+        if let Some(Following { index, .. }) = &following {
             // Before anybody follows: what stands here is older than what the follower brings.
-            (recovered.filled, recovered.left_out) = fill_from_journal(&site, &following.index)?;
+            (recovered.filled, recovered.left_out) = fill_from_journal(&site, index, &feed.own())?;
         }
         let believed = Arc::new(Believed::of(&dir));
         let watch = Watch::new("commit", &on_event);
@@ -337,7 +338,7 @@ impl Store {
     ///
     /// Those of a journal that cannot be read.
     pub fn fill_from_journal(&self, index: &Index) -> Result<(u64, u64), StoreError> {
-        fill_from_journal(&self.site, index)
+        fill_from_journal(&self.site, index, &BTreeMap::new())
     }
 
     /// Why the journal cannot be written now, if it cannot: the alarm to raise.

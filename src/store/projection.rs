@@ -432,7 +432,7 @@ impl Projector {
             // A batch that is being written right now looks like a cut one: it is handed over
             // later.
             let mut facts: Vec<Projected> = Vec::new();
-            stream.read(cursor.seq, |record| {
+            let read = stream.read(cursor.seq, |record| {
                 if record.id.seq > last_seq {
                     return Ok(());
                 }
@@ -443,8 +443,12 @@ impl Projector {
                 } else {
                     Ok(())
                 }
-            })?;
-            self.take_missed(&mut facts)?;
+            });
+            if matches!(read, Ok(_) | Err(StoreError::Unkept { .. })) {
+                // What stands before a record that nobody can read is not to wait for it.
+                self.take_missed(&mut facts)?;
+            }
+            read?;
             cursor = *self.cursor(writer);
         }
         if reach.is_past && !cursor.is_closed {

@@ -24,6 +24,7 @@ mod signing;
 pub(crate) mod stand;
 mod transfer;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -216,7 +217,7 @@ fn whose_key_is_lost_is_missed_and_not_called(stand: &Stand) {
 /// What the journal of a closed store says by itself.
 fn fill_from_journal_of(stand: &Stand) -> Result<(u64, u64), StoreError> {
     let site = site::Site::embedded(stand.path());
-    archive::fill_from_journal(&site, &Index::default())
+    archive::fill_from_journal(&site, &Index::default(), &BTreeMap::new())
 }
 
 fn two_processes_never_share_a_store(stand: &Stand) {
@@ -257,6 +258,32 @@ fn a_locked_database_delays_no_opt_out_and_is_caught_up_with() {
     let (archive, recovered) = Archive::open_exclusive(dir.path()).unwrap();
     assert_eq!(recovered.facts, 0, "the cursor is at the end");
     assert_eq!(archive.reader().unwrap().count(&Filter::default()).unwrap(), 40);
+}
+
+#[test]
+fn a_lost_key_keeps_nothing_from_the_database_that_was_pressed_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _recovered, acks) = open(dir.path());
+    store.flush().unwrap();
+    let shell = rusqlite::Connection::open(dir.path().join("bajavoz.sqlite")).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 0..5 {
+        store.submit(n, Fact::OptOut(Box::new(optout(n)))).unwrap();
+        acks.recv().unwrap().result.unwrap();
+    }
+    assert!(matches!(store.flush(), Err(StoreError::Behind)));
+    let path = dir.path().join("keys");
+    let whole = std::fs::read(&path).unwrap();
+    keys::KeyFile::destroy(&path, &[3], None).unwrap();
+    shell.execute_batch("ROLLBACK").unwrap();
+    // It alone is missed, and tried again until somebody puts the file back.
+    assert!(matches!(store.flush(), Err(StoreError::Behind)));
+    assert_eq!(store.reader().unwrap().count(&Filter::default()).unwrap(), 3);
+    let (file, at) = (std::fs::OpenOptions::new().write(true).open(&path).unwrap(), 4096 + 3 * 32);
+    std::os::unix::fs::FileExt::write_all_at(&file, &whole[at..at + 32], at as u64).unwrap();
+    store.flush().unwrap();
+    assert_eq!(store.reader().unwrap().count(&Filter::default()).unwrap(), 5);
+    store.close().unwrap();
 }
 
 #[test]

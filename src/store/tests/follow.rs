@@ -11,6 +11,7 @@ use super::stand::open_with;
 use super::*;
 use crate::model::WriterId;
 use crate::store::Following;
+use crate::store::keys::KeyFile;
 use crate::store::reader::PAGE;
 use crate::suppression::ListMask;
 use crate::suppression::import::Imported;
@@ -89,6 +90,21 @@ impl Node {
     fn pass(&self, time: Duration) {
         *self.now.lock().unwrap() += time;
     }
+}
+
+#[test]
+fn a_node_starts_on_a_journal_in_which_a_key_is_lost_where_the_server_has_its_row() {
+    let stand = Stand::postgres();
+    let node = Node::open(&stand);
+    (1..=3).for_each(|n| node.add(n));
+    node.store.flush().unwrap();
+    drop(node);
+    KeyFile::destroy(&stand.path().join("keys"), &[1], None).unwrap();
+    let node = Node::open(&stand);
+    wait_for("it has caught up", || !node.is_stale());
+    assert!((1..=3).all(|n| node.refuses(n)), "the second by its row");
+    let by_itself = node.store.fill_from_journal(&Index::default()).map(drop).unwrap_err();
+    assert!(matches!(by_itself, StoreError::Unkept { slot: 1, .. }), "{by_itself}");
 }
 
 #[test]
