@@ -33,6 +33,7 @@ use super::site::Site;
 use super::site::Target;
 use hold::lock;
 use recovery::Opening;
+use recovery::check_end;
 use recovery::learn;
 
 mod hold;
@@ -137,6 +138,10 @@ impl Archive {
         let lock = lock(dir)?;
         let streams = streams(&journal_dir)?;
         let rebuilt = !streams.is_empty() && site.lacks_database();
+        if let Some(mut outdated) = site.outdated_database()? {
+            // Nothing else knows it, should the journal have lost something.
+            check_whole(&outdated.cursors()?, &streams)?;
+        }
         let mut database = site.database()?;
         let cursors = unless_away(database.cursors())?;
         let keys_path = dir.join("keys");
@@ -271,6 +276,17 @@ fn check_all_there(cursors: &[Cursor], streams: &[Stream]) -> Result<(), StoreEr
         if !is_there && cursor.seq > 0 {
             let (writer, database) = (cursor.writer, cursor.seq);
             return Err(StoreError::JournalBehind { writer, journal: 0, database });
+        }
+    }
+    Ok(())
+}
+
+/// Every record that the database knows must still be in the journal.
+fn check_whole(cursors: &[Cursor], streams: &[Stream]) -> Result<(), StoreError> {
+    check_all_there(cursors, streams)?;
+    for stream in streams {
+        if let Some(cursor) = cursors.iter().find(|cursor| cursor.writer == stream.writer) {
+            check_end(&stream.end()?, cursor)?;
         }
     }
     Ok(())

@@ -93,6 +93,15 @@ impl Site {
         })
     }
 
+    /// A database that is emptied when it is opened for writing, for what it knows before that.
+    pub(super) fn outdated_database(&self) -> Result<Option<Database>, StoreError> {
+        let outdated = match self.target {
+            Target::Sqlite => Sqlite::open_outdated(&database_path(&self.dir))?,
+            Target::Postgres(_) => None,
+        };
+        Ok(outdated.map(|database| Database::new(database, Segments::of(&self.dir))))
+    }
+
     /// A connection for questions; that to a server is made with the first of them.
     pub(super) fn reader(&self) -> Result<Reader, StoreError> {
         let numbers = self.numbers.clone();

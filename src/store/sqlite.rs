@@ -55,7 +55,8 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens or creates the database for writing, and brings its tables up to date.
+    /// Opens or creates the database for writing, and brings its tables up to date: those of a version
+    /// before [`REMADE_BEFORE`] are emptied for it, so ask [`Self::open_outdated`] first.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path).map_err(failed_at(path))?;
         let set = |connection: &Connection| {
@@ -76,6 +77,16 @@ impl Sqlite {
             .run(&mut connection)
             .map_err(|source| StoreError::Migration { source: Box::new(source) })?;
         Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Opens a database for questions that [`Self::open`] will empty; nothing where it will not.
+    pub(super) fn open_outdated(path: &Path) -> Result<Option<Self>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let database = Self::open_read_only(path)?;
+        let found = version(&database.connection).map_err(failed_at(path))?;
+        Ok(found.is_some_and(|found| found < REMADE_BEFORE).then_some(database))
     }
 
     /// Opens the database for questions alone.

@@ -132,6 +132,18 @@ fn note_older(lacks: &mut Vec<Lack>, writer: WriterId, journal: u64, database: u
     lacks.push((writer, journal, database));
 }
 
+/// A stream must not end before what the database knows of it, nor with another record there.
+pub(super) fn check_end(end: &JournalEnd, cursor: &Cursor) -> Result<(), StoreError> {
+    let Cursor { writer, seq: database, hash, .. } = *cursor;
+    if end.seq < database {
+        return Err(StoreError::JournalBehind { writer, journal: end.seq, database });
+    }
+    if end.seq == database && database > 0 && end.hash != hash {
+        return Err(StoreError::Mismatch { writer, seq: database });
+    }
+    Ok(())
+}
+
 /// Takes the journal into the database.
 struct Taking<'a> {
     database: &'a mut Database,
@@ -147,22 +159,12 @@ impl Taking<'_> {
         let known = cursor.map_or(0, |cursor| cursor.seq);
         stream.secure(&stream.end()?)?;
         let end = stream.read(known, |record| self.record(record))?;
-        if end.seq < known {
-            let writer = stream.writer;
-            if self.database.is_shared() {
-                note_older(self.lacks, writer, end.seq, known);
-                stream.close(&end)?;
-                return Ok(end.seq);
-            }
-            return Err(StoreError::JournalBehind { writer, journal: end.seq, database: known });
+        if end.seq < known && self.database.is_shared() {
+            note_older(self.lacks, stream.writer, end.seq, known);
+            stream.close(&end)?;
+            return Ok(end.seq);
         }
-        if let Some(cursor) = cursor
-            && end.seq == cursor.seq
-            && known > 0
-            && end.hash != cursor.hash
-        {
-            return Err(StoreError::Mismatch { writer: stream.writer, seq: known });
-        }
+        cursor.map_or(Ok(()), |cursor| check_end(&end, cursor))?;
         stream.close(&end)?;
         self.recovered.torn.extend(end.torn.clone());
         self.flush(stream.writer, Some(&end))?;

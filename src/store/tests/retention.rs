@@ -524,14 +524,8 @@ fn more_records_of_a_number_than_one_erasure_names_are_deleted_whole() {
     assert_eq!(refused(&stand), [1]);
 }
 
-#[test]
-fn rows_from_before_evidence_had_a_table_of_its_own_are_made_anew() {
-    let stand = Stand::sqlite();
-    let (store, acks, _now) = open_at(&stand, 0);
-    let record = add(&store, &acks, telling(1));
-    add(&store, &acks, reversal(1, record));
-    store.record_call(call(1));
-    store.close().unwrap();
+/// Makes its database one from before evidence had a table of its own.
+fn set_back(stand: &Stand) {
     let shell = rusqlite::Connection::open(stand.path().join("bajavoz.sqlite")).unwrap();
     let Fact::OptOut(whole) = telling(1) else { panic!("it is one") };
     let whole = serde_json::to_string(&whole).unwrap();
@@ -542,7 +536,48 @@ fn rows_from_before_evidence_had_a_table_of_its_own_are_made_anew() {
              UPDATE optout SET body = '{whole}'"
         ))
         .unwrap();
-    drop(shell);
+}
+
+#[test]
+fn a_database_from_before_says_what_the_journal_has_lost_before_it_is_emptied() {
+    let stand = Stand::sqlite();
+    for n in 1..=2 {
+        let (store, acks, _now) = open_at(&stand, 0);
+        add(&store, &acks, telling(n));
+        store.close().unwrap();
+    }
+    drop(stand.archive());
+    set_back(&stand);
+    let kept = tempfile::tempdir().unwrap();
+    let lacks = |what: &str| match Archive::open_exclusive(stand.path()).map(drop) {
+        Err(StoreError::JournalBehind { journal, database, .. }) => (journal, database),
+        opened => panic!("{what}: {opened:?}"),
+    };
+    let streams = files(&stand.path().join("journal"));
+    assert_eq!(streams.len(), 2);
+    for path in streams {
+        let away = kept.path().join(path.file_name().unwrap());
+        fs::rename(&path, &away).unwrap();
+        assert_eq!(lacks("a stream is gone").0, 0);
+        let whole = fs::read(&away).unwrap();
+        fs::write(&path, &whole[..whole.len() - 16]).unwrap();
+        let (journal, database) = lacks("a batch is cut off");
+        assert!((1..database).contains(&journal), "{journal} of {database}");
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(refused(&stand), [1, 2]);
+    assert_eq!(examine(stand.path(), None, &[]).unwrap().faults, []);
+}
+
+#[test]
+fn rows_from_before_evidence_had_a_table_of_its_own_are_made_anew() {
+    let stand = Stand::sqlite();
+    let (store, acks, _now) = open_at(&stand, 0);
+    let record = add(&store, &acks, telling(1));
+    add(&store, &acks, reversal(1, record));
+    store.record_call(call(1));
+    store.close().unwrap();
+    set_back(&stand);
     assert_ne!(traces(&stand, &[stand.path()], 1), Vec::<String>::new());
     drop(stand.archive());
     assert_eq!(examine(stand.path(), None, &[]).unwrap().faults, []);
