@@ -40,6 +40,10 @@ const NAMES: &[&str] = &[
 /// Digits that a column's name may have; `phone2` has one, a mistyped number six.
 const NAME_DIGITS_MAX: usize = 6;
 
+/// Digits that may stand behind a name of [`NAMES`], for which column of its kind it is. Our choice:
+/// up to 99 of them; with more it is a number that somebody named.
+const COLUMN_DIGITS_MAX: usize = 2;
+
 /// The place of the number in a row, and whether the first row is a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Columns {
@@ -103,7 +107,10 @@ impl Columns {
 fn is_name(cell: &[u8]) -> bool {
     let folded = folded(cell);
     let first = folded.trim_end_matches(|character: char| character.is_ascii_digit());
-    [folded.as_str(), first].iter().any(|name| NAMES.binary_search(name).is_ok())
+    let is_column = folded.len() - first.len() <= COLUMN_DIGITS_MAX;
+    [folded.as_str(), if is_column { first } else { "" }]
+        .iter()
+        .any(|name| NAMES.binary_search(name).is_ok())
 }
 
 /// In small letters, without accents and what stands between words.
@@ -153,5 +160,8 @@ mod tests {
             assert_eq!(is_one, !name.starts_with("Nº"), "{name}");
         }
         assert!(is_name(b"Tel\xe9fono"), "in Latin-1");
+        for (name, want) in [("tel99", true), ("tel100", false), ("Tel. 600 123 456", false)] {
+            assert_eq!(is_name(name.as_bytes()), want, "{name}");
+        }
     }
 }

@@ -113,6 +113,7 @@ fn tables_and_lines_are_read_as_people_write_them() {
         ("decimals without a header",   b"Ana,600123456.0\nEva,600123457.00\n",       "csv: +34600123456 +34600123457"),
         ("decimals that are none",      b"600123456\n600.123.450\n6001234.5\n",      "txt: +34600123456 +34600123450 3:invalid"),
         ("a column with a figure",      b"name,Phone_1\nAna,600123456\n",            "csv: +34600123456"),
+        ("a named number is no name",   b"Tel 600123456\n600123457\n",                "txt: 1:character +34600123457"),
         ("twice is heard twice",        b"600123456\n+34600123456\n",                 "txt: +34600123456 +34600123456"),
     ];
     for (name, bytes, want) in cases {
@@ -127,6 +128,9 @@ fn tables_and_lines_are_read_as_people_write_them() {
     assert!(!whole.contains("4930123456780"), "a digit more is somebody else: {whole}");
     let bare = b"600123456,910000001\n12345678,910000001\n";
     assert_eq!(play(bare, settings(None, "ES", Some("1"))), format!("csv: {A} 2:invalid"));
+    let named = b"Juan;Tel 600123456\nAna;600123457\n";
+    let told = play(named, settings(None, "ES", Some("2")));
+    assert_eq!(told, "csv: 1:character +34600123457", "rejected, not passed over");
 }
 
 #[test]
@@ -186,6 +190,7 @@ fn what_is_no_whole_file_of_numbers_is_refused() {
         ("two columns of numbers", None, None, b"movil;fijo\n6;9\n",         "columns 1 (`movil`), 2 (`fijo`) may each be the number's"),
         ("two of one name",        None, None, b"name,phone,phone2\nx,6,9\n", "columns 2 (`phone`), 3 may each be the number's"),
         ("two with figures",       None, None, b"Tel. 1;Tel\xc3\xa9fono-2\n6;9\n", "columns 1, 2 may each be the number's"),
+        ("a named number, no name", None, None, b"Juan;Tel 600123456\nAna;600123457\n", "no column is called as numbers are"),
         ("two without names",      None, None, b"600123456;910000001\n",     "columns 1, 2 may each be the number's"),
         ("an unknown column",      None, Some("fax"), b"name,phone\nx,600123456\n", "there is no column `fax`; the first line has 1 (`name`), 2 (`phone`)"),
         ("a column too far",       None, Some("3"),   b"name,phone\nx,600123456\n", "there is no column `3`"),
