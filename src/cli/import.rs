@@ -50,6 +50,10 @@ use crate::suppression::proof::Hash;
 /// Microseconds of a day of UTC.
 const DAY_US: i64 = 86_400_000_000;
 
+/// By how much the earliest clock of all is before UTC, in microseconds: 14 hours, in the Line Islands
+/// (tz database, Pacific/Kiritimati).
+const EASTERNMOST_US: i64 = 14 * 3_600_000_000;
+
 /// What came of an import, for programs.
 #[derive(Debug, Serialize)]
 struct Outcome {
@@ -214,14 +218,32 @@ fn order(what: &Import, place: &ImportPlace) -> Result<Order, Failure> {
 }
 
 /// No source speaks of a day to come: it is a slip, and would keep the files of all days until then
-/// from counting.
+/// from counting. But a day is written without its place, and begins in the east before UTC's does.
 fn check_has_come(as_of: UnixMicros, now: UnixMicros) -> Result<(), Failure> {
-    if as_of.0.div_euclid(DAY_US) <= now.0.div_euclid(DAY_US) {
+    let last = UnixMicros(now.0.saturating_add(EASTERNMOST_US));
+    if day_number(as_of) <= day_number(last) {
         return Ok(());
     }
-    let (today, found) = (day(now), day(as_of));
-    let why = format!("--as-of: expected today, {today} in UTC, or a day before it, found {found}");
+    let (last, found) = (day(last), day(as_of));
+    let why = format!(
+        "--as-of: expected {last}, the last day that has begun anywhere, or one before it, found \
+         {found}"
+    );
     Err(Failure::new(Code::Usage, why))
+}
+
+/// What takes a file again that was imported before as of `as_of`; nothing where that day is today,
+/// since none is later.
+fn again(as_of: Option<UnixMicros>, now: UnixMicros) -> &'static str {
+    match as_of.is_some_and(|as_of| day_number(as_of) >= day_number(now)) {
+        true => "",
+        false => "; --as-of with a later day takes it again",
+    }
+}
+
+/// Days of UTC since that of the epoch.
+const fn day_number(at: UnixMicros) -> i64 {
+    at.0.div_euclid(DAY_US)
 }
 
 fn day(at: UnixMicros) -> String {
@@ -387,10 +409,10 @@ fn describe_end(outcome: &Outcome, what: &Import, page: &mut Page) -> io::Result
         (Some(record), Some(at)) if outcome.is_earlier => {
             let of = outcome.earlier_as_of.map(|of| format!(" as of {}", day(of)));
             let (at, of) = (at.iso8601(), of.unwrap_or_default());
+            let again = again(outcome.earlier_as_of, clock::unix_now());
             writeln!(
                 page,
-                "nothing to do: this file was imported at {at}{of}, record {record}; --as-of with a \
-                 later day takes it again"
+                "nothing to do: this file was imported at {at}{of}, record {record}{again}"
             )
         }
         (Some(record), Some(at)) => {
@@ -504,11 +526,25 @@ mod tests {
             ("today", midnight.0),
             ("its last moment", midnight.0 + DAY_US - 1),
             ("yesterday", midnight.0 - DAY_US),
+            ("today in the east", midnight.0 + DAY_US),
         ] {
             assert_eq!(judged(at), Ok(()), "{name}");
         }
-        let want =
-            "--as-of: expected today, 2026-11-22 in UTC, or a day before it, found 2026-11-23";
-        assert_eq!(judged(midnight.0 + DAY_US), Err(want.to_owned()));
+        let want = "--as-of: expected 2026-11-23, the last day that has begun anywhere, or one \
+                    before it, found 2026-11-24";
+        assert_eq!(judged(midnight.0 + 2 * DAY_US), Err(want.to_owned()));
+        // Before 10:00 UTC it is tomorrow nowhere.
+        let morning = UnixMicros(midnight.0 + 10 * 3_600_000_000 - 1);
+        let tomorrow = |now| check_has_come(UnixMicros(midnight.0 + DAY_US), now);
+        assert!(tomorrow(morning).is_err() && tomorrow(UnixMicros(morning.0 + 1)).is_ok());
+    }
+
+    #[test]
+    fn a_later_day_is_advised_only_where_there_is_one() {
+        let now = UnixMicros(1_795_370_400_000_000);
+        let is_advised =
+            |days: i64| !again(Some(UnixMicros(now.0 + days * DAY_US)), now).is_empty();
+        assert_eq!((is_advised(-1), is_advised(0), is_advised(1)), (true, false, false));
+        assert!(!again(None, now).is_empty());
     }
 }
