@@ -24,15 +24,18 @@ use super::lines::Lines;
 use super::registry::Record;
 use super::table::Head;
 
+/// What programs put behind numbers that they keep as decimals. Three zeros behind a point are thousands,
+/// as people write them.
+const DECIMALS: [&[u8]; 2] = [b".0", b".00"];
+
 /// `text` as it was before a program kept its column as decimals, `600123456.0`: with the point taken
 /// for a separator, as people write one, it would be a number with a digit more, somebody else's.
 pub(super) fn without_decimals(text: &[u8]) -> &[u8] {
-    let begin = text.trim_ascii_end();
-    let zeros = begin.iter().rev().take_while(|octet| **octet == b'0').count();
-    if zeros == 0 {
+    // Nearly every text ends here.
+    if text.trim_ascii_end().last() != Some(&b'0') {
         return text;
     }
-    let begin = begin.get(..begin.len() - zeros).and_then(|begin| begin.strip_suffix(b"."));
+    let begin = DECIMALS.iter().find_map(|end| text.trim_ascii_end().strip_suffix(*end));
     let is_whole = |begin: &&[u8]| {
         let digits = begin.strip_prefix(b"+").unwrap_or(begin);
         !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
