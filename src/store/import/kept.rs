@@ -46,8 +46,9 @@ use super::checked::Checked;
 use super::checked::Sum;
 use super::places::Placed;
 
-/// The form of what is kept, and the program that reads the files: others may read them otherwise.
-const FORM: &str = concat!("1 ", env!("CARGO_PKG_VERSION"));
+/// The form of what is kept with the rules by which lines are read, counted up with either, and the
+/// program that reads the files: others may read them otherwise.
+const FORM: &str = concat!("2 ", env!("CARGO_PKG_VERSION"));
 /// How much of the file's beginning and end its name is made of.
 const ENDS_LEN: u64 = 1 << 20;
 /// How long what is left is of use. Our choice: over a weekend and a holiday.
@@ -135,7 +136,7 @@ impl Kept {
     pub(super) fn of(order: &Order) -> io::Result<Option<Self>> {
         let Some(Keeping { store, now }) = &order.keeping else { return Ok(None) };
         let all = store.join("importing");
-        let folder = all.join(name(order)?);
+        let folder = all.join(name(FORM, order)?);
         tidy(&all, &folder, *now);
         let lock = match lock(&folder, false) {
             Ok(Some(lock)) => Some(lock),
@@ -253,8 +254,8 @@ pub(super) struct Progress<'a> {
     pub(super) whole: Option<Whole>,
 }
 
-/// By which the same import is known.
-fn name(order: &Order) -> io::Result<String> {
+/// By which the same import is known, where `form` is kept.
+pub(super) fn name(form: &str, order: &Order) -> io::Result<String> {
     let mut file = File::open(&order.file)?;
     let found = file.metadata()?;
     let len = found.len();
@@ -262,7 +263,7 @@ fn name(order: &Order) -> io::Result<String> {
     let Settings { shape, numbers, column, whole: _, wide_ranges, number_key } = &order.settings;
     let rejects = order.rejects.as_ref().map(std::path::absolute).transpose()?;
     let how = format!(
-        "{FORM} {len} {time} {shape:?} {} {column:?} {wide_ranges} {number_key:?} {rejects:?} {} {} {}",
+        "{form} {len} {time} {shape:?} {} {column:?} {wide_ranges} {number_key:?} {rejects:?} {} {} {}",
         numbers.region(),
         order.run_numbers,
         order.is_one_list,

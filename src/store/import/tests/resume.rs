@@ -301,6 +301,30 @@ fn another_file_or_another_way_to_read_it_is_begun_anew() {
 }
 
 #[test]
+fn what_was_read_by_earlier_rules_is_begun_anew() {
+    let lines = numbers(60).join("\n") + "\n";
+    let case = Case::new(lines.as_bytes(), None, NumberStorage::Plain);
+    let want = case.whole();
+    let tried = |form: Option<&str>| {
+        assert!(case.try_at(BEGUN, 3).is_none());
+        if let Some(form) = form {
+            let named = kept::name(form, &case.order).unwrap();
+            fs::rename(&case.left()[0], case.place.store().join("importing").join(named)).unwrap();
+        }
+        let prepared = case.try_at(BEGUN + 1, usize::MAX).expect("nobody ends it");
+        let (resumed, left) = (prepared.resumed, case.left());
+        drop(prepared);
+        left.iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+        (resumed.is_some(), left.len())
+    };
+    assert_eq!(tried(None), (true, 1), "by the rules of today");
+    let before = concat!("1 ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(tried(Some(before)), (false, 2), "as columns and decimals were read before");
+    let prepared = case.try_at(BEGUN, usize::MAX).expect("nobody ends it");
+    assert_eq!(case.came(prepared), want);
+}
+
+#[test]
 fn what_is_left_is_bounded_and_goes_after_a_week() {
     let case = Case::new(b"+34600000001\n", None, NumberStorage::Plain);
     let all = case.place.store().join("importing");
