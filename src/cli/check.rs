@@ -27,6 +27,7 @@ use crate::engine::registries::RegistryState;
 use crate::engine::registries::standings_in_store;
 use crate::engine::target;
 use crate::model::hex;
+use crate::store::StoreError;
 use crate::store::Target;
 
 /// One line of `--json`.
@@ -62,9 +63,10 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
     let errors = findings.iter().filter(is_error).count();
     let narrowed = checked.as_ref().map_or_else(Vec::new, |checked| narrowed(common, checked));
     let unusable = checked.as_ref().and_then(unusable);
-    let errors = errors + usize::from(unusable.is_some());
-    let is_usable = unusable.is_none();
-    let warnings = findings.iter().filter(|it| !is_error(it)).count() + narrowed.len();
+    let is_usable = unusable.as_ref().is_none_or(|finding| finding.severity != "error");
+    let errors = errors + usize::from(!is_usable);
+    let own = findings.iter().filter(|it| !is_error(it)).count();
+    let warnings = own + narrowed.len() + usize::from(is_usable && unusable.is_some());
     let colour = !common.json && page.is_coloured();
     let own = findings.iter().map(|finding| Finding::new(finding, colour));
     for finding in own.chain(unusable).chain(narrowed) {
@@ -101,8 +103,23 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
 fn unusable(checked: &Checked) -> Option<Finding> {
     let store = &checked.store;
     let judged = target(store).and_then(|_target| store.numbers.check_made(&store.path));
-    let error = anyhow::Error::new(judged.err()?);
-    Some(Finding::of_use("E-STORE-UNUSABLE", told(&error)))
+    judged.err().map(of_store)
+}
+
+/// Its keys are for the engine's user alone, who is often another than the one who checks: to whom
+/// they are denied nothing can be told of the store.
+fn of_store(error: StoreError) -> Finding {
+    let is_denied = match &error {
+        StoreError::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+        _ => false,
+    };
+    let told = told(&anyhow::Error::new(error));
+    if !is_denied {
+        return Finding::of_use("E-STORE-UNUSABLE", told);
+    }
+    let message = format!("the store was not looked at, not being readable for this user: {told}");
+    let hint = "check as the user whom the engine runs as";
+    Finding::of_no_place("W-STORE-UNREAD", &message, hint)
 }
 
 /// Whom a reload would let be called, where an engine runs to compare with.
@@ -179,6 +196,31 @@ fn tell(registries: &Result<Vec<RegistryStanding>, Failure>, page: &mut Page) ->
         }),
         Err(failure) => {
             writeln!(page, "  how old registries are is not known: {:#}", failure.error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_this_user_may_not_read_is_no_fault_of_the_configuration() {
+        let error = |kind: io::ErrorKind| StoreError::Io {
+            doing: "open",
+            path: "data/keys".into(),
+            source: kind.into(),
+        };
+        for (kind, want) in [
+            (
+                io::ErrorKind::PermissionDenied,
+                "warning[W-STORE-UNREAD]: the store was not looked at",
+            ),
+            (io::ErrorKind::InvalidData, "error[E-STORE-UNUSABLE]: cannot open `data/keys`"),
+        ] {
+            let found = of_store(error(kind));
+            assert!(found.text.starts_with(want), "{kind}: {}", found.text);
+            assert!(want.starts_with(&found.severity), "{kind}: {}", found.severity);
         }
     }
 }

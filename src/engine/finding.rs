@@ -42,7 +42,7 @@ impl Finding {
     }
 
     /// A warning about what stands in no file.
-    pub(super) fn of_no_place(code: &str, message: &str, hint: &str) -> Self {
+    pub fn of_no_place(code: &str, message: &str, hint: &str) -> Self {
         Self {
             severity: "warning".to_owned(),
             code: code.to_owned(),
