@@ -18,13 +18,14 @@ use crate::engine::Rooms;
 use crate::net::NetError;
 use crate::telemetry::Format;
 use crate::telemetry::log;
+use crate::telemetry::log::Log;
 
 /// Runs until a signal or `bajavoz drain` has drained it.
 pub(super) fn run(common: &Common, page: &mut Page) -> Result<Code, Failure> {
     let Ok(checked) = config::load(common.config(), &Rooms) else {
         return check::check(common, page); // Which says why not, whole.
     };
-    start_log(&checked)?;
+    let _log = start_log(&checked)?;
     for warning in &checked.warnings {
         tracing::warn!("{warning}");
     }
@@ -44,13 +45,13 @@ pub(super) fn run(common: &Common, page: &mut Page) -> Result<Code, Failure> {
         .map_err(failure)
 }
 
-fn start_log(checked: &Checked) -> Result<(), Failure> {
+fn start_log(checked: &Checked) -> Result<Log, Failure> {
     let format = match checked.telemetry.log {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,
     };
     log::init(format, &checked.telemetry.filter)
-        .map_err(|error| Failure::new(Code::Usage, error.to_string()))
+        .map_err(|error| Failure { code: Code::Usage, error: error.into() })
 }
 
 /// One line once everything is open, for whoever waits for it.

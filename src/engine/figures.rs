@@ -123,6 +123,13 @@ impl Figures {
         self.metrics.publish("store", met);
     }
 
+    /// How many lines of the log found nobody who read them.
+    pub(super) fn note_log(&self, lines_lost: u64) {
+        let mut met = Snapshot::default();
+        met.refused("log_line_lost", lines_lost);
+        self.metrics.publish("log", met);
+    }
+
     /// An opt-out could not be made durable, or not in time.
     pub(super) fn note_not_recorded(&self) {
         self.unrecorded.store(true, Ordering::Relaxed);
@@ -280,6 +287,14 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn lines_of_the_log_that_were_lost_are_told() {
+        let figures = Figures::new(Metrics::new("test"));
+        figures.note_log(3);
+        let page = figures.metrics.render();
+        assert!(page.contains("bajavoz_refused_total{reason=\"log_line_lost\"} 3\n"), "{page}");
     }
 
     #[test]

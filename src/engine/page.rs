@@ -12,6 +12,7 @@ use crate::config::Checked;
 use crate::net::clock;
 use crate::store::Store;
 use crate::suppression::Index;
+use crate::telemetry::log;
 
 /// What the health and metrics page reads.
 pub(super) struct Page {
@@ -59,6 +60,7 @@ impl api::Control for Page {
         if let Some(followed) = self.store.as_ref().and_then(|store| store.followed()) {
             self.figures.note_feed(&followed);
         }
+        self.figures.note_log(log::lines_lost());
         let all = standings(&self.checked.load(), &self.index);
         for RegistryStanding { list, age_days, max_age_days, .. } in all {
             self.figures.metrics.registry_age(&list, age_days, max_age_days);

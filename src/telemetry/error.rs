@@ -19,4 +19,7 @@ pub enum TelemetryError {
     /// Something in this process has set up logs already.
     #[error("the logs of this process are set up already")]
     AlreadySet,
+    /// There is no thread to be had that writes them.
+    #[error("cannot start the thread that writes the log")]
+    Thread(#[source] std::io::Error),
 }

@@ -4,6 +4,8 @@
 //! here has to look for them.
 
 use std::io::{self, IsTerminal};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::EnvFilter;
@@ -11,6 +13,13 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::telemetry::TelemetryError;
+use crate::telemetry::lines::Lines;
+
+/// How long the last lines are waited for at the end. Our choice: somebody who reads has them at once.
+const END_WAIT: Duration = Duration::from_secs(1);
+
+/// The lines of this process, as its subscriber is that of the process.
+static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,18 +31,39 @@ pub enum Format {
     Json,
 }
 
+/// The logs of this process, until it is dropped, which waits for the last lines: a second at most.
+#[derive(Debug)]
+#[must_use = "the last lines are written when it is dropped"]
+pub struct Log(Arc<Lines>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // A reader that has stopped does not get the last lines.
+        let _ = self.0.flush_for(END_WAIT);
+    }
+}
+
 /// Sends the logs of this process to standard error. `filter` is a level (`error`, `warn`,
-/// `info`, `debug`, `trace`, `off`) or a list of `target=level`.
+/// `info`, `debug`, `trace`, `off`) or a list of `target=level`. Whoever logs never waits for who reads:
+/// lines that find no room are dropped and counted, see [`lines_lost`].
 ///
 /// # Errors
 ///
 /// [`TelemetryError::Filter`] when the filter cannot be read, [`TelemetryError::AlreadySet`] on a
-/// second call.
-pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
+/// second call, [`TelemetryError::Thread`] when there is no thread to be had.
+pub fn init(format: Format, filter: &str) -> Result<Log, TelemetryError> {
     let is_coloured = io::stderr().is_terminal();
-    subscriber(format, filter, is_coloured, io::stderr)?
+    let lines = Lines::start(io::stderr()).map_err(TelemetryError::Thread)?;
+    subscriber(format, filter, is_coloured, Arc::clone(&lines))?
         .try_init()
-        .map_err(|_| TelemetryError::AlreadySet)
+        .map_err(|_| TelemetryError::AlreadySet)?;
+    Ok(Log(Arc::clone(LINES.get_or_init(|| lines))))
+}
+
+/// Lines of the log of this process that were dropped since its start: more than 4 MiB of them waited
+/// for who reads standard error, or it could not be written.
+pub fn lines_lost() -> u64 {
+    LINES.get().map_or(0, |lines| lines.lost())
 }
 
 /// The same logs into another writer, for tests that read them and for [`init`].
@@ -68,7 +98,7 @@ fn read_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -98,6 +128,22 @@ mod tests {
         });
         let bytes = page.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();
         String::from_utf8(bytes).expect("log lines are UTF-8")
+    }
+
+    #[test]
+    fn lines_by_the_thread_are_the_same() {
+        let page = Page::default();
+        let lines = Lines::start(page.clone()).unwrap();
+        let logs = subscriber(Format::Json, "info", false, Arc::clone(&lines)).unwrap();
+        tracing::subscriber::with_default(logs, || {
+            tracing::info!("one");
+            tracing::info!("two");
+        });
+        assert!(lines.flush_for(Duration::from_secs(60)));
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let told: Vec<_> = text.lines().map(read).map(|line| line["message"].clone()).collect();
+        assert_eq!(told, ["one", "two"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! engine counts in, and [`totals`] those that mirror the counters of the pure rooms.
 
 pub mod error;
+mod lines;
 pub mod log;
 pub mod metrics;
 mod retention;
