@@ -26,6 +26,7 @@ use crate::model::WriterId;
 use crate::net::clock;
 use crate::store::NumberChoice;
 use crate::store::Reader;
+use crate::store::StoreError;
 use crate::suppression::Durable;
 use crate::suppression::Fact;
 use crate::suppression::LedgerError;
@@ -320,15 +321,26 @@ impl Desk {
         tell: &mut dyn FnMut(u64, u64),
     ) {
         let is_whole = submitted == new.len();
-        new.truncate(submitted);
+        let unsubmitted = new.split_off(submitted);
         let has_shrunk = new.last_mut().is_some_and(take_nobody_off);
         new.retain(|new| !has_shrunk || is_named(new.record) || says_somebody(&new.import));
         if new.is_empty() {
             return;
         }
         imports.append(&mut new);
-        let made_anew = (!is_whole || has_shrunk).then(|| reader.build_base(imports, tell));
-        match made_anew.unwrap_or(Ok(base)) {
+        let made = if has_shrunk {
+            // Of no use any more, and as large as the one in force and the one that is made.
+            drop(base);
+            reader.build_base(imports, tell)
+        } else if is_whole {
+            Ok(base)
+        } else {
+            let refuses_more = unsubmitted.iter().all(|it| it.import.taken_off.is_none());
+            let anew = reader.build_base(imports, tell);
+            // Until the next import or start it refuses those too that were not submitted.
+            if refuses_more { anew.or_else(|error| told_instead(&error, base)) } else { anew }
+        };
+        match made {
             Ok(base) => {
                 self.index.mount(base);
                 self.index.take_imports(imports);
@@ -407,6 +419,16 @@ fn next_unnamed(imports: &[Imported]) -> RecordId {
 /// Whether an import has its record.
 pub(super) const fn is_named(record: RecordId) -> bool {
     record.writer.0 != UNNAMED.writer.0
+}
+
+/// `base` in place of one that cannot be made, as `error` says.
+fn told_instead(error: &StoreError, base: Base) -> Result<Base, StoreError> {
+    let error = error as &dyn std::error::Error;
+    tracing::error!(
+        error,
+        "numbers of imports that were not submitted are refused with the others"
+    );
+    Ok(base)
 }
 
 /// Has an import that is not known to be durable take nobody off; whether it would have.

@@ -183,6 +183,34 @@ fn import_one(desk: &Desk, claim: &Claim) -> Result<ImportDone, DeskError> {
     done.map(|mut done| done.remove(0))
 }
 
+#[test]
+fn what_was_submitted_is_refused_even_where_its_segment_cannot_be_read_again() {
+    let (first, second) = ("+12015550100", "+12015550199");
+    let others = [("refuses more", "201,5550199,A\n", 1), ("takes off", "201,5550100,D\n", 0)];
+    for (name, other, want) in others {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+        let imported = |seq: u64, shape, text: &str, of: &[Imported]| {
+            let claim = claim_of(&desk, shape, text, None);
+            desk.index.mask([&claim.list]).unwrap();
+            let (import, _later) = import_of(&desk.checked.load(), claim, of).unwrap();
+            let record = RecordId { writer: WriterId(9), seq };
+            Imported { record, written_at: import.imported_at, import }
+        };
+        let full = imported(1, Shape::FtcFull, "201,5550100\n", &[]);
+        let other = imported(2, Shape::FtcChange, other, std::slice::from_ref(&full));
+        let new = vec![full, other];
+        let reader = desk.reader().unwrap();
+        let base = reader.build_base(&new, &mut |_done, _of| {}).unwrap();
+        std::fs::remove_dir_all(dir.path().join("data/segments")).unwrap();
+        let mut imports = Vec::new();
+        desk.refuse_submitted(&reader, &mut imports, new, 1, base, &mut |_done, _of| {});
+        assert_eq!(imports.len(), 1, "{name}");
+        let found = [first, second].map(|number| refused(&desk, number).len());
+        assert_eq!(found, [want, want], "{name}: nobody is taken off for want of a file");
+    }
+}
+
 /// The day that is so many days after one that is long gone.
 const fn day(day: i64) -> Option<UnixMicros> {
     Some(UnixMicros((20_000 + day) * 86_400_000_000))
