@@ -457,10 +457,15 @@ impl Imports {
 fn mount_imports(site: &Site, index: &Index) -> Result<(), StoreError> {
     let _turn = index.turn();
     let reader = site.reader()?;
-    let imports = index.with_known(reader.imports()?);
+    let on_record = reader.imports()?;
+    let is_doubted = index.doubts(&on_record);
+    let imports = index.with_known(on_record);
     let base = reader.build_base(&imports, &mut |_done, _of| {})?;
     index.mount(base);
     index.take_imports(&imports);
+    if is_doubted {
+        return Ok(());
+    }
     if let Err(error) = index.with_base(|base| reader.save_base(base, &imports)) {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "the imported numbers cannot be kept for the next start");

@@ -397,9 +397,16 @@ impl Desk {
         Ok(())
     }
 
-    /// Keeps the index's base for the next start, which is slower without it and no worse.
+    /// Keeps the index's base for the next start, which is slower without it and no worse; but not one
+    /// that differs from what is on record, by which the next start makes its own.
     pub(super) fn keep_base(&self, reader: &Reader, imports: &[Imported]) {
-        if let Err(error) = self.index.with_base(|base| reader.save_base(base, imports)) {
+        let kept = reader.imports().and_then(|on_record| {
+            if self.index.doubts(&on_record) {
+                return Ok(());
+            }
+            self.index.with_base(|base| reader.save_base(base, imports))
+        });
+        if let Err(error) = kept {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the imported numbers cannot be kept for the next start, which makes them anew"

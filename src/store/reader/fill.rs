@@ -79,8 +79,14 @@ impl Reader {
             }
         }
         check_wanted(is_over)?;
-        let imports = index.with_known(self.imports()?);
-        let base = imported::load_base(&self.dir, &imports)?;
+        let on_record = self.imports()?;
+        let is_doubted = index.doubts(&on_record);
+        let imports = index.with_known(on_record);
+        let base = match is_doubted {
+            // What is kept for a start says less, and this is not to be kept.
+            true => imported::build_base(&self.dir, &imports, &mut |_done, _of| {})?,
+            false => imported::load_base(&self.dir, &imports)?,
+        };
         filled += base.len();
         left_out += index.mount(base) as u64;
         left_out += index.take_imports(&imports) as u64;

@@ -120,6 +120,17 @@ impl Index {
         imports
     }
 
+    /// Whether [`Self::with_known`] has one of `on_record` take nobody off that takes somebody off and
+    /// was not taken back: what is made of them refuses whom the records do not, and is not for the
+    /// next start.
+    pub fn doubts(&self, on_record: &[Imported]) -> bool {
+        let known = self.imports.load();
+        let takes_nobody = standing(&known).filter(|it| it.import.taken_off.is_none());
+        let takes_nobody: BTreeSet<RecordId> = takes_nobody.map(|it| it.record).collect();
+        let mut takes_off = standing(on_record).filter(|it| it.import.taken_off.is_some());
+        takes_off.any(|it| takes_nobody.contains(&it.record))
+    }
+
     /// Whether `imports`, in whatever order, are what was taken over last.
     pub fn has_taken(&self, imports: &[Imported]) -> bool {
         by_record(&self.imports.load()) == by_record(imports)
@@ -219,6 +230,9 @@ mod tests {
         index.take_imports(&[imported(2, None), imported(3, Some(1))]);
         let on_record = vec![imported(2, Some(1)), imported(3, Some(1)), imported(4, Some(1))];
         let want = [imported(2, None), imported(3, Some(1)), imported(4, Some(1))];
+        assert!(index.doubts(&on_record), "what is made of them is not for the next start");
+        assert!(!index.doubts(&on_record[1..]), "what takes off as ever is");
+        assert!(!index.doubts(&want), "and what takes nobody off on record");
         assert_eq!(index.with_known(on_record), want);
     }
 }

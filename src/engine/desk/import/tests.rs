@@ -344,6 +344,33 @@ fn an_import_that_is_taken_back_with_an_answer_that_fails_refuses_whom_either_ou
 }
 
 #[test]
+fn what_refuses_more_than_the_records_is_not_kept_for_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let kept = || std::fs::read(dir.path().join("data/base.snapshot")).unwrap();
+    let import =
+        |shape, text: &str| import_one(&desk, &claim_of(&desk, shape, text, None)).unwrap();
+    import(Shape::FtcFull, "201,5550100\n201,5550101\n");
+    let wrong = import(Shape::FtcChange, "201,5550100,D\n").record;
+    let before = kept();
+    // As a withdrawal of it leaves the index whose record the disk has refused.
+    let reader = desk.reader().unwrap();
+    let mut either = reader.imports().unwrap();
+    let of = either.iter_mut().find(|it| it.record.to_string() == wrong).unwrap();
+    of.import.taken_off = None;
+    desk.index.mount(reader.build_base(&either, &mut |_done, _of| {}).unwrap());
+    desk.index.take_imports(&either);
+    let gone = "+12015550100";
+    assert_eq!(refused(&desk, gone).len(), 1);
+    import(Shape::FtcChange, "201,5550102,A\n");
+    assert_eq!((refused(&desk, gone).len(), refused(&desk, "+12015550102").len()), (1, 1));
+    assert!(kept() == before, "the next start takes off whom the records do");
+    take_back(&desk, &wrong).unwrap();
+    assert_eq!(refused(&desk, gone).len(), 1);
+    assert!(kept() != before, "what is on record and in force is one again");
+}
+
+#[test]
 fn an_import_without_a_name_keeps_its_place_beside_one_that_gets_one() {
     let dir = tempfile::tempdir().unwrap();
     let desk = desk(dir.path(), &Arc::default(), &Arc::default());
