@@ -27,7 +27,6 @@ use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use bajavoz::model::Digits;
 use bajavoz::model::Number;
 use bajavoz::model::UnixMicros;
 use bajavoz::store::Settings;
@@ -227,25 +226,19 @@ fn outstanding_round(store: &Store, received: &Receiver<Ack>, number: &mut u64) 
 fn fact(number: &mut u64) -> Fact {
     *number += 1;
     Fact::OptOut(Box::new(OptOut {
-        number: Number::from_e164_digits(34_600_000_000 + *number)
-            .expect("eleven digits are E.164"),
-        lists: vec!["global".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
-        topic: None,
         dialer: Some("vicidial".into()),
         trunk: Some("carrier-a".into()),
-        digits: Digits::default(),
         method: Some(KeyMethod::Event),
-        origin: Origin::DialledCode,
         sip_call_id: Some("0123456789abcdef0123456789abcdef@192.0.2.1".to_owned()),
         leg: Some(Leg::B),
-        node: "madrid-1".into(),
-        call: None,
-        prompt_sha256: None,
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(1_795_293_016_000_000),
+        ..OptOut::new(
+            Number::from_e164_digits(34_600_000_000 + *number).expect("eleven digits are E.164"),
+            vec!["global".into()],
+            Origin::DialledCode,
+            "madrid-1".into(),
+            UnixMicros(1_795_293_016_000_000),
+        )
     }))
 }

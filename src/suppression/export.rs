@@ -7,7 +7,6 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::model::CampaignName;
-use crate::model::Digits;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::RecordId;
@@ -121,25 +120,18 @@ impl Entry {
         Self {
             record: *record,
             optout: OptOut {
-                number,
-                lists: vec![import.list.clone()],
                 account: import.account.clone(),
                 campaign: import.campaign.clone(),
                 topic: import.topic.clone(),
-                dialer: None,
-                trunk: None,
-                digits: Digits::default(),
-                method: None,
-                origin: Origin::Import,
-                sip_call_id: None,
-                leg: None,
-                node: import.node.clone(),
-                call: None,
-                prompt_sha256: None,
-                key_events: Vec::new(),
                 actor: import.actor.clone(),
                 reason: reason(import),
-                pressed_at: import.imported_at,
+                ..OptOut::new(
+                    number,
+                    vec![import.list.clone()],
+                    Origin::Import,
+                    import.node.clone(),
+                    import.imported_at,
+                )
             },
             written_at: *written_at,
             durable_at: None,
@@ -387,25 +379,22 @@ mod tests {
         Entry {
             record: RecordId { writer: WriterId(0x0123_4567_89ab_cdef), seq: 42 },
             optout: OptOut {
-                number: Number::from_e164("+34600123456").expect("the number is E.164"),
-                lists: vec!["global".into(), "acme".into()],
                 account: Some("acme".into()),
                 campaign: Some("=HYPERLINK(1)".into()),
                 topic: Some("energy".into()),
-                dialer: None,
-                trunk: None,
                 digits: "*9".parse().expect("these are keys"),
                 method: Some(super::super::KeyMethod::Tone),
-                origin: Origin::DialledCode,
                 sip_call_id: Some("+a \"b\", c@host".to_owned()),
                 leg: Some(super::super::Leg::B),
-                node: "madrid-1".into(),
-                call: None,
                 prompt_sha256: Some([0xab; 32]),
-                key_events: Vec::new(),
-                actor: None,
                 reason: Some("-1+1".to_owned()),
-                pressed_at: UnixMicros(0),
+                ..OptOut::new(
+                    Number::from_e164("+34600123456").expect("the number is E.164"),
+                    vec!["global".into(), "acme".into()],
+                    Origin::DialledCode,
+                    "madrid-1".into(),
+                    UnixMicros(0),
+                )
             },
             written_at: UnixMicros(1_000),
             durable_at: None,

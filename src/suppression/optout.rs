@@ -60,6 +60,40 @@ pub struct OptOut {
     pub pressed_at: UnixMicros,
 }
 
+impl OptOut {
+    /// The wish of `number` for `lists`, of which nothing is known but its kind, who took it down
+    /// and when it was expressed: no call, no keys, nobody who entered it.
+    pub fn new(
+        number: Number,
+        lists: Vec<ListName>,
+        origin: Origin,
+        node: NodeName,
+        pressed_at: UnixMicros,
+    ) -> Self {
+        Self {
+            number,
+            lists,
+            account: None,
+            campaign: None,
+            topic: None,
+            dialer: None,
+            trunk: None,
+            digits: Digits::default(),
+            method: None,
+            origin,
+            sip_call_id: None,
+            leg: None,
+            node,
+            call: None,
+            prompt_sha256: None,
+            key_events: Vec::new(),
+            actor: None,
+            reason: None,
+            pressed_at,
+        }
+    }
+}
+
 /// The way of a key to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

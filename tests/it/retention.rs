@@ -56,25 +56,19 @@ fn words(number: u64) -> [String; 3] {
 fn telling(number: u64, at: UnixMicros) -> OptOut {
     let [sip_call_id, actor, reason] = words(number).map(Some);
     OptOut {
-        number: Number::from_e164(&e164(number)).expect("it is E.164"),
-        lists: vec!["comercial".into()],
         account: Some("acme".into()),
         campaign: Some("promo".into()),
-        topic: None,
-        dialer: None,
-        trunk: None,
         digits: "9".parse().expect("9 is a key"),
-        method: None,
-        origin: Origin::DialledCode,
         sip_call_id,
-        leg: None,
-        node: "test".into(),
-        call: None,
-        prompt_sha256: None,
-        key_events: Vec::new(),
         actor,
         reason,
-        pressed_at: at,
+        ..OptOut::new(
+            Number::from_e164(&e164(number)).expect("it is E.164"),
+            vec!["comercial".into()],
+            Origin::DialledCode,
+            "test".into(),
+            at,
+        )
     }
 }
 

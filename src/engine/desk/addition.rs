@@ -10,7 +10,6 @@ use super::names::unknown;
 use crate::config::Checked;
 use crate::model::AccountName;
 use crate::model::CampaignName;
-use crate::model::Digits;
 use crate::model::ListName;
 use crate::model::Number;
 use crate::model::UnixMicros;
@@ -85,25 +84,18 @@ pub(super) fn taken_down(checked: &Checked, addition: Addition) -> Result<OptOut
     let about = campaign.as_ref().and_then(|name| checked.campaigns.get(name));
     let topic = about.and_then(|campaign| campaign.topic.clone());
     Ok(OptOut {
-        number,
-        lists,
         account,
         campaign,
         topic,
-        dialer: None,
-        trunk: None,
-        digits: Digits::default(),
-        method: None,
-        origin: Origin::ManualCli,
-        sip_call_id: None,
-        leg: None,
-        node: checked.node.name.clone(),
-        call: None,
-        prompt_sha256: None,
-        key_events: Vec::new(),
         actor,
         reason,
-        pressed_at: clock::unix_now(),
+        ..OptOut::new(
+            number,
+            lists,
+            Origin::ManualCli,
+            checked.node.name.clone(),
+            clock::unix_now(),
+        )
     })
 }
 

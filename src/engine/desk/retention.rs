@@ -161,25 +161,15 @@ mod tests {
 
     fn optout(at: UnixMicros) -> OptOut {
         OptOut {
-            number: Number::from_e164("+34600123456").expect("it is E.164"),
-            lists: vec!["global".into()],
-            account: None,
-            campaign: None,
-            topic: None,
-            dialer: None,
-            trunk: None,
             digits: "9".parse().expect("9 is a key"),
-            method: None,
-            origin: Origin::DialledCode,
             sip_call_id: Some("dialog-1@pbx".to_owned()),
-            leg: None,
-            node: "test".into(),
-            call: None,
-            prompt_sha256: None,
-            key_events: Vec::new(),
-            actor: None,
-            reason: None,
-            pressed_at: at,
+            ..OptOut::new(
+                Number::from_e164("+34600123456").expect("it is E.164"),
+                vec!["global".into()],
+                Origin::DialledCode,
+                "test".into(),
+                at,
+            )
         }
     }
 

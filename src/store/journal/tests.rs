@@ -12,7 +12,6 @@ use tempfile::TempDir;
 
 use super::batch::HEADER_LEN;
 use super::*;
-use crate::model::Digits;
 use crate::model::Number;
 use crate::model::RecordId;
 use crate::model::UnixMicros;
@@ -47,27 +46,13 @@ struct Good {
 }
 
 fn record(seq: u64, prev_hash: Hash) -> Record {
-    let optout = OptOut {
-        number: Number::from_e164_digits(34_600_000_000 + seq).expect("the number is E.164"),
-        lists: vec!["global".into()],
-        account: None,
-        campaign: None,
-        topic: None,
-        dialer: None,
-        trunk: None,
-        digits: Digits::default(),
-        method: None,
-        origin: Origin::ManualCli,
-        sip_call_id: None,
-        leg: None,
-        node: "n".into(),
-        call: None,
-        prompt_sha256: None,
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(seq.cast_signed()),
-    };
+    let optout = OptOut::new(
+        Number::from_e164_digits(34_600_000_000 + seq).expect("the number is E.164"),
+        vec!["global".into()],
+        Origin::ManualCli,
+        "n".into(),
+        UnixMicros(seq.cast_signed()),
+    );
     let place =
         Place { id: RecordId { writer: WRITER, seq }, prev_hash, written_at: UnixMicros(1) };
     let key = NumberKey { tag: KeyTag([1; 16]), slot: 0, keyed: None, key: [3; 32] };

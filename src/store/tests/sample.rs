@@ -16,24 +16,18 @@ pub(crate) fn number(n: u64) -> Number {
 /// The opt-out `n`, on two lists.
 pub(crate) fn optout(n: u64) -> OptOut {
     OptOut {
-        number: number(n),
-        lists: vec!["global".into(), "acme".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
-        topic: None,
         dialer: Some("vicidial".into()),
-        trunk: None,
         digits: "9".parse().expect("9 is a key"),
-        method: None,
-        origin: Origin::DialledCode,
         sip_call_id: Some(format!("call-{n}@host")),
-        leg: None,
-        node: "madrid-1".into(),
-        call: None,
         prompt_sha256: Some([7; 32]),
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(1_795_000_000_000_000 + n.cast_signed()),
+        ..OptOut::new(
+            number(n),
+            vec!["global".into(), "acme".into()],
+            Origin::DialledCode,
+            "madrid-1".into(),
+            UnixMicros(1_795_000_000_000_000 + n.cast_signed()),
+        )
     }
 }

@@ -26,20 +26,13 @@ const WRITER: WriterId = WriterId(0x0123_4567_89ab_cdef);
 
 fn optout(digits: u64) -> Fact {
     Fact::OptOut(Box::new(OptOut {
-        number: Number::from_e164_digits(digits).expect("the number is E.164"),
-        lists: vec!["global".into()],
         account: Some("acme".into()),
         campaign: Some("spring".into()),
-        topic: None,
-        dialer: None,
         trunk: Some("carrier".into()),
         digits: "*9".parse().expect("these are keys"),
         method: Some(KeyMethod::Event),
-        origin: Origin::DialledCode,
         sip_call_id: Some("abc@host".to_owned()),
         leg: Some(Leg::B),
-        node: "madrid-1".into(),
-        call: None,
         prompt_sha256: Some([9; 32]),
         key_events: vec![KeyEvidence {
             digit: Digit::from_char('9').expect("9 is a key"),
@@ -53,9 +46,14 @@ fn optout(digits: u64) -> Fact {
             high_dbm0: None,
             confidence: 100,
         }],
-        actor: None,
         reason: Some("asked twice".to_owned()),
-        pressed_at: UnixMicros(1_795_293_016_000_000),
+        ..OptOut::new(
+            Number::from_e164_digits(digits).expect("the number is E.164"),
+            vec!["global".into()],
+            Origin::DialledCode,
+            "madrid-1".into(),
+            UnixMicros(1_795_293_016_000_000),
+        )
     }))
 }
 

@@ -28,25 +28,18 @@ fn press(folder: &Folder) {
     })
     .expect("nobody else has the store");
     let optout = OptOut {
-        number: Number::from_e164("+34600123456").expect("it is E.164"),
-        lists: vec!["comercial".into(), "promo".into()],
         account: Some("acme".into()),
         campaign: Some("promo-otono".into()),
-        topic: None,
         dialer: Some("local".into()),
-        trunk: None,
         digits: "9".parse().expect("9 is a key"),
-        method: None,
-        origin: Origin::DialledCode,
         sip_call_id: Some("5f1c@carrier".to_owned()),
-        leg: None,
-        node: "local".into(),
-        call: None,
-        prompt_sha256: None,
-        key_events: Vec::new(),
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(PRESSED),
+        ..OptOut::new(
+            Number::from_e164("+34600123456").expect("it is E.164"),
+            vec!["comercial".into(), "promo".into()],
+            Origin::DialledCode,
+            "local".into(),
+            UnixMicros(PRESSED),
+        )
     };
     store.submit(1, Fact::OptOut(Box::new(optout))).expect("the queue has room");
     answer.recv().expect("it is answered").result.expect("the disk takes it");

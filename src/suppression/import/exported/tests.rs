@@ -110,26 +110,21 @@ impl Dice {
         Entry {
             record,
             optout: OptOut {
-                number: number.expect("it has 15 digits at most, or is a short code"),
-                lists,
                 account: self.name().as_deref().map(AccountName::from),
                 campaign: self.name().as_deref().map(CampaignName::from),
                 topic: self.name().as_deref().map(TopicName::from),
-                dialer: None,
-                trunk: None,
                 digits: "*9".parse().expect("these are keys"),
-                method: None,
-                origin: Origin::ALL[self.below(9) as usize],
                 sip_call_id: self.word(),
-                leg: None,
-                node: "madrid-1".into(),
-                call: None,
-                prompt_sha256: None,
-                key_events: Vec::new(),
                 actor: self.word(),
                 reason: self.word(),
-                // From the year 1970 to 2100.
-                pressed_at: UnixMicros(self.below(4_102_444_800_000_000).cast_signed()),
+                ..OptOut::new(
+                    number.expect("it has 15 digits at most, or is a short code"),
+                    lists,
+                    Origin::ALL[self.below(9) as usize],
+                    "madrid-1".into(),
+                    // From the year 1970 to 2100.
+                    UnixMicros(self.below(4_102_444_800_000_000).cast_signed()),
+                )
             },
             written_at: UnixMicros(1),
             durable_at: None,

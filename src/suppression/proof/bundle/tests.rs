@@ -33,21 +33,10 @@ fn signer() -> Signer {
 
 fn optout(digits: u64) -> Fact {
     Fact::OptOut(Box::new(OptOut {
-        number: Number::from_e164_digits(digits).expect("the number is E.164"),
-        lists: vec!["global".into()],
-        account: None,
         campaign: Some("spring".into()),
-        topic: None,
-        dialer: None,
-        trunk: None,
         digits: "9".parse().expect("9 is a key"),
         method: Some(KeyMethod::Event),
-        origin: Origin::DialledCode,
         sip_call_id: Some(format!("call-of-{digits}@host")),
-        leg: None,
-        node: "madrid-1".into(),
-        call: None,
-        prompt_sha256: None,
         key_events: vec![KeyEvidence {
             digit: Digit::from_char('9').expect("9 is a key"),
             method: KeyMethod::Event,
@@ -60,9 +49,13 @@ fn optout(digits: u64) -> Fact {
             high_dbm0: None,
             confidence: 100,
         }],
-        actor: None,
-        reason: None,
-        pressed_at: UnixMicros(1_795_293_016_000_000),
+        ..OptOut::new(
+            Number::from_e164_digits(digits).expect("the number is E.164"),
+            vec!["global".into()],
+            Origin::DialledCode,
+            "madrid-1".into(),
+            UnixMicros(1_795_293_016_000_000),
+        )
     }))
 }
 
