@@ -99,7 +99,9 @@ impl Exam {
             self.add(1, None, Found::Runs);
             return None;
         };
-        let is_ended = lines.pop().is_some_and(<[u8]>::is_empty) && lines.len() > 1;
+        let has_end = lines.pop().is_some_and(<[u8]>::is_empty) && lines.len() > 1;
+        // A record at the end is one, and what should stand behind it is missing.
+        let is_ended = has_end && lines.last().is_some_and(|line| id_of(line).is_none());
         let last = if is_ended { lines.pop().unwrap_or_default() } else { b"" };
         let seal_line = lines.len() + 1;
         let seal: Option<Seal> = match last {
