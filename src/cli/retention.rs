@@ -44,7 +44,8 @@ fn tell(retention: &Retention, ageing: &Ageing, page: &mut Page) -> io::Result<(
             (counted(month.numbers, "number"), counted(month.records, "record"));
         writeln!(page, "  {}    {numbers}, {records}", month.month)?;
     }
-    writeln!(page, "today that deletes {ageing}")?;
+    // A clock that is years ahead is seen by its day.
+    writeln!(page, "today, {}, that deletes {ageing}", day(ageing.today))?;
     if !ageing.past.is_empty() {
         writeln!(page, "each of these numbers is refused as before")?;
     }
