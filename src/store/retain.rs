@@ -211,11 +211,14 @@ impl Gathering<'_> {
 
     /// Whether there is a key in `slot`, one that was taken since the first look among them.
     fn is_live(&mut self, slot: u32) -> Result<bool, StoreError> {
+        // Of each of these a note would be as much again as they are.
+        if self.ages.contains_key(&slot) {
+            return Ok(true);
+        }
         if let Some(is_live) = self.looked.get(&slot) {
             return Ok(*is_live);
         }
-        let is_live = self.ages.contains_key(&slot)
-            || self.keys.key_in(slot).map_err(StoreError::io("read", "keys"))?.is_some();
+        let is_live = self.keys.key_in(slot).map_err(StoreError::io("read", "keys"))?.is_some();
         self.looked.insert(slot, is_live);
         Ok(is_live)
     }

@@ -5,6 +5,7 @@
 //! stream, or in those whose ends its stream names at its beginning. Times that are still to come,
 //! from a clock that was ahead, say nothing of what was written after them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::Path;
@@ -103,6 +104,31 @@ fn beginnings(stretches: &BTreeMap<WriterId, Stretch>) -> HashMap<WriterId, Unix
     }
 }
 
+/// The ages of all `stretches`, none of them older than what was known when its own began: put into those
+/// of the longest, so that a long one, of some ten million keys, is not there twice.
+fn together(
+    stretches: BTreeMap<WriterId, Stretch>,
+    began: &HashMap<WriterId, UnixMicros>,
+) -> HashMap<u32, Age> {
+    let mut stretches: Vec<(WriterId, Stretch)> = stretches.into_iter().collect();
+    stretches.sort_by_key(|(_writer, stretch)| Reverse(stretch.ages.len()));
+    let mut all: HashMap<u32, Age> = HashMap::new();
+    for (writer, Stretch { mut ages, .. }) in stretches {
+        if let Some(began) = began.get(&writer) {
+            ages.values_mut().for_each(|age| age.newest = age.newest.max(*began));
+        }
+        if all.is_empty() {
+            all = ages;
+            continue;
+        }
+        for (slot, age) in ages {
+            let known = all.get(&slot).copied();
+            all.insert(slot, known.map_or(age, |known| known.with(age)));
+        }
+    }
+    all
+}
+
 /// The age of each key in the store in the folder `dir`, by the time that it is `now`.
 pub(super) fn ages(dir: &Path, now: UnixMicros) -> Result<Ages, StoreError> {
     let path = dir.join("keys");
@@ -116,16 +142,8 @@ pub(super) fn ages(dir: &Path, now: UnixMicros) -> Result<Ages, StoreError> {
         })?;
     }
     let began = beginnings(&stretches);
-    let (mut of, mut newest): (HashMap<u32, Age>, _) = (HashMap::new(), None);
-    for (writer, stretch) in stretches {
-        newest = newest.max(stretch.newest);
-        for (slot, age) in stretch.ages {
-            let began = began.get(&writer).map_or(age.newest, |began| age.newest.max(*began));
-            let age = Age { newest: began, ..age };
-            let known = of.get(&slot).copied();
-            of.insert(slot, known.map_or(age, |known: Age| known.with(age)));
-        }
-    }
+    let newest = stretches.values().filter_map(|stretch| stretch.newest).max();
+    let mut of = together(stretches, &began);
     let mut unread = Ok(());
     of.retain(|slot, _age| match keys.key_in(*slot) {
         Ok(key) => key.is_some(),
@@ -141,4 +159,35 @@ pub(super) fn ages(dir: &Path, now: UnixMicros) -> Result<Ages, StoreError> {
 pub(super) fn slot_of_evidence(record: &Record) -> Option<u32> {
     let has_evidence = matches!(record.kind, Kind::OptOut | Kind::Reversal);
     record.key_slot().filter(|_slot| has_evidence).map(|(_tag, slot)| slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ages_of_several_streams_are_one_whichever_is_the_longest() {
+        let stretch = |ages: &[(u32, i64)]| Stretch {
+            ages: ages
+                .iter()
+                .map(|(slot, at)| (*slot, Age { newest: UnixMicros(*at), records: 1 }))
+                .collect(),
+            ..Stretch::default()
+        };
+        let short = [(1, 5), (2, 90)];
+        let long = [(1, 40), (3, 7), (4, 60)];
+        for (first, second, began) in [(&short[..], &long[..], 50), (&long[..], &short[..], 50)] {
+            let stretches =
+                BTreeMap::from([(WriterId(1), stretch(first)), (WriterId(2), stretch(second))]);
+            let began = HashMap::from([(WriterId(2), UnixMicros(began))]);
+            let found: BTreeMap<u32, (i64, u64)> = together(stretches, &began)
+                .into_iter()
+                .map(|(slot, age)| (slot, (age.newest.0, age.records)))
+                .collect();
+            let is_long_first = first.len() == long.len();
+            let [two, three, four] = if is_long_first { [90, 7, 60] } else { [90, 50, 60] };
+            let want = [(1, (50, 2)), (2, (two, 1)), (3, (three, 1)), (4, (four, 1))];
+            assert_eq!(found, BTreeMap::from(want), "the long one first: {is_long_first}");
+        }
+    }
 }
