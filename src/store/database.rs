@@ -31,6 +31,7 @@ use super::ledger::LooseEnd;
 use super::proof::is_own_checkpoint;
 use super::segments::Segments;
 
+pub(super) mod rows;
 pub(super) mod tables;
 
 /// How far a writer's stream has been taken in.
@@ -194,8 +195,8 @@ impl Database {
 
     /// Takes away what is there of the evidence of `records`.
     pub(super) fn forget_evidence(&mut self, records: &[RecordId]) -> Result<(), StoreError> {
-        let keys = records.iter().copied().map(tables::record_key).collect();
-        let changes: Vec<Change> = tables::without_evidence(keys).into_iter().collect();
+        let keys = records.iter().copied().map(rows::record_key).collect();
+        let changes: Vec<Change> = rows::without_evidence(keys).into_iter().collect();
         self.backend.change(&changes)?;
         self.backend.scrub();
         Ok(())
@@ -269,8 +270,8 @@ impl Database {
         calls: &[Cdr],
     ) -> Result<(), StoreError> {
         self.claim()?;
-        let mut changes = tables::of_records(records, !self.is_shared())?;
-        changes.extend(tables::of_calls(calls)?);
+        let mut changes = rows::of_records(records, !self.is_shared())?;
+        changes.extend(rows::of_calls(calls)?);
         if let Some(cursor) = cursor {
             let from =
                 records.first().map_or(cursor.seq, |first| first.record.id.seq.saturating_sub(1));
