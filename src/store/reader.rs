@@ -30,6 +30,7 @@ use super::backend::Backend;
 use super::backend::Row;
 use super::backend::Value;
 use super::backend::Visit;
+use super::backend::each;
 use super::segments::Segments;
 pub(super) use follow::Page;
 use reversals::undone;
@@ -105,14 +106,14 @@ impl Reader {
         self.backend.borrow_mut().search(sql, values, visit)
     }
 
-    /// Hands every row that `sql` finds to `visit`, which may not ask anything itself.
+    /// As [`each`]; `visit` may not ask anything itself.
     pub(super) fn each(
         &self,
         sql: &str,
         values: &[Value],
-        mut visit: impl FnMut(Row<'_>) -> Result<(), StoreError>,
+        visit: impl FnMut(Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.select(sql, values, &mut |row| visit(row).map(ControlFlow::Continue))
+        each(self.backend.borrow_mut().as_mut(), sql, values, visit)
     }
 
     /// How many rows `sql` counts.
