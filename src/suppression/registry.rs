@@ -145,10 +145,25 @@ mod tests {
         }
     }
 
+    /// How old the registry `r` is for calls of the account `acme`, in words: how many days of how many,
+    /// and whether that is too old or soon will be.
+    fn told(imports: &[Import], max_age_days: Option<u16>) -> String {
+        let registry = Registry { list: "r".into(), max_age_days };
+        let age = Registries::of(imports).age(&registry, Some(&"acme".into()), NOW);
+        let never = if age.is_unknown { "unknown" } else { "never" };
+        let days = age.days.map_or_else(|| never.to_owned(), |days| days.to_string());
+        let state = match (age.is_stale(), age.is_ageing()) {
+            (true, _) => ", stale",
+            (_, true) => ", ageing",
+            _ => "",
+        };
+        format!("{days} of {}{state}", age.max_days)
+    }
+
     #[test]
-    fn a_registry_is_as_old_as_its_newest_import_says() {
-        use Shape::{Csv, Export, FtcChange, FtcFull, Tps};
-        let cases: [(&str, &[Import], Option<u16>, &str); 21] = [
+    fn a_registry_is_as_old_as_its_import_says_and_too_old_past_its_limit() {
+        use Shape::{FtcFull, Tps};
+        let cases: [(&str, &[Import], Option<u16>, &str); 12] = [
             ("never imported", &[], None, "never of 31, stale"),
             ("of today", &[import("r", None, FtcFull, &[0])], None, "0 of 31"),
             ("its own day counts", &[import("r", None, FtcFull, &[0, 12])], None, "12 of 31"),
@@ -164,30 +179,6 @@ mod tests {
                 Some(30),
                 "29 of 30, ageing",
             ),
-            (
-                "a change list renews it",
-                &[import("r", None, FtcChange, &[1]), import("r", None, FtcFull, &[40])],
-                None,
-                "1 of 31",
-            ),
-            (
-                "but not what it changes, if that is not there",
-                &[import("r", None, FtcChange, &[1])],
-                None,
-                "unknown of 31, stale",
-            ),
-            (
-                "nor if that is another account's",
-                &[import("r", None, FtcChange, &[1]), import("r", Some("rival"), FtcFull, &[40])],
-                None,
-                "unknown of 31, stale",
-            ),
-            (
-                "or another registry's",
-                &[import("r", None, FtcChange, &[1]), import("r", None, Tps, &[3])],
-                None,
-                "3 of 28",
-            ),
             ("a clock put back a little", &[import("r", None, FtcFull, &[-1])], None, "0 of 31"),
             (
                 "by more, it says nothing of how old anything is",
@@ -195,40 +186,59 @@ mod tests {
                 None,
                 "unknown of 31, stale",
             ),
-            ("another list does not", &[import("s", None, Csv, &[1])], None, "never of 31, stale"),
+        ];
+        for (name, imports, max_age_days, want) in cases {
+            assert_eq!(told(imports, max_age_days), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_registry_is_renewed_only_by_what_tells_its_state() {
+        use Shape::{Csv, Export, FtcChange, FtcFull, Tps};
+        let cases: [(&str, &[Import], &str); 9] = [
+            (
+                "a change list renews it",
+                &[import("r", None, FtcChange, &[1]), import("r", None, FtcFull, &[40])],
+                "1 of 31",
+            ),
+            (
+                "but not what it changes, if that is not there",
+                &[import("r", None, FtcChange, &[1])],
+                "unknown of 31, stale",
+            ),
+            (
+                "nor if that is another account's",
+                &[import("r", None, FtcChange, &[1]), import("r", Some("rival"), FtcFull, &[40])],
+                "unknown of 31, stale",
+            ),
+            (
+                "or another registry's",
+                &[import("r", None, FtcChange, &[1]), import("r", None, Tps, &[3])],
+                "3 of 28",
+            ),
+            ("another list does not", &[import("s", None, Csv, &[1])], "never of 31, stale"),
             (
                 "nor an export of ours, which does not say the day",
                 &[import("r", None, Export, &[0]), import("r", None, FtcFull, &[40])],
-                None,
                 "40 of 31, stale",
             ),
-            (
-                "not by itself either",
-                &[import("r", None, Export, &[0])],
-                None,
-                "never of 31, stale",
-            ),
-            ("one of which it is said", &[import("r", None, Export, &[0, 9])], None, "9 of 31"),
+            ("not by itself either", &[import("r", None, Export, &[0])], "never of 31, stale"),
+            ("one of which it is said", &[import("r", None, Export, &[0, 9])], "9 of 31"),
             (
                 "nor does another account's",
                 &[import("r", Some("rival"), Csv, &[1])],
-                None,
                 "never of 31, stale",
             ),
         ];
-        for (name, imports, max_age_days, want) in cases {
-            let registry = Registry { list: "r".into(), max_age_days };
-            let age = Registries::of(imports).age(&registry, Some(&"acme".into()), NOW);
-            let never = if age.is_unknown { "unknown" } else { "never" };
-            let days = age.days.map_or_else(|| never.to_owned(), |days| days.to_string());
-            let state = match (age.is_stale(), age.is_ageing()) {
-                (true, _) => ", stale",
-                (_, true) => ", ageing",
-                _ => "",
-            };
-            assert_eq!(format!("{days} of {}{state}", age.max_days), want, "{name}");
+        for (name, imports, want) in cases {
+            assert_eq!(told(imports, None), want, "{name}");
         }
-        let own = [import("r", Some("acme"), Csv, &[2]), import("r", None, Csv, &[9])];
+    }
+
+    #[test]
+    fn what_an_account_imports_for_itself_counts_for_nobody_else() {
+        let own =
+            [import("r", Some("acme"), Shape::Csv, &[2]), import("r", None, Shape::Csv, &[9])];
         let registry = Registry { list: "r".into(), max_age_days: None };
         let registries = Registries::of(&own);
         assert_eq!(registries.age(&registry, Some(&"acme".into()), NOW).days, Some(2));
