@@ -261,11 +261,6 @@ const fn refusals(sip: &sip::Counters) -> [(&'static str, u64); 21] {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-    use std::sync::Mutex;
-    use std::sync::PoisonError;
-
     use super::*;
     use crate::model::CallId;
     use crate::model::Number;
@@ -274,20 +269,7 @@ mod tests {
     use crate::record::LegRecord;
     use crate::telemetry::Format;
     use crate::telemetry::log;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::page::Page;
 
     #[test]
     fn lines_of_the_log_that_were_lost_are_told() {
@@ -326,7 +308,7 @@ mod tests {
         let writer = page.clone();
         let logs = log::subscriber(Format::Json, "info", false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(logs, || figures.note_call(&cdr));
-        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let text = page.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["message"], "call ended");

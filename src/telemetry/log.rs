@@ -98,23 +98,8 @@ fn read_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(|broken| broken.into_inner()).extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::page::Page;
 
     fn written(format: Format, filter: &str) -> String {
         let page = Page::default();
@@ -126,8 +111,7 @@ mod tests {
             tracing::info!(key = "9", "key heard");
             tracing::debug!("detail");
         });
-        let bytes = page.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();
-        String::from_utf8(bytes).expect("log lines are UTF-8")
+        page.text()
     }
 
     #[test]
@@ -140,7 +124,7 @@ mod tests {
             tracing::info!("two");
         });
         assert!(lines.flush_for(Duration::from_secs(60)));
-        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let text = page.text();
         let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
         let told: Vec<_> = text.lines().map(read).map(|line| line["message"].clone()).collect();
         assert_eq!(told, ["one", "two"]);

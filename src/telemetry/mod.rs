@@ -7,6 +7,8 @@ pub mod error;
 mod lines;
 pub mod log;
 pub mod metrics;
+#[cfg(test)]
+pub(crate) mod page;
 mod retention;
 pub mod totals;
 
