@@ -501,7 +501,9 @@ fn a_database_from_before_says_what_the_journal_has_lost_before_it_is_emptied() 
         Err(StoreError::JournalBehind { journal, database, .. }) => (journal, database),
         opened => panic!("{what}: {opened:?}"),
     };
-    let streams = files(&stand.path().join("journal"));
+    let mut streams = files(&stand.path().join("journal"));
+    // One that is ready for the next stream may be there, or not yet.
+    streams.retain(|path| !path.ends_with("spare"));
     assert_eq!(streams.len(), 2);
     for path in streams {
         let away = kept.path().join(path.file_name().unwrap());
