@@ -49,6 +49,7 @@ use crate::suppression::import::standing;
 use crate::suppression::proof::PublicKey;
 
 mod addition;
+mod claim;
 mod erasure;
 mod error;
 mod explain;
@@ -64,11 +65,11 @@ mod stand;
 mod withdrawal;
 
 pub use addition::{Added, Addition, NOTE_LEN_MAX, judge};
+pub use claim::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use erasure::{Erased, Erasing};
 pub use error::DeskError;
 pub use explain::{Aside, Cause, Effect, Explanation, Ground, Look, Told, Verdict};
 pub use herald::Herald;
-pub use import::{Claim, Earlier, ImportDone, ImportPlace, SHRUNK_TO, import_place};
 pub use receipts::Receipts;
 pub use repeat::repeated;
 pub use retention::Retained;
