@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::DeskError;
+use super::NOTE_LEN_MAX;
 use super::addition::account_known;
 use super::names::unknown;
 use crate::config::Checked;
@@ -31,6 +32,7 @@ use crate::suppression::import::REACH_MAX;
 use crate::suppression::import::Shape;
 use crate::suppression::import::TakenOff;
 use crate::suppression::import::Tally;
+use crate::suppression::import::is_name;
 use crate::suppression::import::standing;
 use crate::suppression::segment::Content;
 
@@ -180,7 +182,27 @@ pub(super) const fn is_named(record: RecordId) -> bool {
     record.writer.0 != UNNAMED.writer.0
 }
 
-pub(super) fn list_known(checked: &Checked, list: &ListName) -> Result<(), DeskError> {
+/// What is wrong with `claim` by itself.
+pub(super) fn check(checked: &Checked, claim: &Claim) -> Result<(), DeskError> {
+    list_known(checked, &claim.list)?;
+    let names = [claim.account.as_ref().map(AccountName::as_str)];
+    let names = names.into_iter().chain([claim.campaign.as_ref().map(CampaignName::as_str)]);
+    let notes = [Some(claim.source.as_str()), claim.actor.as_deref()];
+    if names.chain(notes).flatten().any(|text| !is_name(text)) {
+        return Err(DeskError::Control);
+    }
+    // What an export says is of accounts and campaigns that may be gone, and come again.
+    if claim.shape != Shape::Export {
+        account_known(checked, claim.account.as_ref())?;
+    }
+    let notes = [Some(claim.source.len()), claim.actor.as_ref().map(String::len)];
+    if let Some(found) = notes.into_iter().flatten().find(|&len| len > NOTE_LEN_MAX) {
+        return Err(DeskError::Long { found });
+    }
+    Ok(())
+}
+
+fn list_known(checked: &Checked, list: &ListName) -> Result<(), DeskError> {
     match checked.lists.contains_key(list) {
         true => Ok(()),
         false => Err(unknown("list", list.as_str(), checked.lists.keys().map(ListName::as_str))),

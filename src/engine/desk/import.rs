@@ -8,23 +8,20 @@
 use super::Books;
 use super::Desk;
 use super::DeskError;
-use super::NOTE_LEN_MAX;
-use super::addition::account_known;
 use super::claim::Claim;
 use super::claim::Earlier;
 use super::claim::ImportDone;
 use super::claim::ImportPlace;
 use super::claim::UNNAMED;
+use super::claim::check;
 use super::claim::check_size;
 use super::claim::earlier;
 use super::claim::import_of;
 use super::claim::import_place;
 use super::claim::is_named;
 use super::claim::is_same_but_taken;
-use super::claim::list_known;
 use super::claim::verify;
 use crate::model::AccountName;
-use crate::model::CampaignName;
 use crate::model::ListName;
 use crate::model::RecordId;
 use crate::store::Reader;
@@ -35,8 +32,6 @@ use crate::suppression::LedgerError;
 use crate::suppression::base::Base;
 use crate::suppression::import::Import;
 use crate::suppression::import::Imported;
-use crate::suppression::import::Shape;
-use crate::suppression::import::is_name;
 
 /// Imports that are told of one claim at most, the newest. Our choice: each takes some kB of an answer,
 /// and all numbers are held against it; a file that repeats an older one is imported once more.
@@ -64,7 +59,7 @@ impl Desk {
     /// What is wrong with it: [`DeskError::Shrunk`], [`DeskError::Unknown`], [`DeskError::Long`]
     /// and those of the store.
     pub fn weigh(&self, claim: &Claim) -> Result<Vec<Earlier>, DeskError> {
-        self.check(claim)?;
+        check(&self.checked.load(), claim)?;
         let imports = self.index.with_known(self.reader()?.imports()?);
         let mut earlier = earlier(claim, &imports);
         earlier.truncate(EARLIER_MAX);
@@ -72,27 +67,6 @@ impl Desk {
             check_size(claim, &imports)?;
         }
         Ok(earlier)
-    }
-
-    /// What is wrong with `claim` by itself.
-    fn check(&self, claim: &Claim) -> Result<(), DeskError> {
-        let checked = self.checked.load();
-        list_known(&checked, &claim.list)?;
-        let names = [claim.account.as_ref().map(AccountName::as_str)];
-        let names = names.into_iter().chain([claim.campaign.as_ref().map(CampaignName::as_str)]);
-        let notes = [Some(claim.source.as_str()), claim.actor.as_deref()];
-        if names.chain(notes).flatten().any(|text| !is_name(text)) {
-            return Err(DeskError::Control);
-        }
-        // What an export says is of accounts and campaigns that may be gone, and come again.
-        if claim.shape != Shape::Export {
-            account_known(&checked, claim.account.as_ref())?;
-        }
-        let notes = [Some(claim.source.len()), claim.actor.as_ref().map(String::len)];
-        if let Some(found) = notes.into_iter().flatten().find(|&len| len > NOTE_LEN_MAX) {
-            return Err(DeskError::Long { found });
-        }
-        Ok(())
     }
 
     /// Takes imports down, those of one file: durable, and their numbers refused by this process,
@@ -123,7 +97,7 @@ impl Desk {
         let mut done = Vec::with_capacity(claims.len());
         let mut places = Vec::new();
         for claim in claims {
-            self.check(&claim)?;
+            check(&self.checked.load(), &claim)?;
             let mut earlier = earlier(&claim, &known).into_iter();
             if let Some(same) = earlier.find(|it| it.has(claim.listed, claim.taken_off)) {
                 done.push(ImportDone::from(same));

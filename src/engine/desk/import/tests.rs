@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::engine::desk::Addition;
+use crate::engine::desk::NOTE_LEN_MAX;
 use crate::engine::desk::Reversing;
 use crate::engine::desk::Withdrawing;
 use crate::engine::desk::repeated;
@@ -20,6 +21,7 @@ use crate::net::clock;
 use crate::store::import;
 use crate::suppression::Authority;
 use crate::suppression::import::Settings;
+use crate::suppression::import::Shape;
 
 /// The claim of a file with `text`, its segment written into the store of `desk`.
 fn claim(desk: &Desk, text: &str, as_of: Option<UnixMicros>) -> Claim {
