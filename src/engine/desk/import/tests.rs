@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use tempfile::TempDir;
+
 use super::*;
 use crate::engine::desk::Addition;
 use crate::engine::desk::NOTE_LEN_MAX;
@@ -22,6 +24,13 @@ use crate::store::import;
 use crate::suppression::Authority;
 use crate::suppression::import::Settings;
 use crate::suppression::import::Shape;
+
+/// A desk whose store answers as it should, in a folder that goes with the first of the two.
+fn sound_desk() -> (TempDir, Desk) {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    (dir, desk)
+}
 
 /// The claim of a file with `text`, its segment written into the store of `desk`.
 fn claim(desk: &Desk, text: &str, as_of: Option<UnixMicros>) -> Claim {
@@ -71,6 +80,12 @@ fn claim_by(
     claim
 }
 
+/// Imports `claim` alone.
+fn import_one(desk: &Desk, claim: &Claim) -> Result<ImportDone, DeskError> {
+    let done = desk.import(vec![claim.clone()], &mut |_done, _of| {});
+    done.map(|mut done| done.remove(0))
+}
+
 fn refused(desk: &Desk, number: &str) -> Vec<Option<RecordId>> {
     let hits = desk.index.explain(Number::from_e164(number).unwrap()).into_iter();
     hits.map(|hit| hit.record).collect()
@@ -80,11 +95,10 @@ fn refused(desk: &Desk, number: &str) -> Vec<Option<RecordId>> {
 fn the_same_file_is_the_same_import_unless_it_is_of_a_later_day() {
     let now = clock::unix_now();
     let day = |day: i64| UnixMicros(now.0 + (day - 100) * 86_400_000_000);
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     let import = |as_of, shape| {
         let claim = Claim { shape, ..claim(&desk, "+34600123456\n", as_of) };
-        desk.import(vec![claim], &mut |_done, _of| {}).unwrap()[0].is_earlier
+        import_one(&desk, &claim).unwrap().is_earlier
     };
     #[rustfmt::skip]
     let steps = [
@@ -107,10 +121,9 @@ fn the_same_file_is_the_same_import_unless_it_is_of_a_later_day() {
 
 #[test]
 fn of_several_ranges_of_one_import_the_closest_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     let claim = claim(&desk, "+34803*\n+3480312*\n+34803200000-+34803299999\n600123456\n", None);
-    desk.import(vec![claim], &mut |_done, _of| {}).unwrap();
+    import_one(&desk, &claim).unwrap();
     for (number, want) in [
         ("+34803123456", Some("+3480312*")),
         ("+34803200000", Some("+34803200000-+34803299999")),
@@ -132,10 +145,9 @@ fn whoever_changes_something_hears_that_other_engines_do_not_know_it_yet() {
     let addition = Addition { number: number.clone(), lists, ..Addition::default() };
     assert!(desk.add(addition).unwrap().is_pending, "an opt-out");
     let claim = claim(&desk, "600123457\n", None);
-    let import = |claim| desk.import(vec![claim], &mut |_done, _of| {}).unwrap().remove(0);
-    let done = import(claim.clone());
+    let done = import_one(&desk, &claim).unwrap();
     assert!(done.is_pending && !done.is_earlier, "an import");
-    let again = import(claim);
+    let again = import_one(&desk, &claim).unwrap();
     assert!(!again.is_pending && again.is_earlier, "nothing was done");
     let reason = "signed a form".to_owned();
     let reversing =
@@ -177,14 +189,8 @@ fn what_was_submitted_is_refused_whatever_the_answer_and_named_when_it_comes_aga
     assert!(import().unwrap()[0].is_earlier);
     assert_eq!(refused(&desk, "+34600123456"), [record], "what is missing is refused again");
     let unwritten = Claim { listed: None, file_sha256: [7; 32], ..claim.clone() };
-    let error = desk.import(vec![unwritten], &mut |_done, _of| {}).unwrap_err();
+    let error = import_one(&desk, &unwritten).unwrap_err();
     assert!(matches!(error, DeskError::Unwritten), "{error}");
-}
-
-/// Imports `claim` alone.
-fn import_one(desk: &Desk, claim: &Claim) -> Result<ImportDone, DeskError> {
-    let done = desk.import(vec![claim.clone()], &mut |_done, _of| {});
-    done.map(|mut done| done.remove(0))
 }
 
 #[test]
@@ -192,14 +198,11 @@ fn what_was_submitted_is_refused_even_where_its_segment_cannot_be_read_again() {
     let (first, second) = ("+12015550100", "+12015550199");
     let others = [("refuses more", "201,5550199,A\n", 1), ("takes off", "201,5550100,D\n", 0)];
     for (name, other, want) in others {
-        let dir = tempfile::tempdir().unwrap();
-        let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+        let (dir, desk) = sound_desk();
         let imported = |seq: u64, shape, text: &str, of: &[Imported]| {
             let claim = claim_of(&desk, shape, text, None);
             desk.index.mask([&claim.list]).unwrap();
-            let (import, _later) = import_of(&desk.checked.load(), claim, of).unwrap();
-            let record = RecordId { writer: WriterId(9), seq };
-            Imported { record, written_at: import.imported_at, import }
+            on_record(&desk, claim, of, RecordId { writer: WriterId(9), seq })
         };
         let full = imported(1, Shape::FtcFull, "201,5550100\n", &[]);
         let other = imported(2, Shape::FtcChange, other, std::slice::from_ref(&full));
@@ -251,8 +254,7 @@ fn a_change_list_that_is_not_known_to_be_on_disk_takes_nobody_off() {
 
 #[test]
 fn a_change_list_takes_off_what_is_of_its_day_or_before() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     let noon = day(10).map(|day| UnixMicros(day.0 + 43_200_000_000));
     let full: String = (100..110).map(|n| format!("201,5550{n}\n")).collect();
     #[rustfmt::skip]
@@ -285,14 +287,24 @@ fn a_change_list_takes_off_what_is_of_its_day_or_before() {
     }
 }
 
+/// The import of `claim`, beside `others`, as if it had `record`.
+fn on_record(desk: &Desk, claim: Claim, others: &[Imported], record: RecordId) -> Imported {
+    let (import, _later) = import_of(&desk.checked.load(), claim, others).unwrap();
+    Imported { record, written_at: import.imported_at, import }
+}
+
+/// Has the index of `desk` say what `imports` do, and nothing else.
+fn know_all(desk: &Desk, imports: &[Imported]) {
+    let reader = desk.reader().unwrap();
+    desk.index.mount(reader.build_base(imports, &mut |_done, _of| {}).unwrap());
+    desk.index.take_imports(imports);
+}
+
 /// Has `desk` know `claim` as an import that the database lacks, under the name `record`.
 fn know_alone(desk: &Desk, claim: Claim, record: RecordId) {
-    let (import, _later) = import_of(&desk.checked.load(), claim, &[]).unwrap();
-    let reader = desk.reader().unwrap();
-    let mut all = desk.index.with_known(reader.imports().unwrap());
-    all.push(Imported { record, written_at: import.imported_at, import });
-    desk.index.mount(reader.build_base(&all, &mut |_done, _of| {}).unwrap());
-    desk.index.take_imports(&all);
+    let mut all = desk.index.with_known(desk.reader().unwrap().imports().unwrap());
+    all.push(on_record(desk, claim, &[], record));
+    know_all(desk, &all);
 }
 
 fn take_back(desk: &Desk, record: &str) -> Result<super::super::Withdrawn, DeskError> {
@@ -303,8 +315,7 @@ fn take_back(desk: &Desk, record: &str) -> Result<super::super::Withdrawn, DeskE
 
 #[test]
 fn taking_an_import_back_leaves_in_force_what_only_this_node_knows() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     let wrong = import_one(&desk, &claim(&desk, "600123456\n", None)).unwrap().record;
     let record = RecordId { writer: WriterId(9), seq: 1 };
     know_alone(&desk, claim(&desk, "600123457\n+34803*\n", None), record);
@@ -349,8 +360,7 @@ fn an_import_that_is_taken_back_with_an_answer_that_fails_refuses_whom_either_ou
 
 #[test]
 fn what_refuses_more_than_the_records_is_not_kept_for_the_next_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (dir, desk) = sound_desk();
     let kept = || std::fs::read(dir.path().join("data/base.snapshot")).unwrap();
     let import =
         |shape, text: &str| import_one(&desk, &claim_of(&desk, shape, text, None)).unwrap();
@@ -358,12 +368,10 @@ fn what_refuses_more_than_the_records_is_not_kept_for_the_next_start() {
     let wrong = import(Shape::FtcChange, "201,5550100,D\n").record;
     let before = kept();
     // As a withdrawal of it leaves the index whose record the disk has refused.
-    let reader = desk.reader().unwrap();
-    let mut either = reader.imports().unwrap();
+    let mut either = desk.reader().unwrap().imports().unwrap();
     let of = either.iter_mut().find(|it| it.record.to_string() == wrong).unwrap();
     of.import.taken_off = None;
-    desk.index.mount(reader.build_base(&either, &mut |_done, _of| {}).unwrap());
-    desk.index.take_imports(&either);
+    know_all(&desk, &either);
     let gone = "+12015550100";
     assert_eq!(refused(&desk, gone).len(), 1);
     import(Shape::FtcChange, "201,5550102,A\n");
@@ -376,8 +384,7 @@ fn what_refuses_more_than_the_records_is_not_kept_for_the_next_start() {
 
 #[test]
 fn an_import_without_a_name_keeps_its_place_beside_one_that_gets_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     know_alone(&desk, claim(&desk, "600123456\n", None), UNNAMED);
     let done = import_one(&desk, &claim(&desk, "600123457\n", None)).unwrap();
     assert_eq!(refused(&desk, "+34600123457"), [done.record.parse().ok()]);
@@ -386,8 +393,7 @@ fn an_import_without_a_name_keeps_its_place_beside_one_that_gets_one() {
 
 #[test]
 fn the_same_file_read_another_way_is_another_import() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     // As many good rows in each column, so that no count tells them apart.
     let text = "phone,mobile\n600123456,600123457\n600123458,600123459\n";
     let import = |column: &str, as_of| {
@@ -411,8 +417,7 @@ fn the_same_file_read_another_way_is_another_import() {
 
 #[test]
 fn of_many_imports_of_one_file_the_newest_are_told_in_one_line() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     let days = EARLIER_MAX as i64 + 4;
     // As a registry that does not change: each of a later day.
     let done = (0..days).map(|at| {
@@ -435,8 +440,7 @@ fn of_many_imports_of_one_file_the_newest_are_told_in_one_line() {
 
 #[test]
 fn what_may_never_have_reached_the_disk_is_imported_when_it_comes_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let desk = desk(dir.path(), &Arc::default(), &Arc::default());
+    let (_dir, desk) = sound_desk();
     let claim = claim(&desk, "600123456\n", None);
     know_alone(&desk, claim.clone(), UNNAMED);
     assert_eq!(refused(&desk, "+34600123456"), [Some(UNNAMED)]);
