@@ -9,6 +9,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +31,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Publisher {
     is_over: Arc<AtomicBool>,
+    wake: SyncSender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,30 +45,50 @@ impl Publisher {
         if !site.is_shared() {
             return Ok((None, on_event));
         }
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (site, ended) = (site.clone(), Arc::clone(&is_over));
         let watch = Watch::new("publish", &on_event);
-        let thread = std::thread::Builder::new()
-            .name("publish".to_owned())
-            .spawn(move || {
-                let _watch = watch;
-                let mut is_failing = false;
-                while !ended.load(Ordering::Acquire) {
-                    let looked = look(&site, &ended);
-                    note(&looked, &mut is_failing);
-                    // Woken by `wake`; once too often is one question a segment.
-                    std::thread::park_timeout(if is_failing { RETRY_EVERY } else { LOOK_EVERY });
-                }
-            })
-            .map_err(StoreError::io("start", "the publisher"))?;
-        let waker = thread.thread().clone();
+        let site = site.clone();
+        let this = Self::looking(move |is_over| {
+            let _watch = &watch;
+            look(&site, is_over)
+        })?;
+        let wake = this.wake.clone();
         let listening: OnEvent = Arc::new(move |event| {
             if matches!(event, StoreEvent::DatabaseBack) {
-                waker.unpark();
+                // One that is full already wakes it.
+                let _ = wake.try_send(());
             }
             on_event(event);
         });
-        Ok((Some(Self { is_over, thread: Some(thread) }), listening))
+        Ok((Some(this), listening))
+    }
+
+    /// Starts the thread, which looks by `look`; that is told where it should not go on.
+    fn looking(
+        look: impl FnMut(&AtomicBool) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        // Whoever wakes it while it looks is not forgotten, whatever the look waits for itself.
+        let (wake, woken) = sync_channel(1);
+        let ended = Arc::clone(&is_over);
+        let thread = std::thread::Builder::new()
+            .name("publish".to_owned())
+            .spawn(move || keep_looking(look, &ended, &woken))
+            .map_err(StoreError::io("start", "the publisher"))?;
+        Ok(Self { is_over, wake, thread: Some(thread) })
+    }
+}
+
+/// Looks at once, whenever it is woken and when it is time again, until it is over.
+fn keep_looking(
+    mut look: impl FnMut(&AtomicBool) -> Result<(), StoreError>,
+    is_over: &AtomicBool,
+    woken: &Receiver<()>,
+) {
+    let mut is_failing = false;
+    while !is_over.load(Ordering::Acquire) {
+        note(&look(is_over), &mut is_failing);
+        // Once too often is one question a segment.
+        let _ = woken.recv_timeout(if is_failing { RETRY_EVERY } else { LOOK_EVERY });
     }
 }
 
@@ -72,7 +96,7 @@ impl Drop for Publisher {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
+            let _ = self.wake.try_send(());
             // A panic of the thread was told when it happened.
             let _ = thread.join();
         }
@@ -98,5 +122,41 @@ fn note(looked: &Result<(), StoreError>, is_failing: &mut bool) {
     if let (Err(error), false) = (looked, was_failing) {
         let error = error as &dyn std::error::Error;
         tracing::warn!(error, "segments of imports cannot be handed to the database now");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Longer than any machine takes to end a thread, and much less than [`LOOK_EVERY`].
+    const AT_LAST: Duration = Duration::from_secs(60);
+
+    /// One of the waits in which who asks a server tries again.
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn a_store_that_is_closed_while_it_looks_does_not_wait_for_the_next_look() {
+        let (begun, looks) = channel();
+        let publisher = Publisher::looking(move |is_over| {
+            begun.send(()).unwrap();
+            // Whatever wakes the thread is taken by a wait of the look itself.
+            while !is_over.load(Ordering::Acquire) {
+                std::thread::park_timeout(PAUSE);
+            }
+            (0..20).for_each(|_pause| std::thread::park_timeout(PAUSE));
+            Ok(())
+        });
+        let publisher = publisher.unwrap();
+        looks.recv().unwrap();
+        let (ended, end) = channel();
+        let closing = std::thread::spawn(move || {
+            drop(publisher);
+            ended.send(()).unwrap();
+        });
+        assert_eq!(end.recv_timeout(AT_LAST), Ok(()), "nothing woke it");
+        closing.join().unwrap();
     }
 }
