@@ -63,7 +63,8 @@ impl Columns {
         let is_number: Vec<bool> = first
             .iter()
             .map(|cell| {
-                let is_one = numbers.read(without_decimals(cell)).is_ok();
+                let is_one =
+                    without_decimals(numbers, cell).map_or(true, |cell| numbers.read(cell).is_ok());
                 is_one || matches!(meant_range(cell), Some(Ok(_)))
             })
             .collect();

@@ -152,8 +152,11 @@ fn whom(cell: &[u8], numbers: &mut BulkReader) -> Result<Whom, Reason> {
         return range.map(of_range).map_err(Reason::Range);
     }
     let whole = std::str::from_utf8(cell).ok().and_then(Number::from_record);
-    let read = || numbers.read(without_decimals(cell)).map_err(Reason::Number);
-    whole.map_or_else(read, Ok).map(Whom::One)
+    if let Some(number) = whole {
+        return Ok(Whom::One(number));
+    }
+    let cell = without_decimals(numbers, cell)?;
+    numbers.read(cell).map(Whom::One).map_err(Reason::Number)
 }
 
 /// A range of one number is that number: hashed where numbers are, and found as one.

@@ -24,23 +24,40 @@ use super::lines::Lines;
 use super::registry::Record;
 use super::table::Head;
 
-/// What programs put behind numbers that they keep as decimals. Three zeros behind a point are thousands,
-/// as people write them.
-const DECIMALS: [&[u8]; 2] = [b".0", b".00"];
+/// Zeros behind a point that people write for thousands.
+const THOUSANDS: usize = 3;
 
 /// `text` as it was before a program kept its column as decimals, `600123456.0`: with the point taken
-/// for a separator, as people write one, it would be a number with a digit more, somebody else's.
-pub(super) fn without_decimals(text: &[u8]) -> &[u8] {
+/// for a separator, as people write one, it would be a number with digits more, somebody else's.
+///
+/// # Errors
+///
+/// [`Reason::Decimals`] where it is a number in either way, as only three zeros leave open.
+pub(super) fn without_decimals<'a>(
+    numbers: &mut BulkReader,
+    text: &'a [u8],
+) -> Result<&'a [u8], Reason> {
     // Nearly every text ends here.
     if text.trim_ascii_end().last() != Some(&b'0') {
-        return text;
+        return Ok(text);
     }
-    let begin = DECIMALS.iter().find_map(|end| text.trim_ascii_end().strip_suffix(*end));
-    let is_whole = |begin: &&[u8]| {
-        let digits = begin.strip_prefix(b"+").unwrap_or(begin);
-        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-    };
-    begin.filter(is_whole).unwrap_or(text)
+    match decimals(text.trim_ascii_end()) {
+        None => Ok(text),
+        Some((whole, THOUSANDS)) => {
+            let is_either = numbers.read(whole).is_ok() && numbers.read(text).is_ok();
+            if is_either { Err(Reason::Decimals) } else { Ok(text) }
+        }
+        Some((whole, _zeros)) => Ok(whole),
+    }
+}
+
+/// Digits alone, and how many zeros stand behind a point after them.
+fn decimals(text: &[u8]) -> Option<(&[u8], usize)> {
+    let zeros = text.iter().rev().take_while(|octet| **octet == b'0').count();
+    let whole = text.get(..text.len() - zeros)?.strip_suffix(b".")?;
+    let digits = whole.strip_prefix(b"+").unwrap_or(whole);
+    let is_whole = zeros > 0 && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_whole.then_some((whole, zeros))
 }
 
 /// The range that `text` is meant for; nothing where it is meant for a number.
@@ -96,7 +113,10 @@ impl Reading {
         text: &[u8],
         sink: &mut impl Sink,
     ) -> Result<bool, ImportError> {
-        let text = without_decimals(text);
+        let text = match without_decimals(&mut self.numbers, text) {
+            Ok(text) => text,
+            Err(reason) => return self.reject(line, reason, sink),
+        };
         // Nearly every line ends here. What the byte path takes for a number is meant for one.
         if let Some(number) = self.numbers.at_once(text) {
             return self.listed(number, sink);

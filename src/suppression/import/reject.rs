@@ -35,6 +35,9 @@ pub enum Reason {
     /// A change that says neither or both of added and deleted.
     #[error("expected one of A (added) and D (deleted)")]
     Mark,
+    /// Three zeros behind a point, which are decimals or thousands: either way it is a number.
+    #[error("expected a number without `.000`: with it and without it it is one, of two people")]
+    Decimals,
     /// A text that is no number.
     #[error("{0}")]
     Number(NumberError),
@@ -63,6 +66,7 @@ impl Reason {
             "columns" => "without the number's column",
             "long" => "longer than a line may be",
             "mark" => "without an A or a D of its own",
+            "decimals" => "with zeros behind a point that may be decimals or thousands",
             "character" => "with characters that no number has",
             "emergency" => "with an emergency number",
             "empty" => "without a number",
@@ -90,6 +94,7 @@ impl Reason {
             Self::Number(_) => "unreadable",
             Self::Range(_) | Self::Ranges => "range",
             Self::Record { .. } => "record",
+            Self::Decimals => "decimals",
             Self::Quote => "quote",
         }
     }

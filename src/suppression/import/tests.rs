@@ -127,6 +127,11 @@ fn tables_and_lines_are_read_as_people_write_them() {
     let whole = play(&decimals[..decimals.len() - 13], settings(None, "DE", None));
     assert_eq!(whole, play(b"phone\n493012345678\n", settings(None, "DE", None)));
     assert!(!whole.contains("4930123456780"), "a digit more is somebody else: {whole}");
+    let either = b"+4930123456.000\n+4930123457.0000\n+4930123458.000000\n+4930123459\n";
+    let told = play(either, settings(None, "DE", None));
+    let (first, others) = told.split_once(" +").expect("there are numbers");
+    assert_eq!(first, "txt: 1:decimals", "a number with three zeros more and without them");
+    assert_eq!(others, "4930123457 +4930123458 +4930123459");
     let bare = b"600123456,910000001\n12345678,910000001\n";
     assert_eq!(play(bare, settings(None, "ES", Some("1"))), format!("csv: {A} 2:invalid"));
     let named = b"Juan;Tel 600123456\nAna;600123457\n";
