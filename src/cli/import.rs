@@ -40,6 +40,7 @@ use crate::store::import::Prepared;
 use crate::store::import::Progress;
 use crate::store::import::Resumed;
 use crate::store::import::Title;
+use crate::suppression::import::EASTERNMOST_US;
 use crate::suppression::import::Reason;
 use crate::suppression::import::Settings;
 use crate::suppression::import::Shape;
@@ -49,10 +50,6 @@ use crate::suppression::proof::Hash;
 
 /// Microseconds of a day of UTC.
 const DAY_US: i64 = 86_400_000_000;
-
-/// By how much the earliest clock of all is before UTC, in microseconds: 14 hours, in the Line Islands
-/// (tz database, Pacific/Kiritimati).
-const EASTERNMOST_US: i64 = 14 * 3_600_000_000;
 
 /// What came of an import, for programs.
 #[derive(Debug, Serialize)]

@@ -43,7 +43,8 @@ mod table;
 pub use base::{base_of, layers, listing};
 pub use error::ImportError;
 pub use exported::{Exported, Whom, is_name};
-pub use fact::{Import, Imported, Part, REACH_MAX, TakenOff, Withdrawal, standing, withdrawals};
+pub use fact::{EASTERNMOST_US, REACH_MAX};
+pub use fact::{Import, Imported, Part, TakenOff, Withdrawal, standing, withdrawals};
 pub use lines::LINE_LEN_MAX;
 pub use reject::{Reason, Rejected};
 

@@ -28,6 +28,10 @@ use super::Tally;
 /// daily change list; beyond it the record would grow without end.
 pub const REACH_MAX: usize = 1024;
 
+/// By how much the earliest clock of all is before UTC, in microseconds: 14 hours, in the Line Islands
+/// (tz database, Pacific/Kiritimati).
+pub const EASTERNMOST_US: i64 = 14 * 3_600_000_000;
+
 /// A file of numbers that was put on a list.
 ///
 /// It names nobody but who did it: the numbers are in the segment. What a change list takes off
@@ -180,10 +184,11 @@ impl Import {
         self.as_of.or_else(|| (self.shape != Shape::Export).then_some(self.imported_at))
     }
 
-    /// Whether it speaks of a later day than `other` does. Its hour says nothing, and a day to come is
-    /// the one on which it was made.
+    /// Whether it speaks of a later day than `other` does. Its hour says nothing, and a day that had
+    /// begun nowhere is the last one that had begun somewhere when it was made.
     pub fn is_later_than(&self, other: &Self) -> bool {
-        let day = |import: &Self| Some(import.day()?.min(import.imported_at).0.div_euclid(DAY_US));
+        let last = |import: &Self| UnixMicros(import.imported_at.0.saturating_add(EASTERNMOST_US));
+        let day = |import: &Self| Some(import.day()?.min(last(import)).0.div_euclid(DAY_US));
         day(self) > day(other)
     }
 
@@ -285,6 +290,7 @@ mod tests {
             ("later on the same day",    import(FtcFull, None, 10 * DAY_US + 23 * HOUR),  change(10), false),
             ("an hour into the next",    import(FtcFull, None, 10 * DAY_US + HOUR),       change(9), true),
             ("a day to come",            import(FtcFull, Some(90 * DAY_US), 10 * DAY_US), change(10), false),
+            ("begun in the east alone",  import(FtcFull, Some(11 * DAY_US), 10 * DAY_US + 16 * HOUR), change(10), true),
             ("of no day",                import(Export, None, 20 * DAY_US),               change(9), false),
         ];
         for (name, import, change, want) in cases {
