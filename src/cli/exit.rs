@@ -3,11 +3,16 @@
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use crate::engine::DeskError;
 use crate::store::StoreError;
 use crate::store::import::PrepareError;
 use crate::store::postgres::ServerError;
+
+/// How long who reads standard error is waited for. Our choice: somebody who reads has a line at once.
+const READER_WAIT: Duration = Duration::from_secs(1);
 
 /// The exit codes; their meaning never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +72,8 @@ impl Failure {
         Self { code, error: anyhow::Error::msg(why.into()) }
     }
 
-    /// Says it on standard error.
+    /// Says it on standard error; who has stopped reading that is waited for no longer than
+    /// [`READER_WAIT`], since the program ends with this.
     pub(super) fn report(&self, json: bool) {
         let why = told(&self.error);
         let line = if json {
@@ -75,8 +81,15 @@ impl Failure {
         } else {
             format!("bajavoz: {why}")
         };
-        // Without standard error there is nobody left to tell.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let (said, is_said) = channel();
+        let say = move || {
+            // Without standard error there is nobody left to tell.
+            let _ = writeln!(io::stderr().lock(), "{line}");
+            let _ = said.send(());
+        };
+        if std::thread::Builder::new().name("report".to_owned()).spawn(say).is_ok() {
+            let _ = is_said.recv_timeout(READER_WAIT);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::engine::EngineError;
 use crate::engine::Rooms;
 use crate::net::NetError;
 use crate::telemetry::Format;
+use crate::telemetry::TelemetryError;
 use crate::telemetry::log;
 use crate::telemetry::log::Log;
 
@@ -50,8 +51,13 @@ fn start_log(checked: &Checked) -> Result<Log, Failure> {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,
     };
-    log::init(format, &checked.telemetry.filter)
-        .map_err(|error| Failure { code: Code::Usage, error: error.into() })
+    log::init(format, &checked.telemetry.filter).map_err(|error| {
+        let code = match &error {
+            TelemetryError::Thread(_) => Code::Internal,
+            _ => Code::Usage,
+        };
+        Failure { code, error: error.into() }
+    })
 }
 
 /// One line once everything is open, for whoever waits for it.

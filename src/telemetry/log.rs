@@ -4,6 +4,7 @@
 //! here has to look for them.
 
 use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Drop for Log {
     }
 }
 
-/// Sends the logs of this process to standard error. `filter` is a level (`error`, `warn`,
+/// Sends the logs of this process to standard error, and what a panic says with them. `filter` is a level (`error`, `warn`,
 /// `info`, `debug`, `trace`, `off`) or a list of `target=level`. Whoever logs never waits for who reads:
 /// lines that find no room are dropped and counted, see [`lines_lost`].
 ///
@@ -57,7 +58,16 @@ pub fn init(format: Format, filter: &str) -> Result<Log, TelemetryError> {
     subscriber(format, filter, is_coloured, Arc::clone(&lines))?
         .try_init()
         .map_err(|_| TelemetryError::AlreadySet)?;
+    std::panic::set_hook(Box::new(note_panic));
     Ok(Log(Arc::clone(LINES.get_or_init(|| lines))))
+}
+
+/// A panic as a line of the log: on standard error itself its thread would wait for who reads, with all
+/// calls that it serves.
+fn note_panic(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string);
+    let what = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(at, thread = std::thread::current().name(), "a defect of ours: {what}");
 }
 
 /// Lines of the log of this process that were dropped since its start: more than 4 MiB of them waited
@@ -128,6 +138,29 @@ mod tests {
         let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
         let told: Vec<_> = text.lines().map(read).map(|line| line["message"].clone()).collect();
         assert_eq!(told, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_panic_is_a_line_that_says_where_and_what() {
+        let page = Page::default();
+        let writer = page.clone();
+        let logs = subscriber(Format::Json, "info", false, move || writer.clone()).unwrap();
+        let before = Arc::new(std::panic::take_hook());
+        let (others, own) = (Arc::clone(&before), std::thread::current().id());
+        // Other tests may panic meanwhile.
+        std::panic::set_hook(Box::new(move |panic| match std::thread::current().id() {
+            id if id == own => note_panic(panic),
+            _ => others(panic),
+        }));
+        let panicked = tracing::subscriber::with_default(logs, || {
+            std::panic::catch_unwind(|| assert_eq!(1, 2, "the sum"))
+        });
+        std::panic::set_hook(Box::new(move |panic| before(panic)));
+        assert!(panicked.is_err());
+        let line: serde_json::Value = serde_json::from_str(page.text().trim()).unwrap();
+        let told = line["message"].as_str().unwrap();
+        assert!(told.starts_with("a defect of ours: ") && told.contains("the sum"), "{line}");
+        assert!(line["at"].as_str().unwrap().contains("log.rs:"), "{line}");
     }
 
     #[test]
