@@ -12,6 +12,7 @@ use super::client::unexpected;
 use super::exit::Code;
 use super::exit::Failure;
 use super::exit::told;
+use super::login::is_own;
 use super::page::Page;
 use super::text::count;
 use crate::config;
@@ -103,18 +104,18 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
 fn unusable(checked: &Checked) -> Option<Finding> {
     let store = &checked.store;
     let judged = target(store).and_then(|_target| store.numbers.check_made(&store.path));
-    judged.err().map(of_store)
+    judged.err().map(|error| of_store(error, is_own(&store.path)))
 }
 
 /// Its keys are for the engine's user alone, who is often another than the one who checks: to whom
-/// they are denied nothing can be told of the store.
-fn of_store(error: StoreError) -> Finding {
+/// they are denied nothing can be told of the store. Whose the store is, their engine is denied them too.
+fn of_store(error: StoreError, is_own: bool) -> Finding {
     let is_denied = match &error {
         StoreError::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
         _ => false,
     };
     let told = told(&anyhow::Error::new(error));
-    if !is_denied {
+    if is_own || !is_denied {
         return Finding::of_use("E-STORE-UNUSABLE", told);
     }
     let message = format!("the store was not looked at, not being readable for this user: {told}");
@@ -211,15 +212,17 @@ mod tests {
             path: "data/keys".into(),
             source: kind.into(),
         };
-        for (kind, want) in [
-            (
-                io::ErrorKind::PermissionDenied,
-                "warning[W-STORE-UNREAD]: the store was not looked at",
-            ),
-            (io::ErrorKind::InvalidData, "error[E-STORE-UNUSABLE]: cannot open `data/keys`"),
+        let (warning, defect) = (
+            "warning[W-STORE-UNREAD]: the store was not looked at",
+            "error[E-STORE-UNUSABLE]: cannot open `data/keys`",
+        );
+        for (kind, is_own, want) in [
+            (io::ErrorKind::PermissionDenied, false, warning),
+            (io::ErrorKind::PermissionDenied, true, defect),
+            (io::ErrorKind::InvalidData, false, defect),
         ] {
-            let found = of_store(error(kind));
-            assert!(found.text.starts_with(want), "{kind}: {}", found.text);
+            let found = of_store(error(kind), is_own);
+            assert!(found.text.starts_with(want), "{kind}, {is_own}: {}", found.text);
             assert!(want.starts_with(&found.severity), "{kind}: {}", found.severity);
         }
     }

@@ -2,15 +2,27 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// The login name as far as the environment says it; else, as under cron, an init system or in a
 /// container, the name of the user that this process is, or that user's number.
 pub(super) fn login() -> Option<String> {
     let said = |name: &str| std::env::var(name).ok().filter(|name| !name.is_empty());
     said("LOGNAME").or_else(|| said("USER")).or_else(|| {
-        let user = fs::metadata("/proc/self").ok()?.uid();
+        let user = own_user()?;
         Some(named(user, &fs::read_to_string("/etc/passwd").unwrap_or_default()))
     })
+}
+
+/// Whether the file or folder at `path` is known to be this process's own user's.
+pub(super) fn is_own(path: &Path) -> bool {
+    let owner = fs::metadata(path).ok().map(|it| it.uid());
+    owner.is_some() && owner == own_user()
+}
+
+/// The number of the user that this process is.
+fn own_user() -> Option<u32> {
+    Some(fs::metadata("/proc/self").ok()?.uid())
 }
 
 /// The name that `passwd` has for `user`, passwd(5); users that only a directory service knows stand
