@@ -14,8 +14,8 @@
 //! everything that the copy of the database does, and every segment that its records name is there.
 //! Keys and audio, which an erasure destroys once it is on record, are copied before the journal and
 //! what is new of them behind it: so what an erasure that is not in the copy has destroyed is there. What
-//! one that is in it destroys is removed from the copy, or a backup would hold for years what was erased
-//! before it was taken to its end. A backup is sound when each record continues its stream's chain,
+//! one that is in it destroys is removed from the copy, from its database too, or a backup would hold for
+//! years what was erased before it was taken to its end. A backup is sound when each record continues its stream's chain,
 //! opens with its number's key, and names segments that are what their names say; and when all of them
 //! are as many as the manifest says, each stream ending with the hash that stands there.
 
@@ -44,6 +44,7 @@ use super::archive::open_record;
 use super::archive::sync_names;
 use super::audio::AudioFiles;
 use super::audio::audio_dir;
+use super::database::Database;
 use super::erase;
 use super::journal::streams;
 use super::journal::sync_dir;
@@ -160,7 +161,7 @@ pub(super) fn backup_amid(
         copy_named(&audio_dir(dir), &audio_dir(unfinished), "wav")?;
         KeyFile::complete_copy(&keys, &kept).map_err(StoreError::io("copy", &keys))?;
         copy_number_key(dir, unfinished)?;
-        erase::complete_copy(unfinished)?;
+        erase::complete_copy(unfinished, database_of(unfinished)?)?;
         let mut manifest = survey(unfinished, made_at)?;
         manifest.calls = count_calls(unfinished)?;
         write_manifest(unfinished, &manifest)?;
@@ -428,6 +429,13 @@ fn copy_named(from: &Path, to: &Path, extension: &str) -> Result<(), StoreError>
         }
     }
     sync_dir(to).map_err(StoreError::io("sync", to))
+}
+
+/// The database of a copy, for what is taken out of it.
+fn database_of(dir: &Path) -> Result<Option<Database>, StoreError> {
+    let path = database_path(dir);
+    let copy = if path.exists() { Sqlite::open_copy(&path)? } else { None };
+    Ok(copy.map(|copy| Database::new(copy, Segments::of(dir))))
 }
 
 /// Copies the secret by which numbers are hashed, where it stands with them; one that stands

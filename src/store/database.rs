@@ -25,7 +25,7 @@ use super::backend::each;
 use super::chunks::Step;
 use super::chunks::publish;
 use super::chunks::publish_all;
-use super::erase::is_due;
+use super::erase::CutShort;
 use super::keys::KeyFile;
 use super::ledger::LooseEnd;
 use super::proof::is_own_checkpoint;
@@ -180,17 +180,13 @@ impl Database {
 
     /// The erasures that were not done to their end, by the keys that are still in `keys`.
     pub(super) fn erasures_due(&mut self, keys: &KeyFile) -> Result<Vec<Erasure>, StoreError> {
-        let mut erasures = Vec::new();
+        let mut erasures = CutShort::default();
         let sql = "SELECT body FROM erasure ORDER BY writer_id, writer_seq";
         each(self.backend.as_mut(), sql, &[], |row| {
             let erasure = serde_json::from_str(row.text(0)?);
-            let erasure: Erasure = erasure.map_err(|source| StoreError::Row { source })?;
-            if is_due(keys, &erasure)? {
-                erasures.push(erasure);
-            }
-            Ok(())
+            erasures.look_at(keys, erasure.map_err(|source| StoreError::Row { source })?)
         })?;
-        Ok(erasures)
+        Ok(erasures.all())
     }
 
     /// Takes away what is there of the evidence of `records`.

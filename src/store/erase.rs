@@ -216,7 +216,48 @@ pub(super) fn kept_of(erasure: &Erasure) -> Option<Number> {
     Some(erasure.number).filter(|number| !number.is_keyed())
 }
 
-/// Whether a crash has cut an erasure of our own short: a key that it destroys is still there.
+/// Erasures of our own, looked at one after the other, of which a crash has cut some short.
+#[derive(Debug, Default)]
+pub(super) struct CutShort {
+    /// Those that destroy a key which is still there.
+    due: Vec<Erasure>,
+    /// Those that destroy audio and no key, by which nobody can tell.
+    keyless: Vec<Erasure>,
+}
+
+impl CutShort {
+    /// Looks at one.
+    pub(super) fn look_at(&mut self, keys: &KeyFile, erasure: Erasure) -> Result<(), StoreError> {
+        if is_due(keys, &erasure)? {
+            self.due.push(erasure);
+        } else if erasure.slots.is_empty() && !erasure.audio.is_empty() {
+            self.keyless.push(erasure);
+        }
+        Ok(())
+    }
+
+    /// Looks at what `record` says, where it is one.
+    pub(super) fn look_in(&mut self, keys: &KeyFile, record: &Record) -> Result<(), StoreError> {
+        match erasure_in(keys, record)? {
+            Some(erasure) => self.look_at(keys, erasure),
+            None => Ok(()),
+        }
+    }
+
+    /// Those that are to be done to their end: which parts without a key are, the part of the same act
+    /// says that has one. Audio goes before keys.
+    pub(super) fn all(self) -> Vec<Erasure> {
+        let Self { due, keyless } = self;
+        let act = |part: &Erasure| (part.number, part.cause, part.erased_at, part.node.clone());
+        let acts: Vec<_> = due.iter().map(act).collect();
+        let cut_short = keyless.into_iter().filter(|part| acts.contains(&act(part)));
+        let mut all: Vec<Erasure> = cut_short.collect();
+        all.extend(due);
+        all
+    }
+}
+
+/// Whether a key that `erasure` destroys is still there.
 pub(super) fn is_due(keys: &KeyFile, erasure: &Erasure) -> Result<bool, StoreError> {
     for slot in &erasure.slots {
         if keys.key_in(*slot).map_err(StoreError::io("read", "keys"))?.is_some() {
@@ -226,30 +267,33 @@ pub(super) fn is_due(keys: &KeyFile, erasure: &Erasure) -> Result<bool, StoreErr
     Ok(false)
 }
 
-/// The erasure in `record`, where it is one that was not done to its end.
-pub(super) fn due_in(keys: &KeyFile, record: &Record) -> Result<Option<Erasure>, StoreError> {
+/// The erasure in `record`, where it is one.
+fn erasure_in(keys: &KeyFile, record: &Record) -> Result<Option<Erasure>, StoreError> {
     if record.kind == Kind::Erasure
         && let Some(Fact::Erasure(erasure)) = open_record(keys, record)?
-        && is_due(keys, &erasure)?
     {
         return Ok(Some(*erasure));
     }
     Ok(None)
 }
 
-/// Removes from the copy of a store in `dir` what the erasures in its journal destroy: keys and audio
-/// were copied before that.
-pub(super) fn complete_copy(dir: &Path) -> Result<(), StoreError> {
+/// Removes from the copy of a store in `dir` what the erasures in its journal destroy: keys, audio and
+/// `database` were copied before that.
+pub(super) fn complete_copy(dir: &Path, mut database: Option<Database>) -> Result<(), StoreError> {
     let path = dir.join("keys");
     let keys = KeyFile::open_read_only(&path).map_err(StoreError::io("open", &path))?;
-    let mut due = Vec::new();
+    let mut cut_short = CutShort::default();
     for stream in streams(&journal_dir(dir))? {
         stream.read(0, |record| {
-            due.extend(due_in(&keys, &record)?);
-            Ok::<_, StoreError>(())
+            let Some(erasure) = erasure_in(&keys, &record)? else { return Ok(()) };
+            // Its key may be gone from the copy, which was made later than that of the database.
+            if let Some(database) = &mut database {
+                database.forget_evidence(&erasure.records)?;
+            }
+            cut_short.look_at(&keys, erasure)
         })?;
     }
-    finish(dir, &Fresh::default(), &keys, &due)
+    finish(dir, &Fresh::default(), &keys, &cut_short.all())
 }
 
 /// Does to their end the erasures of our own that a crash has cut short, all of which are due; how many

@@ -84,9 +84,27 @@ impl Sqlite {
         if !path.exists() {
             return Ok(None);
         }
-        let database = Self::open_read_only(path)?;
-        let found = version(&database.connection).map_err(failed_at(path))?;
+        // What a crash has left half written is rolled back first, which who only reads may not do.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed_at(path))?;
+        connection.busy_timeout(BUSY_MAX).map_err(failed_at(path))?;
+        let found = version(&connection).map_err(failed_at(path))?;
+        let database = Self { connection, path: path.to_owned() };
         Ok(found.is_some_and(|found| found < REMADE_BEFORE).then_some(database))
+    }
+
+    /// Opens the copy of a database, to take something out of it, and leaves its tables as they are:
+    /// it may be read later where nothing can be written. Of a version before [`REMADE_BEFORE`],
+    /// whose rows have all that is to be taken out, only what is not made from the journal is left.
+    pub(super) fn open_copy(path: &Path) -> Result<Option<Self>, StoreError> {
+        let mut connection = Connection::open(path).map_err(failed_at(path))?;
+        connection.pragma_update(None, "secure_delete", "ON").map_err(failed_at(path))?;
+        let found = version(&connection).map_err(failed_at(path))?;
+        if found.is_none_or(|found| found < REMADE_BEFORE) {
+            forget_projection(&mut connection).map_err(failed_at(path))?;
+            return Ok(None);
+        }
+        Ok(Some(Self { connection, path: path.to_owned() }))
     }
 
     /// Opens the database for questions alone.

@@ -177,6 +177,33 @@ fn the_database_is_rebuilt_from_the_journal_when_it_is_missing() {
     assert_eq!(entries[0].optout, optout(49));
 }
 
+#[test]
+fn a_first_start_that_was_cut_short_within_its_database_is_done_again() {
+    let (stand, kept) = (Stand::sqlite(), tempfile::tempdir().unwrap());
+    let names = ["bajavoz.sqlite", "bajavoz.sqlite-journal"];
+    let shell = rusqlite::Connection::open(kept.path().join(names[0])).unwrap();
+    shell.execute_batch("CREATE TABLE half (body); PRAGMA cache_size = 2; BEGIN").unwrap();
+    // More than it keeps in memory, so that it writes before it has committed.
+    for _page in 0..200 {
+        shell.execute("INSERT INTO half VALUES (zeroblob(4096))", []).unwrap();
+    }
+    let of = |dir: &std::path::Path| names.map(|name| dir.join(name));
+    for (from, to) in of(kept.path()).iter().zip(of(stand.path())) {
+        std::fs::copy(from, to).unwrap();
+    }
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let reader = rusqlite::Connection::open_with_flags(stand.path().join(names[0]), flags).unwrap();
+    assert!(
+        reader.execute_batch("SELECT * FROM half").is_err(),
+        "nothing is left to be rolled back"
+    );
+    drop(reader);
+    let (store, _recovered, acks) = open(stand.path());
+    store.submit(1, Fact::OptOut(Box::new(optout(1)))).unwrap();
+    acks.recv().unwrap().result.unwrap();
+    store.close().unwrap();
+}
+
 fn whose_key_is_lost_is_missed_and_not_called(stand: &Stand) {
     let (store, _recovered, acks) = stand.open();
     let mut records = Vec::new();

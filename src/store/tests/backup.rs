@@ -98,6 +98,15 @@ fn what_goes_while_a_backup_is_taken_is_in_it_with_the_record_of_it_or_not_at_al
             assert!(!has_key(stand.path(), slot));
             assert_eq!(has_key(&copy, slot), !is_recorded, "{at:?}: {slot}");
         }
+        let copied = rusqlite::Connection::open(copy.join("bajavoz.sqlite")).unwrap();
+        let sql = "SELECT COUNT(*) FROM evidence";
+        let left: i64 = copied.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(
+            left,
+            if is_recorded { 3 } else { 6 },
+            "{at:?}: of 3 twice and of 4, if not all"
+        );
+        drop(copied);
         restore(&copy, &again, Calls::LeaveOut).unwrap();
         for dir in [&copy, &again] {
             let wav = |sha256| dir.join("audio").join(format!("{sha256}.wav")).exists();

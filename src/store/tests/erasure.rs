@@ -223,6 +223,21 @@ fn an_erasure_that_a_crash_cut_short_is_done_at_the_next_start(stand: &Stand) {
     assert!(!cut.slots.is_empty());
     store.close().unwrap();
     assert_eq!(refused(stand), [1]);
+
+    // In several records, as of more audio than one names, of which the first has no key.
+    let (store, _recovered, acks) = stand.open();
+    let voice = with_audio(&store, &acks, 2, b"the voice of two");
+    let Readable { slots, audio, .. } = store.readable(number(2)).unwrap();
+    assert_eq!(audio, [voice]);
+    for (slots, audio) in [(Vec::new(), audio), (slots, Vec::new())] {
+        store.submit(7, erasure_of(store.stored(number(2)), slots, audio)).unwrap();
+        acks.recv().unwrap().result.unwrap();
+    }
+    store.close().unwrap();
+    let path = stand.path().join("audio").join(format!("{voice}.wav"));
+    assert!(path.exists());
+    let (store, ..) = stand.open();
+    assert!(!path.exists() && store.readable(number(2)).unwrap().is_nothing());
 }
 
 fn audio_that_several_had_whose_erasures_were_cut_short_goes_unless_somebody_still_has_it(
