@@ -3,6 +3,7 @@
 
 use std::io;
 use std::io::Write;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -104,18 +105,21 @@ pub(super) fn check(common: &Common, page: &mut Page) -> Result<Code, Failure> {
 fn unusable(checked: &Checked) -> Option<Finding> {
     let store = &checked.store;
     let judged = target(store).and_then(|_target| store.numbers.check_made(&store.path));
-    judged.err().map(|error| of_store(error, is_own(&store.path)))
+    judged.err().map(|error| of_store(error, is_own))
 }
 
 /// Its keys are for the engine's user alone, who is often another than the one who checks: to whom
-/// they are denied nothing can be told of the store. Whose the store is, their engine is denied them too.
-fn of_store(error: StoreError, is_own: bool) -> Finding {
+/// they are denied nothing can be told of the store. Whoever is denied a file of their own, by `is_own`,
+/// has an engine that is denied it too.
+fn of_store(error: StoreError, is_own: impl Fn(&Path) -> bool) -> Finding {
     let is_denied = match &error {
-        StoreError::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+        StoreError::Io { source, path, .. } => {
+            source.kind() == io::ErrorKind::PermissionDenied && !is_own(path)
+        }
         _ => false,
     };
     let told = told(&anyhow::Error::new(error));
-    if is_own || !is_denied {
+    if !is_denied {
         return Finding::of_use("E-STORE-UNUSABLE", told);
     }
     let message = format!("the store was not looked at, not being readable for this user: {told}");
@@ -221,7 +225,7 @@ mod tests {
             (io::ErrorKind::PermissionDenied, true, defect),
             (io::ErrorKind::InvalidData, false, defect),
         ] {
-            let found = of_store(error(kind), is_own);
+            let found = of_store(error(kind), |_path| is_own);
             assert!(found.text.starts_with(want), "{kind}, {is_own}: {}", found.text);
             assert!(want.starts_with(&found.severity), "{kind}: {}", found.severity);
         }

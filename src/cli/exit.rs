@@ -72,25 +72,40 @@ impl Failure {
         Self { code, error: anyhow::Error::msg(why.into()) }
     }
 
-    /// Says it on standard error; who has stopped reading that is waited for no longer than
-    /// [`READER_WAIT`], since the program ends with this.
+    /// Says it on standard error.
     pub(super) fn report(&self, json: bool) {
+        say(&self.line(json));
+    }
+
+    /// Says it on standard error; who has stopped reading that is waited for no longer than
+    /// [`READER_WAIT`], and the program is to end then.
+    pub(super) fn report_at_last(&self, json: bool) {
+        let line = self.line(json);
+        let (said, is_said) = channel();
+        let own = line.clone();
+        let saying = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
+            say(&own);
+            let _ = said.send(());
+        });
+        match saying {
+            Ok(_thread) => drop(is_said.recv_timeout(READER_WAIT)),
+            Err(_no_thread) => say(&line),
+        }
+    }
+
+    fn line(&self, json: bool) -> String {
         let why = told(&self.error);
-        let line = if json {
+        if json {
             serde_json::json!({ "error": why, "exit": self.code as u8 }).to_string()
         } else {
             format!("bajavoz: {why}")
-        };
-        let (said, is_said) = channel();
-        let say = move || {
-            // Without standard error there is nobody left to tell.
-            let _ = writeln!(io::stderr().lock(), "{line}");
-            let _ = said.send(());
-        };
-        if std::thread::Builder::new().name("report".to_owned()).spawn(say).is_ok() {
-            let _ = is_said.recv_timeout(READER_WAIT);
         }
     }
+}
+
+fn say(line: &str) {
+    // Without standard error there is nobody left to tell.
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// The error with its causes, each once: some name theirs themselves, for the log.

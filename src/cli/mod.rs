@@ -55,14 +55,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Without it, what needs more files than there are is refused where it happens.
     let _ = net::files::raise_limit();
     let json = cli.common.json;
+    let is_engine = matches!(cli.verb, Verb::Run);
     let result = panic::catch_unwind(|| answer(cli));
     match result {
         Ok(Ok(code)) => code.into(),
         Ok(Err(failure)) => {
-            failure.report(json);
+            if is_engine {
+                failure.report_at_last(json)
+            } else {
+                failure.report(json)
+            }
             failure.code.into()
         }
-        // The panic's own message stands on standard error already.
+        // The panic's own message stands on standard error already, or in the log.
         Err(_panic) => Code::Internal.into(),
     }
 }

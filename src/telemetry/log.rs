@@ -3,7 +3,7 @@
 //! Phone numbers redact themselves (`model::Number` displays as `+1415***2671`), so that nothing
 //! here has to look for them.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::telemetry::lines::Lines;
 
 /// How long the last lines are waited for at the end. Our choice: somebody who reads has them at once.
 const END_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a panic's line is waited for. Our choice: a shard stands still meanwhile.
+const PANIC_WAIT: Duration = Duration::from_millis(100);
 
 /// The lines of this process, as its subscriber is that of the process.
 static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
@@ -62,12 +65,20 @@ pub fn init(format: Format, filter: &str) -> Result<Log, TelemetryError> {
     Ok(Log(Arc::clone(LINES.get_or_init(|| lines))))
 }
 
-/// A panic as a line of the log: on standard error itself its thread would wait for who reads, with all
-/// calls that it serves.
+/// A panic as a line of the log, whatever its filter: on standard error itself its thread would wait for
+/// who reads, with all calls that it serves. Where the process is aborted next, the line is out by then.
 fn note_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
     let what = panic.payload_as_str().unwrap_or_default();
-    tracing::error!(at, thread = std::thread::current().name(), "a defect of ours: {what}");
+    if tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!(at, thread = std::thread::current().name(), "a defect of ours: {what}");
+    } else if let Some(mut lines) = LINES.get().map(Arc::as_ref) {
+        let at = at.unwrap_or_default();
+        let _ = lines.write_all(format!("a defect of ours: {what}, at {at}\n").as_bytes());
+    }
+    if let Some(lines) = LINES.get() {
+        let _ = lines.flush_for(PANIC_WAIT);
+    }
 }
 
 /// Lines of the log of this process that were dropped since its start: more than 4 MiB of them waited

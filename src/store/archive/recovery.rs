@@ -45,7 +45,7 @@ pub(super) fn learn(
             }
             match erasures.look_in(keys, &record) {
                 // The server has it, or is told once it is forwarded; what it destroys, nobody knows.
-                Err(error @ StoreError::Unkept { .. }) => {
+                Err(error @ (StoreError::Unkept { .. } | StoreError::Record { .. })) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(error, "an erasure may not have been done to its end");
                 }

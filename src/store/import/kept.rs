@@ -48,7 +48,7 @@ use super::places::Placed;
 
 /// The form of what is kept with the rules by which lines are read, counted up with either, and the
 /// program that reads the files: others may read them otherwise.
-const FORM: &str = concat!("2 ", env!("CARGO_PKG_VERSION"));
+const FORM: &str = concat!("3 ", env!("CARGO_PKG_VERSION"));
 /// How much of the file's beginning and end its name is made of.
 const ENDS_LEN: u64 = 1 << 20;
 /// How long what is left is of use. Our choice: over a weekend and a holiday.

@@ -24,15 +24,15 @@ use super::lines::Lines;
 use super::registry::Record;
 use super::table::Head;
 
-/// Zeros behind a point that people write for thousands.
-const THOUSANDS: usize = 3;
+/// Zeros behind a point that no number is written with: figures stand in groups of three and more.
+const ZEROS_OF_NO_NUMBER_MAX: usize = 2;
 
 /// `text` as it was before a program kept its column as decimals, `600123456.0`: with the point taken
 /// for a separator, as people write one, it would be a number with digits more, somebody else's.
 ///
 /// # Errors
 ///
-/// [`Reason::Decimals`] where it is a number in either way, as only three zeros leave open.
+/// [`Reason::Decimals`] where it is a number in either way, as three zeros and more may leave open.
 pub(super) fn without_decimals<'a>(
     numbers: &mut BulkReader,
     text: &'a [u8],
@@ -43,11 +43,12 @@ pub(super) fn without_decimals<'a>(
     }
     match decimals(text.trim_ascii_end()) {
         None => Ok(text),
-        Some((whole, THOUSANDS)) => {
-            let is_either = numbers.read(whole).is_ok() && numbers.read(text).is_ok();
-            if is_either { Err(Reason::Decimals) } else { Ok(text) }
-        }
-        Some((whole, _zeros)) => Ok(whole),
+        Some((whole, 1..=ZEROS_OF_NO_NUMBER_MAX)) => Ok(whole),
+        Some((whole, _zeros)) => match (numbers.read(whole), numbers.read(text)) {
+            (Ok(_), Ok(_)) => Err(Reason::Decimals),
+            (Ok(_), Err(_)) => Ok(whole),
+            (Err(_), _) => Ok(text),
+        },
     }
 }
 

@@ -35,8 +35,8 @@ pub enum Reason {
     /// A change that says neither or both of added and deleted.
     #[error("expected one of A (added) and D (deleted)")]
     Mark,
-    /// Three zeros behind a point, which are decimals or thousands: either way it is a number.
-    #[error("expected a number without `.000`: with it and without it it is one, of two people")]
+    /// Zeros behind a point that are decimals or digits: either way it is a number.
+    #[error("expected a number without a point: with the zeros behind it it is one, and without")]
     Decimals,
     /// A text that is no number.
     #[error("{0}")]
@@ -66,7 +66,7 @@ impl Reason {
             "columns" => "without the number's column",
             "long" => "longer than a line may be",
             "mark" => "without an A or a D of its own",
-            "decimals" => "with zeros behind a point that may be decimals or thousands",
+            "decimals" => "with zeros behind a point that may be decimals or digits",
             "character" => "with characters that no number has",
             "emergency" => "with an emergency number",
             "empty" => "without a number",

@@ -9,13 +9,21 @@ mod proof;
 mod reversal;
 mod round_trip;
 
+use std::fs::File;
+use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Child;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bajavoz::store::Archive;
 use serde_json::Value;
+
+use crate::harness::process::Process;
 
 use folder::Folder;
 
@@ -204,6 +212,23 @@ fn a_reader_that_leaves_early_is_no_fault() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn an_engine_that_cannot_start_ends_though_nobody_reads_why() {
+    let folder = Folder::shipped();
+    let _first = Running::start(&folder);
+    let (_unread, errors) = io::pipe().expect("there are pipes");
+    // Another opening of the same pipe: only it does not wait.
+    let again = format!("/proc/self/fd/{}", errors.as_raw_fd());
+    let filling = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(again);
+    let mut filling = filling.expect("it can be opened");
+    for len in [4_096, 1] {
+        while filling.write(&vec![b'.'; len]).is_ok() {}
+    }
+    let mut second = Process::start(folder.command(&["run"]).stderr(errors), None);
+    let ended = second.wait(Duration::from_secs(60)).expect("it waits for who reads");
+    assert_eq!(ended.code(), Some(4));
 }
 
 #[test]
